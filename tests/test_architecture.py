@@ -16,11 +16,15 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from support.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent
 FEATURES = ROOT / "server" / "features"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOORS = {"long_polling", "sse", "websocket", "socketio", "short_polling"}
 LONGEST_FILE = 400
+WAITS = {"asyncio.timeout": 0, "asyncio.wait_for": 1, "wait_for": 1, "wait_until": 1, "sees": 9}
+"""What waits in tests, and the place of its limit among the arguments."""
 
 
 def source_files() -> list[Path]:
@@ -323,6 +327,30 @@ def test_every_test_file_has_a_unique_name() -> None:
     """pytest imports them by it."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_no_wait_of_a_test_is_shorter_than_the_patience_of_them_all() -> None:
+    """A busy machine takes its time: a wait for a fact may take `PATIENCE` seconds. One that has to
+    end sooner belongs into `keeps`, or into a `with` that expects its error."""
+
+    def limits(call: ast.Call) -> Iterator[ast.expr]:
+        yield from call.args[WAITS[ast.unparse(call.func)] :]
+        yield from (one.value for one in call.keywords if one.arg in ("seconds", "timeout"))
+
+    found = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        blocks = [node for node in nodes if isinstance(node, ast.With)]
+        failing = [node for node in blocks if "Error" in "".join(map(ast.unparse, node.items))]
+        expected = {inner for block in failing for inner in ast.walk(block)}
+        for node in nodes:
+            if not isinstance(node, ast.Call) or node in expected:
+                continue
+            if ast.unparse(node.func) in WAITS:
+                numbers = [one.value for one in limits(node) if isinstance(one, ast.Constant)]
+                if any(isinstance(one, int | float) and one < PATIENCE for one in numbers):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found, found
 
 
 def test_every_import_is_declared() -> None:

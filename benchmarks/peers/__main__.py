@@ -80,9 +80,9 @@ def store(versions: Mapping[type[Target], str], rounds: int, tables: Sequence[st
         "# Peers",
         f"`make bench ONLY=peers`: {machine()}; {', '.join(named)}. CPU time and resident memory of"
         f" a server on one core, with what loads it on {'another' if len(CORES) > 1 else 'it too'};"
-        f" medians of {rounds} fresh servers each, which took turns. The peers keep everything in"
-        " memory and ask for no token; Tiffin stores it and checks the token. Only ratios can be"
-        " compared with another run.",
+        f" medians of {rounds} runs, each with a fresh server, which took turns. The peers keep"
+        " everything in memory and ask for no token; Tiffin stores it and checks the token. Only"
+        " ratios can be compared with another run.",
         *([f"Skipped: {', '.join(skipped)}."] if skipped else []),
         *tables,
     ]
@@ -99,7 +99,7 @@ def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2, help="a measurement (2)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="a measurement (1.5)")
     parser.add_argument("--runs", default=",".join(RUNS), help="only these; nothing is stored then")
     options = parser.parse_args()
     raise_file_limit(FILES)

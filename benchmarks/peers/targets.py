@@ -286,7 +286,7 @@ class Nchan(Peer):
         nginx = _nginx()
         shown = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
         _nchan(shown)
-        return shown.partition("\n")[0].rpartition("/")[2]
+        return f"on nginx {shown.splitlines()[0].rpartition('/')[2]}"
 
     def command(self) -> Sequence[str | Path]:
         nginx = _nginx()

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import web, web_protocol
@@ -16,10 +14,11 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from server.core.addresses import network_key
 from server.core.errors import Problem, malformed
 from server.core.ids import new_request_id
-from server.core.middleware import as_problem, problem_headers, problem_response
+from server.core.middleware import as_problem, problem_bytes, problem_response
 from server.core.parse_queue import ParseQueue
 from server.core.routing import END_WAIT, HELD, IDENTITY
 from server.core.sockets import Sockets
+from server.core.streaming import STREAM, StreamConnection, Streams
 from server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +37,7 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 256 * 1024
 """How long, and how much of, the rest of a request is read after its answer: if the connection were
 closed at once, the client might lose the answer."""
+NO_BYTES = memoryview(b"")
 READ_REFUSAL_SECONDS = 1.0
 """For the same reason, how long a refused connection stays open, so that the client reads why."""
 UNREADABLE = (
@@ -58,16 +58,18 @@ class Connection(web_protocol.RequestHandler):
         "_dropped",
         "_ended",
         "_framing",
+        "_handed_over",
         "_head",
         "_lingers",
-        "_parse_queue",
         "_rest",
         "_settings",
         "_sockets",
+        "_streams",
         "_timer",
         "_wire",
         "chunked",
         "half_closed",
+        "parse_queue",
         "payload",
         "queued",
     )
@@ -77,6 +79,7 @@ class Connection(web_protocol.RequestHandler):
         server: web.Server,
         settings: Settings,
         sockets: Sockets,
+        streams: Streams,
         parse_queue: ParseQueue,
         **more: Any,
     ) -> None:
@@ -84,8 +87,8 @@ class Connection(web_protocol.RequestHandler):
         # A head that waits for its turn takes memory: two are enough for a client that pipelines.
         self._max_msg_queue_size, self._msg_queue_resume_size = 2, 1
         self._settings = settings
-        self._sockets = sockets
-        self._parse_queue = parse_queue
+        self._sockets, self._streams = sockets, streams
+        self.parse_queue = parse_queue
         self.payload = EMPTY_PAYLOAD
         """The body of the request that is being answered."""
         self.chunked = False
@@ -95,7 +98,7 @@ class Connection(web_protocol.RequestHandler):
         self._head = 0
         self._wire = self._framing = 0
         """Bytes of a chunked body as sent, and those of them that are framing."""
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         """Bytes that were read and wait to be parsed."""
         self.half_closed = False
         """Whether the client has closed its side and waits for answers."""
@@ -104,6 +107,7 @@ class Connection(web_protocol.RequestHandler):
         self._dropped = 0
         self._address: str | None = None
         self._lingers = False
+        self._handed_over = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -134,13 +138,13 @@ class Connection(web_protocol.RequestHandler):
             transport.abort()  # reset before it was accepted, so its address is unknown
             return
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._parse_queue.mark_accepted()
+        self.parse_queue.mark_accepted()
         refusal = self._sockets.admit(host)
         if refusal is not None:
             self._close = True  # what it sends is ignored
             self._lingers = self._sockets.linger()
             if self._lingers:
-                transport.write(_bare_answer(refusal))
+                transport.write(problem_bytes(refusal))
                 transport.write_eof()
                 self._timer = self._loop.call_later(READ_REFUSAL_SECONDS, transport.abort)
             else:
@@ -166,7 +170,7 @@ class Connection(web_protocol.RequestHandler):
             self._sockets.release(self._address)
             self._address = None
         self.payload = EMPTY_PAYLOAD
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -179,14 +183,14 @@ class Connection(web_protocol.RequestHandler):
         if self._rest:
             self._rest = memoryview(bytes(self._rest) + data) if data else self._rest
         elif not data or (
-            len(data) <= self._turn() and self._parse_queue.may_parse(self.address_key)
+            len(data) <= self._turn() and self.parse_queue.may_parse(self.address_key)
         ):
             self._parse(data)
             return
         else:
             self._rest = memoryview(data)
         self._pause_transport_reading()
-        self._parse_queue.add(self)
+        self.parse_queue.add(self)
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp leaves the choice out
         """The client has closed its side: whether it is still answered.
@@ -204,6 +208,24 @@ class Connection(web_protocol.RequestHandler):
             self._current_request[END_WAIT]()
         return True
 
+    def hand_over(self, stream: StreamConnection) -> None:
+        """Give the transport to the stream that answers the present request, and be freed.
+
+        Raises ConnectionResetError where the client has gone.
+        """
+        transport, request, address = self.transport, self._current_request, self._address
+        if transport is None or transport.is_closing() or request is None or address is None:
+            raise ConnectionResetError("the client has gone")
+        request[STREAM] = stream
+        unparsed = self._message_tail + bytes(self._rest)
+        stream.take_over(transport, self.writing_paused, address, self._streams)
+        if unparsed:
+            stream.data_received(unparsed)
+        self._handed_over = True
+        self.transport = self._address = None
+        self._task_handler = None  # else `connection_lost` would cancel it
+        self.connection_lost(None)
+
     def parse_next(self) -> None:
         """Parse the next part of what was read, unless a buffer is full."""
         if not self._rest or self._reading_paused or self._buffer_paused:
@@ -220,7 +242,7 @@ class Connection(web_protocol.RequestHandler):
 
     def _resume_transport_reading(self) -> None:
         if self._rest:
-            self._parse_queue.add(self)
+            self.parse_queue.add(self)
         elif self._dropped <= LINGER_BYTES:
             super()._resume_transport_reading()
 
@@ -251,6 +273,9 @@ class Connection(web_protocol.RequestHandler):
             return
         self._wire = self._framing = 0
         super().data_received(data)
+        if self._request_count and self._timer is not None:  # a head has arrived
+            self._timer.cancel()
+            self._timer = None
         self._end_if_unreadable(body)
         self._head = self._head + len(data) if count == self._request_count else 0
         most = self._settings.head_kb * 1024
@@ -274,7 +299,7 @@ class Connection(web_protocol.RequestHandler):
     def _end(self, problem: Problem, body: StreamReader) -> None:
         """Ignore what else arrives, and answer the request with that problem."""
         self._ended = True
-        self._rest = memoryview(b"")
+        self._rest = NO_BYTES
         if not body.is_eof():
             body.set_exception(problem)  # raised by whatever reads the body
             return
@@ -314,7 +339,9 @@ class Connection(web_protocol.RequestHandler):
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _answer(as_problem(resp))  # before the middleware, such as 417
         if IDENTITY in request:
-            self._parse_queue.mark_known(self.address_key)
+            self.parse_queue.mark_known(self.address_key)
+        if self._handed_over:
+            return resp, True
         resp, gone = await super().finish_response(request, resp, start_time)
         self._answered += 1
         body = request._payload
@@ -340,7 +367,7 @@ class Connection(web_protocol.RequestHandler):
                 if body.is_eof() and not self._ended:
                     return
                 self._ended = True
-                self._rest = memoryview(b"")
+                self._rest = NO_BYTES
                 if self.transport is not None and self.transport.can_write_eof():
                     self.transport.write_eof()
                 await self._loop.create_future()  # cancelled when the client leaves
@@ -369,17 +396,3 @@ def _answer(problem: Problem) -> web.Response:
     response = problem_response(problem, new_request_id())
     response.force_close()
     return response
-
-
-def _bare_answer(problem: Problem) -> bytes:
-    """The bytes of an answer to a request that was not read."""
-    identifier = new_request_id()
-    body = json.dumps(problem.body(identifier)).encode()
-    lines = [
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -3,12 +3,11 @@
 import asyncio
 import math
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
 
 from server.core.clock import now
 from server.core.errors import too_many
@@ -84,26 +83,39 @@ class InFlight:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._now: Counter[str] = Counter()
+        self._now: dict[str, int] = {}
 
-    def enter(self, key: str) -> Release:
-        """Count a request until the returned function is called.
+    def enter(self, key: str) -> Release | None:
+        """Count a request until the returned function is called; None: it is not counted.
 
         Raises Problem 429 where there are too many.
         """
-        if self._most and self._now[key] >= self._most:
+        if not self._most:
+            return None
+        present = self._now.get(key, 0)
+        if present >= self._most:
             raise too_many(
                 f"This account has {self._most} requests under way, the most it may have."
                 " Wait for their answers.",
                 1,
             )
-        self._now[key] += 1
+        self._now[key] = present + 1
         return Release(partial(self._leave, key))
 
     def _leave(self, key: str) -> None:
         self._now[key] -= 1
         if not self._now[key]:
             del self._now[key]
+
+
+class _Line:
+    """The turns of one key: how many are taken, and who waits for one."""
+
+    __slots__ = ("taken", "waiting")
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
 
 
 class Turns:
@@ -114,17 +126,44 @@ class Turns:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._semaphores: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._lines: dict[str, _Line] = {}
 
     async def acquire(self, key: str) -> Release | None:
         """Wait for a turn, which lasts until the returned function is called; None: for ever."""
         if not self._most:
             return None
-        semaphore = self._semaphores.get(key)
-        if semaphore is None:
-            semaphore = self._semaphores[key] = asyncio.Semaphore(self._most)
-        await semaphore.acquire()
-        return Release(semaphore.release)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+        if line.taken < self._most:
+            line.taken += 1
+        else:
+            await self._wait(key, line)
+        return Release(partial(self._pass_on, key))
+
+    async def _wait(self, key: str, line: _Line) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        line.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had its turn already
+                self._pass_on(key)
+            elif turn in line.waiting:
+                line.waiting.remove(turn)
+            raise
+
+    def _pass_on(self, key: str) -> None:
+        """Give the turn to whoever has waited longest."""
+        line = self._lines[key]
+        while line.waiting:
+            turn = line.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        line.taken -= 1
+        if not line.taken:
+            del self._lines[key]
 
 
 class FairQueue(Generic[ItemT]):

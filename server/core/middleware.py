@@ -1,9 +1,12 @@
 """For every request: its id, its log line, its metrics, and errors as problem+json."""
 
 import asyncio
+import json
 import logging
 import re
 import time
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,6 +19,7 @@ from server.core.logging import request_id
 from server.core.metrics import Metrics
 from server.core.routing import HELD, IDENTITY, OPERATION, THROTTLE_SECONDS, count_anonymous
 from server.core.services import service
+from server.core.streaming import STREAM
 
 logger = logging.getLogger("server.access")
 
@@ -45,7 +49,11 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
         status = response.status
         return response
     finally:
-        _log(request, status, time.perf_counter() - started)
+        entry = _entry_of(request, identifier, started)
+        if STREAM in request:
+            request[STREAM].on_close(entry.log)
+        else:
+            entry.log(status)
         request_id.reset(token)
 
 
@@ -114,23 +122,67 @@ def problem_headers(problem: Problem, identifier: str) -> dict[str, str]:
     return ON_EVERY_ANSWER | NO_STORE | {"X-Request-ID": identifier} | problem.headers
 
 
-def _log(request: web.Request, status: int, seconds: float) -> None:
-    operation = request.get(OPERATION)
-    route = operation.path if operation else "unknown"
-    metrics = service(request, Metrics)
-    metrics.count_request(request.method, route, status, seconds, held=request.get(HELD, False))
-    # Health checks and throttled requests would fill the log.
-    usual = status == 429 or (request.path == "/healthz" and status == 200)
-    level = logging.DEBUG if usual else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    identity = request.get(IDENTITY)
-    fields = {
-        "method": request.method,
-        "path": request.path,
-        "status": status,
-        "ms": round(seconds * 1000, 1),
-        "remote": client_address(request),
-        "account": identity.account_id if identity else None,
-    }
-    logger.log(level, "%s %s %s", request.method, request.path, status, extra={"fields": fields})
+def problem_bytes(problem: Problem) -> bytes:
+    """The whole answer to a request that was not read."""
+    identifier = new_request_id()
+    body = json.dumps(problem.body(identifier)).encode()
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in problem_headers(problem, identifier).items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is logged and counted of a request once it is answered, or its stream has ended."""
+
+    metrics: Metrics
+    identifier: str
+    started: float
+    method: str
+    route: str
+    path: str
+    held: bool
+    remote: str
+    account: str | None
+
+    def log(self, status: int) -> None:
+        """Log and count it."""
+        seconds = time.perf_counter() - self.started
+        self.metrics.count_request(self.method, self.route, status, seconds, held=self.held)
+        # Health checks and throttled requests would fill the log.
+        usual = status == 429 or (self.path == "/healthz" and status == 200)
+        level = logging.DEBUG if usual else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        fields = {
+            "method": self.method,
+            "path": self.path,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "remote": self.remote,
+            "account": self.account,
+        }
+        token = request_id.set(self.identifier)  # a stream ends outside of its request
+        line = "%s %s %s"
+        logger.log(level, line, self.method, self.path, status, extra={"fields": fields})
+        request_id.reset(token)
+
+
+def _entry_of(request: web.Request, identifier: str, started: float) -> _Entry:
+    operation, identity = request.get(OPERATION), request.get(IDENTITY)
+    return _Entry(
+        metrics=service(request, Metrics),
+        identifier=identifier,
+        started=started,
+        method=request.method,
+        route=operation.path if operation else "unknown",
+        path=request.path,
+        held=request.get(HELD, False),
+        remote=client_address(request),
+        account=identity.account_id if identity else None,
+    )

@@ -11,6 +11,7 @@ from server.core.errors import Problem, invalid
 from server.core.queries import Row
 
 ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT", bound=Row)
 
 PAGE_BYTES = 256 * 1024
 """The text of a page, five times as much as 200 usual entries have. A page of the 200 longest ones
@@ -55,14 +56,14 @@ def numbered(before: str | None) -> tuple[int, str]:
 
 
 def numbered_page(
-    found: Sequence[Row], limit: int, number: str
-) -> tuple[Sequence[Row], str | None]:
+    found: Sequence[RowT], limit: int, number: str
+) -> tuple[Sequence[RowT], str | None]:
     """The rows of a page of such a list, and the next one's `before`; `number` names the column."""
     rows, more = page_of(found, limit)
     return rows, following(rows, more, lambda row: (str(row[number]), row["id"]))
 
 
-def page_of(found: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
+def page_of(found: Sequence[RowT], limit: int) -> tuple[Sequence[RowT], bool]:
     """The rows of a page, and whether more follow; `found` may have more than `limit` rows.
 
     A page also ends after PAGE_BYTES of text, but has at least one row.

@@ -86,8 +86,9 @@ def mark_held(request: web.Request, end_wait: Callable[[], None] | None = None) 
         request[END_WAIT] = end_wait
         if getattr(request.protocol, "half_closed", False):
             end_wait()
-    for release in request.get(_RELEASES, ()):
+    for release in request.pop(_RELEASES, ()):
         release()
+    request.protocol.keep_alive(True)  # cancels the timer for idle connections, which takes memory
 
 
 def count_anonymous(request: web.Request) -> None:
@@ -179,35 +180,39 @@ class Operation:
         """Authenticate, bind, run and serialize; `refuse` answers a problem if there is one."""
         request[OPERATION] = self
         request[HELD] = False
+        releases: list[Release] = []
+        request[_RELEASES] = releases
+        limits = service(request, RequestLimits)
+        address = address_key(request)
+        turn = None
         try:
-            if self.method != "GET":
-                return await self._handle(request)
-            done = await service(request, RequestLimits).turns.acquire(address_key(request))
-            if done is None:
-                return await self._handle(request)
-            request[_RELEASES] = [done]
-            try:
-                return await self._handle(request)
-            finally:
-                done()
+            if self.method == "GET" and (turn := await limits.turns.acquire(address)):
+                releases.append(turn)
+            return await self._handle(request, limits, address)
         except Problem as problem:
             if self.refuse is None:
                 raise
+            if turn is not None:
+                turn()
             if problem.status == 429:
                 await asyncio.sleep(THROTTLE_SECONDS)
             return await self.refuse(request, problem)
         finally:
+            if turn is not None:
+                turn()
             if request[HELD]:
                 request.pop(END_WAIT, None)  # it refers to the request: a cycle
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(
+        self, request: web.Request, limits: RequestLimits, address: str
+    ) -> web.StreamResponse:
         public_request.set(not self.roles)
         if self.roles:
-            await self._admit(request)
+            await self._admit(request, limits, address)
         elif self.counted:
-            count_anonymous(request)
+            limits.anonymous.consume(address)
         else:
-            service(request, RequestLimits).addresses.consume(address_key(request), WRITE_COST)
+            limits.addresses.consume(address, WRITE_COST)
         try:
             bound = self._bind(request)
             if self.body is not None:
@@ -234,7 +239,7 @@ class Operation:
             return web.Response(status=status, headers=headers)
         return web.Response(status=status, headers={**_JSON, **headers}, body=_encoded(body))
 
-    async def _admit(self, request: web.Request) -> None:
+    async def _admit(self, request: web.Request, limits: RequestLimits, address: str) -> None:
         """Authenticate the request and count it.
 
         It is counted by address before the database is asked: a client that disconnects at once
@@ -246,7 +251,7 @@ class Operation:
         gate = service(request, Gate)
         try:
             claims = gate.read(request.headers.get("Authorization"))
-            service(request, RequestLimits).addresses.consume(address_key(request), cost)
+            limits.addresses.consume(address, cost)
             identity = gate.recall(claims) or await gate.check(claims)
         except Problem as problem:
             if problem.status == 401:
@@ -254,10 +259,14 @@ class Operation:
             raise
         request[IDENTITY] = identity
         if writes:
-            service(request, RequestLimits).writes.consume(identity.limit_key)
+            limits.writes.consume(identity.limit_key)
         else:
-            service(request, RequestLimits).reads.consume(identity.limit_key, cost)
-        _count_in_flight(request, identity)
+            limits.reads.consume(identity.limit_key, cost)
+        if release := limits.in_flight.enter(identity.limit_key):
+            request[_RELEASES].append(release)
+            task = asyncio.current_task()  # one a request, which also writes the answer
+            assert task is not None
+            task.add_done_callback(release)
         if identity.role not in self.roles:
             raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
 
@@ -290,15 +299,6 @@ class Operation:
 def _encoded(body: BaseModel | Encoded[Any]) -> bytes:
     text = body.text if isinstance(body, Encoded) else body.model_dump_json(by_alias=True)
     return text.encode()
-
-
-def _count_in_flight(request: web.Request, identity: Identity) -> None:
-    """Count the request until its answer is written. Raises Problem 429."""
-    release = service(request, RequestLimits).in_flight.enter(identity.limit_key)
-    request.setdefault(_RELEASES, []).append(release)
-    task = asyncio.current_task()  # aiohttp makes one a request, which also writes the answer
-    assert task is not None
-    task.add_done_callback(release)
 
 
 class Router:

@@ -17,6 +17,7 @@ from server.core.metrics import Metrics
 from server.core.parse_queue import ParseQueue
 from server.core.services import SERVICES
 from server.core.sockets import Sockets
+from server.core.streaming import Streams
 from server.settings import Settings
 
 SLICE = 64 * 1024
@@ -128,6 +129,7 @@ class Server(web.Server):
             **more,
         )
         self.sockets = Sockets(settings)
+        self.streams = Streams(self.sockets)
         self._settings = settings
         self._unread = Unread(settings.unread_mb * 1024 * 1024)
         self._parse_queue = ParseQueue(self._loop)
@@ -139,6 +141,7 @@ class Server(web.Server):
             self,
             self._settings,
             self.sockets,
+            self.streams,
             self._parse_queue,
             loop=self._loop,
             **self._kwargs,
@@ -152,14 +155,19 @@ class Server(web.Server):
             connection.drain()
 
     async def finish(self, seconds: float) -> None:
-        """Wait at most so long for requests that have begun, half of it for their bodies."""
+        """Wait at most so long for streams and requests that have begun, half of it for bodies."""
+        streams = asyncio.create_task(self.streams.closed(), name="streams")
         tasks = {one._task_handler for one in self.connections if one._task_handler is not None}
-        if not tasks:
-            return
-        _, left = await asyncio.wait(tasks, timeout=seconds / 2)
+        _, left = await asyncio.wait({streams, *tasks}, timeout=seconds / 2)
         self._deadlines.stop()
         if left:
             await asyncio.wait(left, timeout=seconds / 2)
+        streams.cancel()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Close what is left."""
+        self.streams.abort()
+        await super().shutdown(timeout)
 
     def _request(
         self,

@@ -128,7 +128,7 @@ class SqliteDatabase(Database):
         job = Write(fn)
         self._queue.append(job)
         self._wake.set()
-        return await asyncio.shield(job.future)
+        return await job.future  # a caller that is cancelled cancels its future, and no more
 
     async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """Run `fn` on a snapshot of the database, in another thread.

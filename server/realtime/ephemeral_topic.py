@@ -27,7 +27,7 @@ class EphemeralTopic(Topic):
         """After the last event: there is no history."""
         return self.head
 
-    async def open(self) -> None:
+    async def open(self, recent: bool) -> None:
         """Nothing to read."""
         self._open = True
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from server.core.clock import now, to_text
 from server.core.database import Database
@@ -97,11 +96,12 @@ class Hub(Component):
         Calls the sink's `reset` for a cursor of another epoch or topic, from the future, or from
         before the log's first event.
         """
-        topic = await self._topic(name)
+        topic = await self.topic(name, recent=after is not None)
         cursor = Cursor.parse(after) if after is not None else None
         seq = topic.start_seq if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
             seq = cursor.seq
+            await topic.load_recent(seq)
         subscription = Subscription(topic, seq, sink)
         topic.join(subscription)
         if seq < 0:
@@ -114,25 +114,13 @@ class Hub(Component):
         """The cursor of the last event its sink got."""
         return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
 
-    @asynccontextmanager
-    async def watch(self, name: str, subject: str) -> AsyncIterator[asyncio.Future[Event | None]]:
+    def watch(self, name: str, subject: str) -> "Watch":
         """A future with the topic's next event about that subject; or with None where events were
         missed that may have been about it: then read again.
 
         It is registered before this enters, so nothing falls between it and what is read inside.
         """
-        topic = await self._topic(name)
-        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
-        topic.waiters.setdefault(subject, {})[future] = None
-        topic.idle_since = None
-        try:
-            yield future
-        finally:
-            waiting = topic.waiters[subject]
-            waiting.pop(future)
-            if not waiting:
-                topic.waiters.pop(subject)
-            future.cancel()
+        return Watch(self, name, subject)
 
     def broadcast(self, name: str, type: str, data: str, subject: str = "") -> None:
         """Send an event to an ephemeral topic's present subscriptions, in all processes.
@@ -156,14 +144,15 @@ class Hub(Component):
         """Sweep now: events may have been lost."""
         self._sweep_requested.set()
 
-    async def _topic(self, name: str) -> Topic:
+    async def topic(self, name: str, *, recent: bool = False) -> Topic:
+        """The topic of that name, opened if necessary, see `Topic.open`. Raises Problem 503."""
         opening = self._opening.get(name)
         topic = self._topics.get(name)
         if opening is None and topic is not None:
             topic.idle_since = None
             return topic
         if opening is None:
-            opening = asyncio.create_task(self._open_topic(name), name=f"open {name}")
+            opening = asyncio.create_task(self._open_topic(name, recent), name=f"open {name}")
             self._opening[name] = opening
             opening.add_done_callback(lambda _: self._opening.pop(name, None))
         try:
@@ -174,7 +163,7 @@ class Hub(Component):
             logger.exception("opening %s failed", name)
             raise unavailable("The event log cannot be read now. Try again.") from error
 
-    async def _open_topic(self, name: str) -> Topic:
+    async def _open_topic(self, name: str, recent: bool) -> Topic:
         topic: Topic
         if name.startswith(STATE):
             topic = StateTopic(name, self.states)
@@ -185,7 +174,7 @@ class Hub(Component):
         self._topics[name] = topic
         try:
             await self._broker.subscribe(name)
-            await topic.open()
+            await topic.open(recent)
         except BaseException:
             self._topics.pop(name, None)
             topic.close()
@@ -257,3 +246,26 @@ class Hub(Component):
                 leaving = asyncio.create_task(self._broker.unsubscribe(name), name=f"leave {name}")
                 self._unsubscribing.add(leaving)
                 leaving.add_done_callback(self._unsubscribing.discard)
+
+
+class Watch:
+    """See `Hub.watch`; a generator would take more memory a held request."""
+
+    __slots__ = ("_future", "_hub", "_name", "_subject", "_topic")
+
+    def __init__(self, hub: Hub, name: str, subject: str) -> None:
+        self._hub, self._name, self._subject = hub, name, subject
+
+    async def __aenter__(self) -> asyncio.Future[Event | None]:
+        self._topic = topic = await self._hub.topic(self._name)
+        self._future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
+        topic.waiters.setdefault(self._subject, {})[self._future] = None
+        topic.idle_since = None
+        return self._future
+
+    async def __aexit__(self, *exception: object) -> None:
+        waiting = self._topic.waiters[self._subject]
+        waiting.pop(self._future)
+        if not waiting:
+            self._topic.waiters.pop(self._subject)
+        self._future.cancel()

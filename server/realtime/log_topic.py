@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 from server.core.logging import log_failure
 from server.realtime.event import Event
@@ -55,6 +56,10 @@ class LogTopic(Topic):
         self._rings = rings
         self._ring: deque[Event] = deque()
         self._bytes = 0
+        self._drops = 0
+        """How often the ring was dropped."""
+        self._loaded = False
+        self._loading: asyncio.Task[None] | None = None
         self._page = PAGE
         self._warm = 0
         """The `seq` of the first event of the ring that may have something `encoded`; 0: none."""
@@ -65,23 +70,44 @@ class LogTopic(Topic):
         """After the last event."""
         return self.head
 
-    async def open(self) -> None:
-        """Read the head and the recent events. The broker must be delivering already."""
-        page = await self._log.newest(self.name, RING)
-        self.head = page.head
-        first = page.head - len(page.events) + 1
-        if [event.seq for event in page.events] == list(range(first, page.head + 1)):
-            for event in page.events:
-                self._keep(event)
+    async def open(self, recent: bool) -> None:
+        """Read the head, and with `recent` the recent events. The broker must be delivering
+        already."""
+        page = await self._log.newest(self.name, RING if recent else 0)
+        self.head, self._loaded = page.head, recent
+        self._keep_older(page.events)
         self._open = True
         self.hint(self._wanted)
+
+    async def load_recent(self, cursor: int) -> None:
+        """Read the recent events, once, for a reader that is behind; those that come together share
+        the read. Held requests and readers from now on need none of them."""
+        if self._loaded or cursor < 0 or self.recent(cursor) is not None:
+            return
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._read_ring(), name=f"recent {self.name}")
+        await asyncio.shield(self._loading)
+
+    async def _read_ring(self) -> None:
+        drops = self._drops
+        try:
+            page = await self._log.newest(self.name, RING)
+        except Exception as error:
+            log_failure(logger, error, "reading the recent events of %s failed", self.name)
+            return  # readers catch up from the log
+        finally:
+            self._loading = None
+        self._loaded = True
+        if drops == self._drops:  # else it may be out of date
+            self._keep_older(page.events)
 
     def close(self) -> None:
         """Stop filling gaps, and drop everything."""
         super().close()
         self.drop_ring()
-        for task in self._loads.values():
-            task.cancel()
+        for task in (self._loading, *self._loads.values()):
+            if task is not None:
+                task.cancel()
 
     def recent(self, cursor: int) -> list[Event] | None:
         """The events after that `seq`, or None where the ring does not reach back to it."""
@@ -120,6 +146,7 @@ class LogTopic(Topic):
     def drop_ring(self) -> None:
         """Drop the recent events: readers get them from the log."""
         self._ring.clear()
+        self._drops += 1
         self._rings.remove(self, self._bytes)
         self._bytes = 0
 
@@ -150,6 +177,22 @@ class LogTopic(Topic):
             self._bytes -= dropped
             added -= dropped
         self._rings.add(self, added)
+
+    def _keep_older(self, events: Sequence[Event]) -> None:
+        """Keep those that come before the ring, as far as they are contiguous and fit."""
+        added, most = 0, self._rings.max_per_topic
+        for event in reversed(events):
+            first = self._ring[0].seq if self._ring else self.head + 1
+            if event.seq >= first:
+                continue
+            full = len(self._ring) >= RING or (most and self._bytes + added + event.size > most)
+            if event.seq != first - 1 or full:
+                break
+            self._ring.appendleft(event)
+            added += event.size
+        if added:
+            self._bytes += added
+            self._rings.add(self, added)
 
     def _skip_to(self, seq: int) -> None:
         """Events before `seq` are trimmed: subscriptions that miss them notice as they catch up,

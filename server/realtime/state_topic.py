@@ -89,7 +89,7 @@ class StateTopic(Topic):
         """Before the first event, so that a reader gets the present state."""
         return 0
 
-    async def open(self) -> None:
+    async def open(self, recent: bool) -> None:
         """Read the present state. The broker must be delivering already."""
         newest = await self._states.read(self.name)
         if newest is not None:

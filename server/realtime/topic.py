@@ -60,12 +60,20 @@ class Subscription:
         """The topic's next event, while live."""
         if event.seq > self.cursor:
             fits = event.seq == self.cursor + 1 or not self.topic.gapless
-            self._write_or_catch_up([event] if fits else None)
+            self.advance([event] if fits else None)
 
-    def advance(self) -> None:
-        """The events between the cursor and the topic's head, while live."""
-        if self.live and self.cursor < self.topic.head:
-            self._write_or_catch_up(self.topic.recent(self.cursor))
+    def advance(self, events: list[Event] | None) -> None:
+        """Write the events up to the topic's head, while live; catch up where there is no room, or
+        where they are None, which is no longer in memory."""
+        try:
+            written = events is not None and self._write(events)
+        except Exception:  # one reader's error must not reach the next ones
+            logger.exception("a reader of %s failed", self.topic.name)
+            self.live = False
+            self.sink.fail()
+            return
+        if not written:
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Stop being live, and catch up in a task."""
@@ -81,18 +89,6 @@ class Subscription:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-
-    def _write_or_catch_up(self, events: list[Event] | None) -> None:
-        """Write these; catch up where there is no room, or where they are None."""
-        try:
-            written = events is not None and self._write(events)
-        except Exception:  # one reader's error must not reach the next ones
-            logger.exception("a reader of %s failed", self.topic.name)
-            self.live = False
-            self.sink.fail()
-            return
-        if not written:
-            self.catch_up()
 
     def _write(self, events: list[Event]) -> bool:
         """Write these; False where the sink is full."""
@@ -174,8 +170,13 @@ class Topic(ABC):
         """The `seq` after which a reader without a cursor begins."""
 
     @abstractmethod
-    async def open(self) -> None:
-        """Read the head. The broker must be delivering already."""
+    async def open(self, recent: bool) -> None:
+        """Read the head, and with `recent` the events of late. The broker must be delivering
+        already."""
+
+    async def load_recent(self, cursor: int) -> None:
+        """Have in memory what a reader at that `seq` needs, where it may be missing."""
+        return
 
     def close(self) -> None:
         """Stop filling gaps and delivering."""
@@ -251,11 +252,18 @@ class Topic(ABC):
             head = -1
             while head != self.head:
                 head = self.head
+                cursor, events = head, self.recent(head)
                 until = time.monotonic() + SLICE_SECONDS
                 for subscription in tuple(self.subscriptions):
-                    subscription.advance()
+                    if not subscription.live or subscription.cursor >= head:
+                        continue
+                    if subscription.cursor != cursor:  # most are at the same one
+                        cursor = subscription.cursor
+                        events = self.recent(cursor)
+                    subscription.advance(events)
                     if time.monotonic() >= until:
                         await asyncio.sleep(0)
                         until = time.monotonic() + SLICE_SECONDS
+                        cursor, events = head, []
         finally:
             self._delivering = None

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from typing import Self
 
 from server.core.auth import Claims, Gate
 from server.core.errors import too_many, unavailable
@@ -36,6 +37,40 @@ class End(StrEnum):
     TOO_FAST = "too fast"
 
 
+class Slot:
+    """One held connection; it is given back by `release`, or at the end of a `with`."""
+
+    __slots__ = ("_connections", "_expiry", "account", "end", "session")
+
+    def __init__(
+        self, connections: "Connections", claims: Claims, end: Callable[[End], None]
+    ) -> None:
+        self._connections: Connections | None = connections
+        self.account, self.session = claims.limit_key, claims.session_id
+        self.end = end
+        """Ends the connection."""
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def end_after(self, seconds: float) -> None:
+        """End the connection then, as its token expires."""
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max(0.0, seconds), self.end, End.EXPIRED)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give it back; harmless when repeated."""
+        if self._connections is not None:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            self._connections.release(self)
+            self._connections = None
+
+
 class Connections:
     """Every held request and stream of this process, by session."""
 
@@ -43,9 +78,9 @@ class Connections:
         self.draining = False
         self._limit = limit
         self._limit_per_account = limit_per_account
-        self._by_session: dict[str, dict[Callable[[End], None], None]] = {}
+        self._by_session: dict[str, dict[Slot, None]] = {}
         self._by_account: Counter[str] = Counter()
-        self._polls: dict[Callable[[End], None], None] = {}
+        self._polls: dict[Slot, None] = {}
         self._held = 0
 
     @property
@@ -58,11 +93,9 @@ class Connections:
         """Long polls among them."""
         return len(self._polls)
 
-    @contextlib.contextmanager
-    def hold(
-        self, claims: Claims, end: Callable[[End], None], *, poll: bool = False
-    ) -> Iterator[None]:
-        """A slot for a connection; `end` is called, once or more, when it has to end.
+    def hold(self, claims: Claims, end: Callable[[End], None], *, poll: bool = False) -> "Slot":
+        """A slot for a connection; `end` is called, once or more, when it has to end. A poll ends
+        itself when its token expires.
 
         Raises Problem 503 where the process is full or draining, 429 where the account holds as
         many as it may.
@@ -77,46 +110,46 @@ class Connections:
                 " the most it may have. Close one.",
                 5,
             )
+        slot = Slot(self, claims, end)
         self._held += 1
-        self._by_account[claims.limit_key] += 1
-        self._by_session.setdefault(claims.session_id, {})[end] = None
+        self._by_account[slot.account] += 1
+        self._by_session.setdefault(slot.session, {})[slot] = None
         if poll:
-            self._polls[end] = None
-        expiry = asyncio.get_running_loop().call_later(
-            max(0.0, claims.seconds_left), end, End.EXPIRED
-        )
+            self._polls[slot] = None
+        else:
+            slot.end_after(claims.seconds_left)
         self._release_longest_poll()
-        try:
-            yield
-        finally:
-            expiry.cancel()
-            self._held -= 1
-            self._polls.pop(end, None)
-            self._by_account[claims.limit_key] -= 1
-            if not self._by_account[claims.limit_key]:
-                del self._by_account[claims.limit_key]
-            session = self._by_session[claims.session_id]
-            del session[end]
-            if not session:
-                del self._by_session[claims.session_id]
+        return slot
+
+    def release(self, slot: "Slot") -> None:
+        """Give back a slot, once."""
+        self._held -= 1
+        self._polls.pop(slot, None)
+        self._by_account[slot.account] -= 1
+        if not self._by_account[slot.account]:
+            del self._by_account[slot.account]
+        session = self._by_session[slot.session]
+        del session[slot]
+        if not session:
+            del self._by_session[slot.session]
 
     def _release_longest_poll(self) -> None:
         """Under pressure, release the poll that has waited longest."""
         if self._held > PRESSURE * self._limit and self._polls:
             longest = next(iter(self._polls))
             del self._polls[longest]
-            longest(End.RELEASED)
+            longest.end(End.RELEASED)
 
     def revoke(self, session_id: str) -> None:
         """End the connections of that session in this process."""
-        for end in tuple(self._by_session.get(session_id, ())):
-            end(End.REVOKED)
+        for slot in tuple(self._by_session.get(session_id, ())):
+            slot.end(End.REVOKED)
 
     def end_all(self, why: End) -> None:
         """End everything."""
         for session in tuple(self._by_session.values()):
-            for end in tuple(session):
-                end(why)
+            for slot in tuple(session):
+                slot.end(why)
 
     def drain(self) -> None:
         """End everything and accept nothing more."""

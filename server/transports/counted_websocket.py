@@ -4,11 +4,12 @@ pings, and keeps to RFC 6455 where aiohttp does not."""
 import asyncio
 import base64
 import binascii
+import hashlib
 import json
 
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http import HttpVersion11, WebSocketError, WebSocketReader, WebSocketWriter
+from aiohttp.http import WS_KEY, HttpVersion11, WebSocketError, WebSocketReader, WebSocketWriter
 from aiohttp.web_request import BaseRequest
 
 from server.core.errors import Problem, malformed
@@ -28,7 +29,7 @@ four refused frames take some 0.2 ms, so thirty sockets of one client hold up no
 _NEVER_SENT = (1004, 1005, 1006, 1015)
 """Close codes that RFC 6455 (7.4.1) reserves for local use."""
 LAST_CLOSE_CODE = 4999
-_REASONS = {
+REASONS = {
     int(code): json.dumps({"reason": reason}).encode()
     for code, reason in CODES.values()
     if code in (CloseCode.POLICY, CloseCode.TOO_LARGE)
@@ -55,6 +56,13 @@ def check_upgrade(request: BaseRequest, instead: Problem | None = None) -> None:
     raise instead or found
 
 
+def accepting_headers(request: BaseRequest) -> dict[str, str]:
+    """The headers that accept the handshake (RFC 6455, 4.2.2)."""
+    digest = hashlib.sha1(request.headers["Sec-WebSocket-Key"].strip().encode() + WS_KEY)  # noqa: S324
+    accept = base64.b64encode(digest.digest()).decode()
+    return {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept}
+
+
 def _not_yet(detail: str) -> Problem:
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     return Problem(426, detail, headers=headers)
@@ -76,10 +84,23 @@ class CountingReader(WebSocketReader):
     refuse some with a reason.
     """
 
-    messages: FrameLimit
-    others: FrameLimit
-    account: AccountLimits | None = None
-    _in_message = False
+    __slots__ = ("_in_message", "account", "messages", "others")
+
+    def __init__(
+        self, queue: WebSocketDataQueue, settings: Settings, account: AccountLimits | None
+    ) -> None:
+        super().__init__(queue, HARD_BYTES, compress=False, decode_text=True)
+        self.messages = FrameLimit(settings.frames_per_second, extra_burst=2 * MAX_REFUSALS)
+        self.others = FrameLimit(settings.control_frames_per_second)
+        self.account: AccountLimits | None = None
+        self._in_message = False
+        if account is not None:
+            self.count_for(account)
+
+    def count_for(self, account: AccountLimits) -> None:
+        """What is sent counts for that account too."""
+        self.account = account
+        self.messages.shared, self.others.shared = account.messages, account.others
 
     def _handle_frame(
         self, fin: bool, opcode: int, payload: bytes | bytearray, compressed: int
@@ -104,6 +125,34 @@ class CountingReader(WebSocketReader):
         super()._handle_frame(fin, opcode, payload, compressed)
 
 
+class Pongs:
+    """Answers pings, with one pong in `seconds` at most: the newest ping's, which is enough for
+    those before it (RFC 6455, 5.5.3)."""
+
+    __slots__ = ("_ping", "_seconds", "_timer", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        self._ping: bytes | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def answer(self, ping: bytes) -> None:
+        """Answer it at once, or after a while where another was answered."""
+        self._ping = ping
+        if self._timer is None:
+            self._pong()
+
+    def _pong(self) -> None:
+        self._timer = None
+        if self._ping is None or self._transport.is_closing():
+            return
+        self._transport.write(b"\x8a%c%b" % (len(self._ping), self._ping))
+        self._ping = None
+        if self._seconds:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._pong)
+
+
 class CountedWebSocket(web.WebSocketResponse):
     """A WebSocket that sends whole, uncompressed frames."""
 
@@ -117,8 +166,6 @@ class CountedWebSocket(web.WebSocketResponse):
         self._settings = settings
         self._account = account
         self._turn = TURN_BYTES
-        self._ping: bytes | None = None
-        self._answering: asyncio.TimerHandle | None = None
 
     def _post_start(
         self, request: BaseRequest, protocol: str | None, writer: WebSocketWriter
@@ -128,20 +175,16 @@ class CountedWebSocket(web.WebSocketResponse):
         self._writer = writer
         loop = asyncio.get_running_loop()
         self._reader = WebSocketDataQueue(request.protocol, QUEUE_BYTES, loop=loop)
-        parser = CountingReader(self._reader, HARD_BYTES, compress=False, decode_text=True)
-        parser.messages = FrameLimit(self._settings.frames_per_second, extra_burst=2 * MAX_REFUSALS)
-        parser.others = FrameLimit(self._settings.control_frames_per_second)
-        self._parser = parser
-        if self._account is not None:
-            self.count_for(self._account)
-        request.protocol.set_parser(parser)
+        self._parser = CountingReader(self._reader, self._settings, self._account)
+        assert request.transport is not None
+        self._pongs = Pongs(request.transport, self._settings.pong_seconds)
+        request.protocol.set_parser(self._parser)
         request.protocol.keep_alive(False)
 
     def count_for(self, account: AccountLimits) -> None:
         """What is sent counts for that account too."""
-        self._account = self._parser.account = account
-        self._parser.messages.shared = account.messages
-        self._parser.others.shared = account.others
+        self._account = account
+        self._parser.count_for(account)
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
         """The next message, as aiohttp gives it; a ping is answered already."""
@@ -155,29 +198,15 @@ class CountedWebSocket(web.WebSocketResponse):
             # It would keep the connection in memory until a collection.
             message.data.__traceback__ = None
         if message.type is WSMsgType.PING:
-            self._ping = bytes(message.data)
-            if self._answering is None:
-                self._pong()
+            self._pongs.answer(bytes(message.data))
         return message
-
-    def _pong(self) -> None:
-        """Answer the newest ping: that is enough for those before it (RFC 6455, 5.5.3)."""
-        self._answering = None
-        transport = self._req.transport if self._req is not None else None
-        if self._ping is None or self._closed or transport is None or transport.is_closing():
-            return
-        transport.write(b"\x8a%c%b" % (len(self._ping), self._ping))
-        self._ping = None
-        if self._settings.pong_seconds:
-            loop = asyncio.get_running_loop()
-            self._answering = loop.call_later(self._settings.pong_seconds, self._pong)
 
     async def close(
         self, *, code: int = CloseCode.NORMAL, message: bytes = b"", drain: bool = True
     ) -> bool:
         """Close it as aiohttp does, with a reason also where the parser ended it."""
         closed = await super().close(
-            code=code, message=message or _REASONS.get(code, b""), drain=drain
+            code=code, message=message or REASONS.get(code, b""), drain=drain
         )
         if self._exception is not None:
             self._exception.__traceback__ = None

@@ -29,12 +29,13 @@ class FrameLimit:
     `extra_burst` more may come at once. `refusals` counts how often an account may be refused.
     """
 
-    shared: "FrameLimit | None" = None
-    """The limit of all connections of the account together, which counts too."""
+    __slots__ = ("_burst", "_filled_at", "_refused", "_tokens", "per_second", "refusals", "shared")
 
     def __init__(
         self, per_second: float, extra_burst: int = 0, refusals: "FrameLimit | None" = None
     ) -> None:
+        self.shared: FrameLimit | None = None
+        """The limit of all connections of the account together, which counts too."""
         self.per_second = per_second
         self.refusals = refusals
         self._burst = per_second * BURST_SECONDS + extra_burst

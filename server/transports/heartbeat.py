@@ -1,9 +1,8 @@
 """One heartbeat for every stream of the process."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from server.core.lifecycle import Component, SupervisedTask
 
@@ -23,18 +22,18 @@ class Heartbeat(Component):
         self._slices: list[dict[Callable[[], None], None]] = [{} for _ in range(SLICES)]
         self.tasks = (SupervisedTask("heartbeat", self._beat),)
 
-    @contextlib.contextmanager
-    def calling(self, beat: Callable[[], None], group: str) -> Iterator[None]:
-        """A member while inside. Those of a group are called together, so that an app with several
-        streams wakes up once an interval."""
+    def add(self, beat: Callable[[], None], group: str) -> None:
+        """Add a member. Those of a group are called together, so that an app with several streams
+        wakes up once an interval."""
         members = self._slices[hash(group) % SLICES]
         if len(members) >= TOGETHER:
             members = min(self._slices, key=len)
         members[beat] = None
-        try:
-            yield
-        finally:
-            del members[beat]
+
+    def remove(self, beat: Callable[[], None]) -> None:
+        """Remove a member; harmless if it is none."""
+        for members in self._slices:
+            members.pop(beat, None)
 
     async def _beat(self) -> None:
         while True:

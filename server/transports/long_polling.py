@@ -16,7 +16,7 @@ from server.core.services import service
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.settings import Settings
-from server.transports.connections import Connections, End
+from server.transports.connections import Connections, End, Slot
 
 FoundT = TypeVar("FoundT")
 
@@ -31,69 +31,105 @@ Seconds = Annotated[int, Field(ge=1, le=60)]
 """A route's parameter: how long to hold the request."""
 
 
+WOKEN = object()
+"""The result of a future whose wait has ended without news."""
+
+
 class Wait:
-    """How long one request may be held, its slot meanwhile, and what ends it early."""
+    """How long one request may be held, its slot meanwhile, and what ends it early.
+
+    It waits for one future; an end, and the end of the time, make that done as well.
+    """
+
+    __slots__ = ("_ended", "_ends_at", "_expires_at", "_loop", "_news", "_request", "_slot")
 
     def __init__(self, request: web.Request, timeout: float) -> None:
         """`timeout` is in seconds from now; a HEAD does not wait."""
         self._loop = asyncio.get_running_loop()
         self._request = request
-        self._deadline = self._loop.time() + (timeout if request.method != "HEAD" else 0)
-        self._ended: asyncio.Future[End] = self._loop.create_future()
-        self._slot = contextlib.ExitStack()
+        self._ends_at = self._loop.time() + (timeout if request.method != "HEAD" else 0)
+        self._expires_at = self._ends_at
+        self._ended: End | None = None
+        self._news: asyncio.Future[Any] | None = None
+        self._slot: Slot | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._slot.close()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     async def begin(self) -> None:
         """Take a slot, once. Raises Problem 401, 429, 503."""
         if self._request.get(HELD):
             return
-        mark_held(self._request, lambda: self._end(End.RELEASED))
+        mark_held(self._request, self._release)
         identity = identity_of(self._request)
+        self._expires_at = self._loop.time() + identity.seconds_left
         connections = service(self._request, Connections)
-        self._slot.enter_context(connections.hold(identity, self._end, poll=True))
+        self._slot = connections.hold(identity, self._end, poll=True)
         # Registered first and checked then, so no revocation falls in between.
         await service(self._request, Gate).check(identity)
 
-    async def until(self, *futures: asyncio.Future[Any]) -> None:
-        """Returns when one of these is done, the time is up, or the request has to end.
+    async def until(self, news: asyncio.Future[Any], over: asyncio.Future[Any] | None) -> bool:
+        """Wait until `news` is done: whether it was by itself. Else the time is up, the request has
+        to end, or `over` is done.
 
         Raises Problem 401 where its token or session ended: its holder must not get what happened
         at the same time.
         """
-        ends: tuple[asyncio.Future[Any], ...] = (*futures, self._ended)
-        await asyncio.wait(
-            ends,
-            timeout=max(0.0, self._deadline - self._loop.time()),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        if not (news.done() or self._ended or (over is not None and over.done())):
+            self._news = news
+            if over is not None:
+                over.add_done_callback(self._wake)
+            timer = self._loop.call_at(min(self._ends_at, self._expires_at), self._wake)
+            try:
+                await news
+            finally:
+                self._news = None
+                timer.cancel()
+                if over is not None:
+                    over.remove_done_callback(self._wake)
         self.check()
+        return news.done() and news.result() is not WOKEN
 
     def check(self) -> None:
         """Raises Problem 401 where the token or the session ended."""
-        why = self._ended.result() if self._ended.done() else None
-        if why is End.EXPIRED:
+        if self._ended is None and self._expires_at < min(self._ends_at, self._now):
+            self._ended = End.EXPIRED
+        if self._ended is End.EXPIRED:
             raise unauthorized("The access token has expired. Refresh it.", kind="token-expired")
-        if why is End.REVOKED:
+        if self._ended is End.REVOKED:
             raise unauthorized("The session was ended. Log in again.", kind="session-ended")
 
     @property
     def released(self) -> bool:
         """Whether the request has to end before its time."""
-        return self._ended.done()
+        return self._ended is not None
 
     @property
     def over(self) -> bool:
         """Whether the time is up."""
-        return self._loop.time() >= self._deadline
+        return self._now > self._ends_at
+
+    @property
+    def _now(self) -> float:
+        """The time, to which the timers' precision is added: they may come so early."""
+        return self._loop.time() + 0.001
+
+    def _release(self) -> None:
+        self._end(End.RELEASED)
 
     def _end(self, why: End) -> None:
-        if not self._ended.done():
-            self._ended.set_result(why)
+        if self._ended is None:
+            self._ended = why
+            self._wake()
+
+    def _wake(self, over: object = None) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(WOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +170,7 @@ async def hold(
     event in which `from_event` finds nothing, and where events were missed. Raises Problem 401
     where the token ends meanwhile.
     """
-    over: asyncio.Future[str]
-    over = (
-        asyncio.ensure_future(until())
-        if until is not None
-        else asyncio.get_running_loop().create_future()
-    )
+    over = asyncio.ensure_future(until()) if until is not None else None
     try:
         with Wait(request, timeout) as wait:
             while True:
@@ -148,20 +179,21 @@ async def hold(
                     if found is not None:
                         return PollResult(found)
                     await wait.begin()
-                    await wait.until(next_event, over)
-                if next_event.done() and not next_event.cancelled():  # else `watch` cancelled it
+                    came = await wait.until(next_event, over)
+                if came:
                     event = next_event.result()
                     found = from_event(event) if event is not None else None
                     if found is not None:
                         return PollResult(found)
-                elif over.done():
+                elif over is not None and over.done():
                     return PollResult(None, over=over.result())
                 elif wait.released:
                     return PollResult(None, retry_after=1)
                 if wait.over:
                     return PollResult(None)
     finally:
-        over.cancel()
+        if over is not None:
+            over.cancel()
 
 
 Entries = Iterable[tuple[str, str]]
@@ -293,8 +325,8 @@ async def read(
         if not page.filled.done():
             await wait.begin()
             with during(page):
-                await wait.until(page.filled)
-            if page.filled.done():
+                await wait.until(page.filled, None)
+            if page.events or page.problem is not None:
                 # A right may have ended in another process, and the news of it be on its way.
                 await service(request, Gate).check(identity_of(request))
                 if admit is not None:

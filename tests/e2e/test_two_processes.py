@@ -103,8 +103,9 @@ class Open:
             return time.monotonic() - happened
 
     async def refused(self) -> list[Answer]:
-        """The statuses of both processes for another request."""
-        return [await rest.get("/me") for rest in self._rests]
+        """The answers of both processes to another request, which no transaction checks again: both
+        have forgotten that the session was valid."""
+        return [await rest.get("/orders") for rest in self._rests]
 
 
 LogIn = Callable[[], Awaitable[Rest]]

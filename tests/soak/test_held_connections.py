@@ -94,9 +94,7 @@ class Crowd:
 
     async def files(self, number: int) -> None:
         """Return once the server has at most this many open files."""
-        await wait_until(
-            lambda: self._process.num_fds() <= number, 20, what=f"{number} files at most"
-        )
+        await wait_until(lambda: self._process.num_fds() <= number, what=f"{number} files at most")
 
     async def figures(self) -> Figures:
         """What the server uses."""

@@ -97,7 +97,7 @@ class Panel(Vertical):
         self.on_redraw_wanted: Callable[[], object] = lambda: None
         """Called when `needs_redraw` or `redraw_at` is set."""
         self.followers: list[Panel] = []
-        """Panels that show what this one knows: they are redrawn with it."""
+        """Panels that show what this one knows: they are redrawn after it."""
         self._needs_redraw = False
         self._meter: Meter | None = None
         self._line: WireLine | None = None
@@ -115,8 +115,6 @@ class Panel(Vertical):
         self._needs_redraw = needed
         if needed:
             self.on_redraw_wanted()
-            for follower in self.followers:
-                follower.needs_redraw = True
 
     def redraw_in(self, seconds: float) -> None:
         """Be redrawn in so many seconds at the latest, give or take a quarter of a second."""

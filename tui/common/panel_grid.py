@@ -11,7 +11,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.common.client.meter import Wire
-from tui.common.compositor import AreaCompositor
 from tui.common.panel import Panel
 from tui.common.redraw import Redraw
 
@@ -39,7 +38,7 @@ class PanelGrid(Container):
         self.panels: list[Panel] = []
         self.main: Panel | None = None
         self._started: list[Panel] = []
-        self._sizes: list[Size] = []
+        self._sizes: dict[Widget, Size] = {}
         """Of all that the panels consist of, as of the last layout."""
         self._redraw = Redraw(wire, lambda: self._started, wire_drawn)
 
@@ -83,7 +82,11 @@ class PanelGrid(Container):
         self.app.screen_change_signal.subscribe(self, self._redraw.request_all)
 
     def _on_layout(self, _: object) -> None:
-        sizes = [part.size for panel in self._started for part in panel.walk_children(Widget)]
+        parts = (part for panel in self.panels for part in (panel, *panel.walk_children(Widget)))
+        sizes = {part: part.outer_size for part in parts if part.outer_size}
+        for part in sizes.keys() - self._sizes.keys():
+            # Textual does not if anything has asked for a size since the part was mounted
+            part.post_message(events.Resize(part.outer_size, part.virtual_size))
         if sizes != self._sizes:  # a redraw that leads to a layout must not lead to a redraw
             self._sizes = sizes
             self._redraw.request_all()
@@ -169,10 +172,6 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._compositor = AreaCompositor()
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """What the mouse is on. Textual takes the second cell of a wide character for the one that

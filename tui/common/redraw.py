@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel, moment_in
 
 if TYPE_CHECKING:
+    from textual.app import App
     from textual.message_pump import MessagePump
-    from textual.timer import Timer
 
     from tui.common.client.meter import Wire
 
@@ -66,12 +67,13 @@ class Throttle:
         return True
 
 
-WIRE_LINES_SECONDS = 0.1
+WIRE_LINES_SECONDS = 0.25
 """Least time between two redraws of the wire lines: figures need not be as quick as panels."""
 
 
 class Redraw:
-    """A timer that beats while something waits to be drawn; between that it stands still."""
+    """Beats while something waits to be drawn; between that nothing runs. Not with a timer of
+    Textual's, which wakes once more after it was paused."""
 
     def __init__(
         self, wire: "Wire", panels: Callable[[], Sequence[Panel]], wire_drawn: Callable[[], None]
@@ -81,8 +83,10 @@ class Redraw:
         self._panels = panels
         self._wire_drawn = wire_drawn
         self._throttle = Throttle()
-        self._timer: Timer | None = None
-        self._later: asyncio.TimerHandle | None = None
+        self._owner: MessagePump | None = None
+        self._next: asyncio.TimerHandle | None = None
+        self._beat_at = 0.0
+        """`time.monotonic()` of the last beat."""
         self._revision = self._state_revision = -1
         self._lines_waiting = False
         self._lines_drawn_at = 0.0
@@ -92,21 +96,29 @@ class Redraw:
     def start(self, owner: "MessagePump") -> None:
         """Draw from now on, as long as the app of `owner` runs."""
         self._owner = owner
-        self._timer = owner.set_interval(BEAT_SECONDS, self._beat, pause=True)
         self._wire.on_change = self.request
+        self.request()
 
     def stop(self) -> None:
         """Draw no more."""
         self._wire.on_change = lambda: None
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
-        self._cancel_later()
+        self._owner = None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     def request(self) -> None:
         """Draw what needs it, soon."""
-        if self._timer is not None:
-            self._timer.resume()
+        self._schedule(self._beat_at + BEAT_SECONDS)
+
+    def _schedule(self, at: float) -> None:
+        """Beat at that time, unless it is to be earlier."""
+        if self._owner is None or (self._next is not None and self._next.when() <= at):
+            return
+        if self._next is not None:
+            self._next.cancel()
+        loop = asyncio.get_running_loop()
+        self._next = loop.call_at(at, self._owner.call_next, self._beat)
 
     def request_all(self, _: object = None) -> None:
         """Draw all panels, soon."""
@@ -114,9 +126,12 @@ class Redraw:
             panel.needs_redraw = True
 
     def _beat(self) -> None:
-        if not self._owner.app.is_running:  # on the way out widgets go first
+        self._next = None
+        if self._owner is None or not self._owner.app.is_running:  # widgets go first
             return
+        self._beat_at = time.monotonic()
         if not self._throttle.due():
+            self.request()
             return
         wire = self._wire
         if wire.state_revision != self._state_revision:  # a panel may say that its news are old
@@ -127,21 +142,37 @@ class Redraw:
             self._lines_waiting = True
             for panel in self._panels():
                 panel.on_wire_changed()
-        self._draw_panels()
+        drawn = self._draw_panels()
         if time.monotonic() >= self._lines_due_at():
             self._draw_lines()
-        self._rest()
+            drawn = True
+        if drawn:
+            self._draw_dialogs(self._owner.app)
+        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
+        if at < inf:
+            self._schedule(max(at, self._beat_at + BEAT_SECONDS))
 
-    def _draw_panels(self) -> None:
+    def _draw_panels(self) -> bool:
+        """Whether any needed it."""
         now = time.monotonic()
         ready = [panel for panel in self._panels() if _due_at(panel) <= now]
         if self._throttle.busy and ready:
             ready = [min(ready, key=lambda panel: panel.redrawn_at)]
         for panel in ready:
+            followers = panel.followers if panel.needs_redraw else ()
             panel.needs_redraw = False
             panel.redraw_at = None
             panel.redrawn_at = now
             panel.redraw()
+            for follower in followers:
+                follower.needs_redraw = True
+        return bool(ready)
+
+    @staticmethod
+    def _draw_dialogs(app: "App[object]") -> None:
+        for screen in app.screen_stack:
+            if isinstance(screen, Dialog) and screen.is_mounted:
+                screen.redraw()
 
     def _lines_due_at(self) -> float:
         waiting = self._lines_drawn_at + WIRE_LINES_SECONDS if self._lines_waiting else inf
@@ -154,24 +185,6 @@ class Redraw:
         self._lines_drawn_at = time.monotonic()
         self._lines_at = inf if soonest == inf else moment_in(soonest)
         self._wire_drawn()
-
-    def _rest(self) -> None:
-        """Stand still until something is to be drawn."""
-        if self._timer is None:
-            return
-        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
-        wait = at - time.monotonic()
-        if wait <= BEAT_SECONDS:
-            return
-        self._timer.pause()
-        self._cancel_later()
-        if wait < inf:
-            self._later = asyncio.get_running_loop().call_later(wait, self.request)
-
-    def _cancel_later(self) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
 
 
 def _due_at(panel: Panel) -> float:

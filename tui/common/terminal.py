@@ -19,8 +19,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from tui.common.compositor import AreasUpdate, CellUpdate, TerminalCells
 from tui.common.sanitize import anchored
+from tui.common.terminal_cells import CellUpdate, TerminalCells
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -286,9 +286,8 @@ class TerminalApp(App[None]):
         if not self._batch_count and self._running and not self._closed:
             if isinstance(renderable, LayoutUpdate):
                 self._cells.store(renderable)
-            elif isinstance(renderable, ChopsUpdate | AreasUpdate):
-                areas = renderable.updates if isinstance(renderable, AreasUpdate) else [renderable]
-                changes = self._cells.changes(areas)
+            elif isinstance(renderable, ChopsUpdate):
+                changes = self._cells.changes(renderable)
                 cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
                 if changes is None and cursor != self._previous_cursor_position:
                     changes = CellUpdate(())

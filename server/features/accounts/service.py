@@ -38,7 +38,7 @@ from server.features.accounts.schemas import (
     stored_form,
 )
 from server.features.accounts.sessions import Origin, Sessions, ended
-from server.features.accounts.store import NewAccount, StoredAccount
+from server.features.accounts.store import Contact, NewAccount, StoredAccount
 from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
 from server.settings import Settings
@@ -212,6 +212,14 @@ class AccountService(Component):
         if stored is None:
             raise ended()
         return stored.account
+
+    async def contact_of(self, tx: Transaction, account_id: str) -> Contact:
+        """In another feature's transaction: an account's name and phone. Raises Problem 401 where
+        it is gone."""
+        found = await store.contact(tx, account_id)
+        if found is None:
+            raise ended()
+        return found
 
     async def number_of(self, tx: Transaction, role: Role) -> int:
         """In another feature's transaction: how many accounts have that role."""

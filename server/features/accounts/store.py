@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.core import pages
 from server.core.clock import from_text, to_text
@@ -31,6 +31,13 @@ class StoredAccount:
     password_hash: str
     demo: bool = False
     """Whether it is one of the demo's, which may log in only in demo mode."""
+
+
+class Contact(NamedTuple):
+    """What an order says of its customer."""
+
+    name: str
+    phone: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,12 @@ async def account_by_id(tx: Transaction, account_id: str) -> StoredAccount | Non
 async def lock_account(tx: Transaction, account_id: str) -> StoredAccount | None:
     """The same, locked for the rest of the transaction."""
     return _account(await _queries.lock_account(tx, id=account_id))
+
+
+async def contact(tx: Transaction, account_id: str) -> Contact | None:
+    """The name and phone of the account of that id."""
+    row = await _queries.contact(tx, id=account_id)
+    return Contact(row["name"], row["phone"]) if row else None
 
 
 async def account_by_email(tx: Transaction, email: str) -> StoredAccount | None:

@@ -2,8 +2,6 @@
 
 import json
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from server.features.announcements.service import ACKNOWLEDGED, READ
@@ -38,20 +36,23 @@ class AckRelay(TopicReader):
         self._streams: dict[str, dict[Reader, None]] = {}
         self._newest: OrderedDict[str, deque[str]] = OrderedDict()
 
-    @contextmanager
-    def sending(self, account_id: str, stream: Reader, *, newest: bool = True) -> Iterator[None]:
+    def sending(self, account_id: str, stream: Reader, *, newest: bool = True) -> "Sending":
         """While inside, the stream gets what its account acknowledges; with `newest`, the latest
         ones before as well."""
-        streams = self._streams.setdefault(account_id, {})
-        streams[stream] = None
+        return Sending(self, account_id, stream, newest)
+
+    def add(self, account_id: str, stream: Reader, newest: bool) -> None:
+        """See `sending`."""
+        self._streams.setdefault(account_id, {})[stream] = None
         for data in self._newest.get(account_id, ()) if newest else ():
             stream.send_out_of_band(ACKNOWLEDGED, data)
-        try:
-            yield
-        finally:
-            del streams[stream]
-            if not streams and self._streams.get(account_id) is streams:
-                del self._streams[account_id]
+
+    def remove(self, account_id: str, stream: Reader) -> None:
+        """Send it nothing more."""
+        streams = self._streams[account_id]
+        del streams[stream]
+        if not streams:
+            del self._streams[account_id]
 
     def write(self, event: Event) -> bool:
         """Send it to the account's streams in this process."""
@@ -68,3 +69,19 @@ class AckRelay(TopicReader):
 
     def on_gap(self) -> None:
         """Acknowledgements missed meanwhile are in the next snapshot."""
+
+
+class Sending:
+    """A reader of an account's acknowledgements; a generator would take more memory a stream."""
+
+    __slots__ = ("_account_id", "_newest", "_relay", "_stream")
+
+    def __init__(self, relay: AckRelay, account_id: str, stream: Reader, newest: bool) -> None:
+        self._relay, self._account_id = relay, account_id
+        self._stream, self._newest = stream, newest
+
+    def __enter__(self) -> None:
+        self._relay.add(self._account_id, self._stream, self._newest)
+
+    def __exit__(self, *exception: object) -> None:
+        self._relay.remove(self._account_id, self._stream)

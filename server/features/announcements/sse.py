@@ -1,6 +1,6 @@
 """Announcements as a stream for their audience, and a stream of how many acknowledged one."""
 
-from contextlib import AbstractContextManager
+from functools import partial
 
 from aiohttp import web
 
@@ -15,7 +15,6 @@ from server.features.announcements.service import (
 )
 from server.features.shared.schemas import Id
 from server.transports import sse
-from server.transports.sse import SseSink
 
 router = Router("announcements")
 
@@ -46,10 +45,12 @@ async def stream_announcements(
     who = identity_of(request)
     acks = service(request, AckRelay)
 
-    def during(sink: SseSink) -> AbstractContextManager[None]:
-        return acks.sending(who.account_id, sink)
-
-    return await sse.stream(request, topic_for(who, scope), last_event_id or after, during=during)
+    return await sse.stream(
+        request,
+        topic_for(who, scope),
+        last_event_id or after,
+        during=partial(acks.sending, who.account_id),
+    )
 
 
 @router.route(

@@ -82,9 +82,7 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     messages.count(identity, len(new.text.encode()))
     sent = SendMessage(client_id=new.client_id, text=new.text)
     posted = await messages.post(identity, id, sent)
-    if posted.again:
-        return Answer(posted.message.model_copy(update={"again": True}), status=200)
-    return Answer(posted.message)
+    return Answer(messages.shown(id, posted), status=200 if posted.again else 201)
 
 
 @router.route("POST", "/chats/{id}/read", roles=ANY_ROLE, counted=False, cost=5)

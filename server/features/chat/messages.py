@@ -6,10 +6,9 @@ from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.errors import invalid
+from server.core.errors import Problem, invalid
 from server.core.limits import RateLimit
 from server.core.transaction import Transaction
-from server.features.accounts.schemas import Role
 from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage
@@ -18,41 +17,26 @@ from server.features.chat.schemas import (
     Chat,
     ChatMessage,
     ChatStatus,
-    LastMessage,
     MessagePage,
     QueueEvent,
-    Unread,
 )
-from server.features.chat.service import ChatService, refusal, topic_of
-from server.features.chat.store import StoredMessage, StoredReadMarker
-from server.features.shared.schemas import Actor, Wire
+from server.features.chat.service import QUEUE, ChatService, refusal, topic_of
+from server.features.chat.store import NewMessage, StoredMessage, StoredReadMarker
 from server.realtime.event import Cursor
 from server.realtime.log import EventLog
 from server.realtime.state_topic import States
 
-PREVIEW = 160
-"""Characters of the last message that a list of chats shows."""
 FRAME_COST = 256
 """Bytes that a frame counts for beyond its own: a message is stored with its sender and its times.
 Constant typing and reading makes a hundred frames a minute."""
-
-
-class MessageData(Wire):
-    """The data of a `message` event; its cursor is the event's own."""
-
-    chat_id: str
-    client_id: str
-    sender: Actor
-    text: str
-    sent_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
     """A stored message; `again` where it had been stored before."""
 
-    message: ChatMessage
-    seq: int
+    message: StoredMessage
+    cursor: str
     again: bool
 
 
@@ -112,32 +96,34 @@ class MessageService:
         Raises Problem 404, 409 where the chat is closed or another employee's.
         """
 
+        sender = actor(identity)
+
         async def fn(tx: Transaction) -> Posted:
-            chat = await self._chats.locked(tx, identity, chat_id)
-            known = await store.message_of(tx, chat_id, identity.account_id, sent.client_id)
-            if known is not None:
-                return Posted(self._message(chat_id, known), known.seq, again=True)
-            _check_may_write(identity, chat)
-            sender, moment = actor(identity), now()
-            data = MessageData(
-                chat_id=chat_id,
-                client_id=sent.client_id,
-                sender=sender,
-                text=sent.text,
-                sent_at=to_text(moment),
-            )
-            topic = topic_of(chat_id)
+            moment = now()
+            message = NewMessage(sent.client_id, sender, sent.text, to_text(moment))
+            chat = await store.set_last_message(tx, chat_id, message)
+            if chat is None:
+                return await self._posted_before(tx, identity, chat_id, sent.client_id)
             event = await self._log.append(
-                tx, topic, "message", data.model_dump_json(), subject=chat_id
+                tx, topic_of(chat_id), "message", message.data(chat_id), subject=chat_id
             )
+            await store.insert_message(tx, chat_id, event.seq, message)
+            await self._log.append(tx, QUEUE, QueueEvent.UPDATED.value, chat, subject=chat_id)
             stored = StoredMessage(event.seq, sent.client_id, sender, sent.text, moment)
-            await store.insert_message(tx, chat_id, stored)
-            chat = _after_message(chat, stored)
-            await store.save(tx, chat)
-            await self._chats.publish_to_queue(tx, QueueEvent.UPDATED, chat)
-            return Posted(self._message(chat_id, stored), event.seq, again=False)
+            return Posted(stored, self._log.cursor_of(event), again=False)
 
         return await self._database.write(fn)
+
+    async def _posted_before(
+        self, tx: Transaction, identity: Identity, chat_id: str, client_id: str
+    ) -> Posted:
+        """The message that was stored under that `client_id`. Raises Problem where there is none:
+        then the caller may not write."""
+        chat = await self._chats.locked(tx, identity, chat_id)
+        known = await store.message_of(tx, chat_id, identity.account_id, client_id)
+        if known is None:
+            raise _why_not_written(chat)
+        return Posted(known, self._cursor(chat_id, known), again=True)
 
     async def read(self, identity: Identity, chat_id: str, cursor: str) -> None:
         """Everything up to that cursor has been read; a read marker never goes back.
@@ -168,10 +154,18 @@ class MessageService:
 
         await self._database.write(fn)
 
+    def shown(self, chat_id: str, posted: Posted) -> ChatMessage:
+        """The message as its sender sees it."""
+        message = self._message(chat_id, posted.message)
+        return message.model_copy(update={"again": True}) if posted.again else message
+
+    def _cursor(self, chat_id: str, stored: StoredMessage) -> str:
+        return str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq))
+
     def _message(self, chat_id: str, stored: StoredMessage) -> ChatMessage:
         return ChatMessage(
             chat_id=chat_id,
-            cursor=str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq)),
+            cursor=self._cursor(chat_id, stored),
             client_id=stored.client_id,
             sender=stored.sender,
             text=stored.text,
@@ -179,30 +173,9 @@ class MessageService:
         )
 
 
-def _check_may_write(identity: Identity, chat: Chat) -> None:
+def _why_not_written(chat: Chat) -> Problem:
     if chat.status is ChatStatus.CLOSED:
-        raise refusal(chat, "The chat is closed. Reopen it to continue.", "chat-closed")
-    if (
-        identity.role == Role.EMPLOYEE
-        and chat.employee is not None
-        and chat.employee.id != identity.account_id
-    ):
-        raise refusal(
-            chat, f"{chat.employee.name} has claimed this chat, and answers in it.", "chat-taken"
-        )
-
-
-def _after_message(chat: Chat, message: StoredMessage) -> Chat:
-    """The chat with that message as its last."""
-    unread, waiting = chat.unread, chat.waiting_since
-    if message.sender.role == Role.CUSTOMER:
-        unread = Unread(customer=unread.customer, support=unread.support + 1)
-        waiting = waiting or message.sent_at
-    else:
-        unread = Unread(customer=unread.customer + 1, support=unread.support)
-        if chat.employee is not None:
-            waiting = None
-    last = LastMessage(sender=message.sender, text=message.text[:PREVIEW], sent_at=message.sent_at)
-    return chat.model_copy(
-        update={"last_message": last, "unread": unread, "waiting_since": waiting}
-    )
+        return refusal(chat, "The chat is closed. Reopen it to continue.", "chat-closed")
+    assert chat.employee is not None
+    detail = f"{chat.employee.name} has claimed this chat, and answers in it."
+    return refusal(chat, detail, "chat-taken")

@@ -17,7 +17,7 @@ from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.core.transaction import Transaction
 from server.features.accounts.service import actor
-from server.features.chat import store
+from server.features.chat import presence_store
 from server.features.chat.names import CurrentNames
 from server.features.chat.room_state import put_present
 from server.realtime.state_topic import States
@@ -73,15 +73,20 @@ class Presence(Component):
         self._present = {}
         with contextlib.suppress(Problem):
             # First, so that another process empties the rooms that this one does not get to.
-            await self._database.write(lambda tx: store.end_lease(tx, self._process))
+            await self._database.write(lambda tx: presence_store.end_lease(tx, self._process))
             await self._remove(self._process)
 
     @contextlib.contextmanager
-    def connected(
-        self, chat_id: str, who: Identity, linger: float = LINGER_SECONDS
-    ) -> Iterator[None]:
-        """A connection of that account is in the room for as long as this lasts, and `linger`
-        seconds more."""
+    def connected(self, chat_id: str, who: Identity, linger: float) -> Iterator[None]:
+        """A connection of that account is in the room while this lasts, see `leave`."""
+        self.enter(chat_id, who)
+        try:
+            yield
+        finally:
+            self.leave(chat_id, who.account_id, linger)
+
+    def enter(self, chat_id: str, who: Identity) -> None:
+        """A connection of that account is in the room, until it leaves."""
         account_id = who.account_id
         key = chat_id, account_id
         self._connections[key] += 1
@@ -92,14 +97,15 @@ class Presence(Component):
         if is_new:
             self._rooms.setdefault(account_id, set()).add(chat_id)
             self._start(self._write([chat_id]))
-        try:
-            yield
-        finally:
-            self._connections[key] -= 1
-            if not self._connections[key]:
-                del self._connections[key]
-                loop = asyncio.get_running_loop()
-                self._leaving[key] = loop.call_later(linger, self._leave, chat_id, account_id)
+
+    def leave(self, chat_id: str, account_id: str, linger: float = LINGER_SECONDS) -> None:
+        """The connection has left; with its last one, the account leaves `linger` seconds later."""
+        key = chat_id, account_id
+        self._connections[key] -= 1
+        if not self._connections[key]:
+            del self._connections[key]
+            loop = asyncio.get_running_loop()
+            self._leaving[key] = loop.call_later(linger, self._leave, chat_id, account_id)
 
     def _renamed(self, account_id: str) -> None:
         if rooms := self._rooms.get(account_id):
@@ -130,7 +136,7 @@ class Presence(Component):
     async def _renew(self) -> None:
         async def fn(tx: Transaction) -> list[str]:
             await self._hold(tx)
-            return await store.expired_leases(tx, now())
+            return await presence_store.expired_leases(tx, now())
 
         for process in await self._database.write(fn):
             await self._remove(process)
@@ -141,14 +147,14 @@ class Presence(Component):
     async def _hold(self, tx: Transaction) -> None:
         """Renew the lease. Where it had expired, others may have emptied this process's rooms."""
         moment = now()
-        if not await store.renew_lease(tx, self._process, moment, moment + self._lease):
+        if not await presence_store.renew_lease(tx, self._process, moment, moment + self._lease):
             self._outdated |= self._present.keys()
 
     async def _remove(self, process: str) -> None:
         """Remove an expired lease, and publish to its rooms who is left."""
 
         async def fn(tx: Transaction) -> int:
-            rooms = await store.drop_expired_lease(tx, process, now(), ROOMS_PER_WRITE)
+            rooms = await presence_store.drop_expired_lease(tx, process, now(), ROOMS_PER_WRITE)
             for chat_id in rooms:
                 await put_present(tx, self._states, chat_id)
             return len(rooms)
@@ -169,7 +175,7 @@ class Presence(Component):
                 # A copy at once: this runs in the database's thread.
                 accounts = [*self._present.get(chat_id, {}).values()]
                 present = [actor(self._names.current(account)) for account in accounts]
-                await store.set_presence(tx, chat_id, self._process, present)
+                await presence_store.set_presence(tx, chat_id, self._process, present)
                 await put_present(tx, self._states, chat_id)
 
         self._outdated.difference_update(rooms)

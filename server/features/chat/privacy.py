@@ -6,7 +6,7 @@ from typing import Any
 
 from server.core.clock import now
 from server.core.transaction import Transaction
-from server.features.chat import store
+from server.features.chat import presence_store, store
 from server.features.chat.room_state import put_markers
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent
 from server.features.chat.service import ChatService
@@ -30,7 +30,7 @@ async def scrub(
         whole = chat.customer.id == account_id
         await store.remove_texts(tx, chat_id, account_id, DELETED, REMOVED, all_of_them=whole)
         await store.drop_read_marker(tx, chat_id, account_id)
-        await store.drop_presence(tx, chat_id, account_id)
+        await presence_store.drop_presence(tx, chat_id, account_id)
         await put_markers(tx, states, chat_id)
         chat = without(chat, account_id)
         if whole and chat.status is ChatStatus.OPEN:

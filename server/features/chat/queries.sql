@@ -53,6 +53,26 @@ WHERE id = :id;
 -- name: locked_chat^
 SELECT * FROM chats WHERE id = :id /* FOR NO KEY UPDATE */;
 
+-- name: set_last_message^
+-- No row where the sender may not write in the chat, or has sent that message before.
+UPDATE chats
+SET last_message = :last_message,
+    customer_name = CASE WHEN customer_id = :sender_id THEN :name ELSE customer_name END,
+    employee_name = CASE WHEN employee_id = :sender_id THEN :name ELSE employee_name END,
+    waiting_since = CASE
+        WHEN customer_id = :sender_id THEN COALESCE(waiting_since, :sent_at)
+        WHEN employee_id IS NULL THEN waiting_since
+    END,
+    customer_unread = customer_unread + CASE WHEN customer_id <> :sender_id THEN 1 ELSE 0 END,
+    support_unread = support_unread + CASE WHEN customer_id = :sender_id THEN 1 ELSE 0 END
+WHERE id = :id AND status = 'open'
+AND (customer_id = :sender_id OR (:is_staff AND COALESCE(employee_id, :sender_id) = :sender_id))
+AND NOT EXISTS (
+    SELECT 1 FROM chat_messages
+    WHERE chat_id = :id AND sender_id = :sender_id AND client_id = :client_id
+)
+RETURNING *;
+
 -- name: insert_message!
 INSERT INTO chat_messages
     (chat_id, seq, client_id, sender_id, sender_name, sender_role, text, sent_at)

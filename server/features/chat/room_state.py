@@ -2,7 +2,7 @@
 
 from server.core.clock import now
 from server.core.transaction import Transaction
-from server.features.chat import store
+from server.features.chat import presence_store, store
 from server.features.shared.schemas import Actor, Timestamp, Wire
 from server.realtime.event import Event
 from server.realtime.state_topic import STATE, States
@@ -49,7 +49,7 @@ async def read_state(tx: Transaction, states: States, chat_id: str) -> RoomState
 async def put_present(tx: Transaction, states: States, chat_id: str) -> None:
     """Publish who is in the room, if it has changed."""
     state = await read_state(tx, states, chat_id)
-    present = tuple(await store.present(tx, chat_id, now()))
+    present = tuple(await presence_store.present(tx, chat_id, now()))
     if present != state.present:
         await _put(tx, states, chat_id, state.model_copy(update={"present": present}))
 
@@ -58,7 +58,7 @@ async def put_markers(tx: Transaction, states: States, chat_id: str) -> None:
     """Publish the stored read markers, with who is in the room."""
     rows = await store.read_markers(tx, chat_id)
     markers = tuple(ReadMarker(who=row.reader, seq=row.seq, at=row.at) for row in rows)
-    present = tuple(await store.present(tx, chat_id, now()))
+    present = tuple(await presence_store.present(tx, chat_id, now()))
     await _put(tx, states, chat_id, RoomState(present=present, marks=markers))
 
 

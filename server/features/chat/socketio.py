@@ -67,13 +67,13 @@ class SocketIoChat:
         def reset() -> None:
             session.leave_soon(chat_id)
 
-        entering = self._rooms.enter(session.identity, chat_id, after, session, reset)
-        async with entering as participant:
-            self._participants[session.sid, chat_id] = participant
-            try:
-                yield participant
-            finally:
-                del self._participants[session.sid, chat_id]
+        participant = await self._rooms.enter(session.identity, chat_id, after, session, reset)
+        self._participants[session.sid, chat_id] = participant
+        try:
+            yield participant
+        finally:
+            del self._participants[session.sid, chat_id]
+            participant.close()
 
     async def message(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """A message; returns its `cursor`, also where it had been sent before.
@@ -116,15 +116,15 @@ class SocketIoChat:
         participant = self._participants.get((session.sid, chat_id))
         try:
             if participant is not None:
-                message = await participant.handle(frame)
+                cursor = await participant.handle(frame)
             elif isinstance(frame, SendMessage):
-                message = (await self._rooms.post(session.identity, chat_id, frame)).message
+                cursor = (await self._rooms.post(session.identity, chat_id, frame)).cursor
             else:
                 more = {"client_id": client_id} if client_id else {}
                 raise Refused(error("not_found", "Join this chat first.", chat_id=chat_id, **more))
         except Problem as problem:
             raise Refused(frames.refused(problem, chat_id, client_id)) from None
-        return _acknowledged(message.cursor if message is not None else None)
+        return _acknowledged(cursor)
 
 
 def _parse(model: type[SentT], sent: Any) -> SentT:

@@ -1,6 +1,6 @@
-"""Chats, messages, read markers and presence in rows and out of them."""
+"""Chats, messages and read markers in rows and out of them."""
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,11 +9,17 @@ from server.core import pages
 from server.core.clock import from_text, to_text
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
+from server.features.accounts.schemas import Role
 from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
 from server.features.shared.schemas import Actor
 
 _queries = load_queries(__file__)
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_TIMES = ("opened_at", "taken_at", "closed_at", "waiting_since")
+_DOCUMENTS = ("closed_by", "last_message")
+PREVIEW = 160
+"""Characters of the last message that a list of chats shows."""
 NEWEST = 2**63 - 1
 """Above the `seq` of every message."""
 
@@ -27,6 +33,29 @@ class StoredMessage:
     sender: Actor
     text: str
     sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message that is being sent. Its JSON is put together as text, here and in the chat's:
+    making models of them takes as long as storing them."""
+
+    client_id: str
+    sender: Actor
+    text: str
+    sent_at: str
+
+    @property
+    def sender_json(self) -> str:
+        """The sender's JSON."""
+        return _actor_json(self.sender.id, self.sender.name, self.sender.role)
+
+    def data(self, chat_id: str) -> str:
+        """The data of a `message` event; its cursor is the event's own."""
+        return (
+            f'{{"chat_id":"{chat_id}","client_id":{_encode(self.client_id)},'
+            f'"sender":{self.sender_json},"text":{_encode(self.text)},"sent_at":"{self.sent_at}"}}'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +93,29 @@ def _chat(row: Row) -> Chat:
         last_message=LastMessage.model_validate_json(last) if last else None,
         unread=Unread(customer=row["customer_unread"], support=row["support_unread"]),
     )
+
+
+def _json(row: Row) -> str:
+    """The JSON of the same chat."""
+    parts = [f'"id":"{row["id"]}","subject":{_encode(row["subject"])},"status":"{row["status"]}"']
+    customer = _actor_json(row["customer_id"], row["customer_name"], Role.CUSTOMER.value)
+    parts.append(f'"customer":{customer}')
+    if row["employee_id"] is not None:
+        employee = _actor_json(row["employee_id"], row["employee_name"], Role.EMPLOYEE.value)
+        parts.append(f'"employee":{employee}')
+    if row["order_id"] is not None:
+        parts.append(
+            f'"order":{{"id":"{row["order_id"]}","number":{row["order_number"]},'
+            f'"restaurant":{_encode(row["order_restaurant"])}}}'
+        )
+    parts += [f'"{name}":"{row[name]}"' for name in _TIMES if row[name] is not None]
+    parts += [f'"{name}":{row[name]}' for name in _DOCUMENTS if row[name] is not None]
+    unread = f'"customer":{row["customer_unread"]},"support":{row["support_unread"]}'
+    return f'{{{",".join(parts)},"unread":{{{unread}}}}}'
+
+
+def _actor_json(identifier: str, name: str, role: str) -> str:
+    return f'{{"id":"{identifier}","name":{_encode(name)},"role":"{role}"}}'
 
 
 def _message(row: Row) -> StoredMessage:
@@ -166,18 +218,39 @@ async def save(tx: Transaction, chat: Chat) -> None:
     await _queries.update_chat(tx, **_changing(chat))
 
 
-async def insert_message(tx: Transaction, chat_id: str, message: StoredMessage) -> None:
+async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -> str | None:
+    """The chat's JSON with this message as its last, unread by the other side; the customer waits
+    from it on, or no longer.
+
+    None, and nothing is changed, where its sender may not write in the chat, or has sent that
+    `client_id` before.
+    """
+    text = _encode(message.text[:PREVIEW])
+    row = await _queries.set_last_message(
+        tx,
+        id=chat_id,
+        client_id=message.client_id,
+        sender_id=message.sender.id,
+        name=message.sender.name,
+        is_staff=message.sender.role == Role.EMPLOYEE,
+        sent_at=message.sent_at,
+        last_message=f'{{"sender":{message.sender_json},"text":{text},"sent_at":"{message.sent_at}"}}',
+    )
+    return _json(row) if row else None
+
+
+async def insert_message(tx: Transaction, chat_id: str, seq: int, message: NewMessage) -> None:
     """A new message."""
     await _queries.insert_message(
         tx,
         chat_id=chat_id,
-        seq=message.seq,
+        seq=seq,
         client_id=message.client_id,
         sender_id=message.sender.id,
         sender_name=message.sender.name,
         sender_role=message.sender.role,
         text=message.text,
-        sent_at=to_text(message.sent_at),
+        sent_at=message.sent_at,
     )
 
 
@@ -267,73 +340,3 @@ async def remove_texts(
 async def drop_read_marker(tx: Transaction, chat_id: str, account_id: str) -> None:
     """Forget how far that account has read."""
     await _queries.drop_read_marker(tx, chat_id=chat_id, account_id=account_id)
-
-
-async def renew_lease(tx: Transaction, process: str, at: datetime, until: datetime) -> bool:
-    """Let the process's lease hold until then; False where it did not hold any more."""
-    times = {"process": process, "until": to_text(until)}
-    if await _queries.extend_lease(tx, **times, now=to_text(at)):
-        return True
-    await _queries.start_lease(tx, **times)
-    return False
-
-
-async def end_lease(tx: Transaction, process: str) -> None:
-    """From now on the process's lease counts as expired."""
-    await _queries.end_lease(tx, process=process)
-
-
-async def expired_leases(tx: Transaction, at: datetime) -> list[str]:
-    """The processes whose leases have expired."""
-    return [row["process"] for row in await _queries.expired_leases(tx, now=to_text(at))]
-
-
-async def drop_expired_lease(tx: Transaction, process: str, at: datetime, limit: int) -> list[str]:
-    """Empty at most `limit` rooms of a process whose lease has expired; returns these rooms.
-
-    With the last of them the lease goes. Where the lease holds again, nothing is changed.
-    """
-    if not await _queries.expired_lease(tx, process=process, now=to_text(at)):
-        return []
-    rows = await _queries.rooms_of_process(tx, process=process, limit=limit)
-    for row in rows:
-        await set_presence(tx, row["chat_id"], process, ())
-    if len(rows) < limit:
-        await _queries.drop_lease(tx, process=process)
-    return [row["chat_id"] for row in rows]
-
-
-async def present(tx: Transaction, chat_id: str, at: datetime) -> list[Actor]:
-    """Who is in the room, each once, the customer first."""
-    rows = await _queries.present(tx, chat_id=chat_id, now=to_text(at))
-    found = {row["account_id"]: _present(row) for row in rows}
-    return sorted(found.values(), key=lambda who: (who.role, who.name, who.id))
-
-
-async def set_presence(
-    tx: Transaction, chat_id: str, process: str, accounts: Sequence[Actor]
-) -> None:
-    """Exactly these are in the room through that process."""
-    rows = await _queries.present_through(tx, chat_id=chat_id, process=process)
-    stored = [_present(row) for row in rows]
-    for gone in {who.id for who in stored} - {who.id for who in accounts}:
-        await _queries.drop_presence(tx, chat_id=chat_id, process=process, account_id=gone)
-    for who in accounts:
-        if who not in stored:
-            await _queries.put_presence(
-                tx,
-                chat_id=chat_id,
-                process=process,
-                account_id=who.id,
-                name=who.name,
-                role=who.role,
-            )
-
-
-async def drop_presence(tx: Transaction, chat_id: str, account_id: str) -> None:
-    """That account is in the room through no process."""
-    await _queries.drop_presence_of(tx, chat_id=chat_id, account_id=account_id)
-
-
-def _present(row: Row) -> Actor:
-    return Actor(id=row["account_id"], name=row["name"], role=row["role"])

@@ -1,25 +1,58 @@
 """A room over WebSocket."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from server.core.auth import Identity
 from server.core.errors import Problem
 from server.core.routing import ANY_ROLE, Router, identity_of
 from server.core.services import service
 from server.features.chat import frames
 from server.features.chat.frame_schemas import read_client_frame
-from server.features.chat.rooms import Rooms
+from server.features.chat.rooms import Participant, Rooms
 from server.features.shared.schemas import Id
 from server.transports import websocket
 from server.transports.connections import End
-from server.transports.outbox import client_id_in
+from server.transports.outbox import Outbox, client_id_in
 from server.transports.sse import After
-from server.transports.websocket import Receive, WebSocketOutbox
 
 router = Router("chat")
+
+
+class Conversation:
+    """A room's participant, whose client sends JSON text frames."""
+
+    __slots__ = ("_chat_id", "_outbox", "_participant")
+
+    def __init__(self, participant: Participant, chat_id: str, outbox: Outbox) -> None:
+        self._participant = participant
+        self._chat_id = chat_id
+        self._outbox = outbox
+
+    @classmethod
+    async def begin(
+        cls, rooms: Rooms, chat_id: str, after: str | None, outbox: Outbox, identity: Identity
+    ) -> "Conversation":
+        """Enter the room. Raises Problem 404, 503."""
+        reset = partial(outbox.end, End.RESET)
+        participant = await rooms.enter(identity, chat_id, after, outbox, reset)
+        return cls(participant, chat_id, outbox)
+
+    async def receive(self, text: str) -> None:
+        """Act on a frame, or answer why not."""
+        try:
+            self._participant.count(len(text.encode()))
+            await self._participant.handle(read_client_frame(text))
+        except ValidationError as error:
+            self._outbox.send(frames.unreadable(error, client_id_in(text)))
+        except Problem as problem:
+            self._outbox.send(frames.refused(problem, self._chat_id, client_id_in(text)))
+
+    def close(self) -> None:
+        """Leave the room."""
+        self._participant.close()
 
 
 @router.route(
@@ -44,22 +77,4 @@ async def converse(request: web.Request, id: Id, after: After = None) -> web.Str
     rooms = service(request, Rooms)
     await rooms.chats.admit(identity_of(request), id)
 
-    @asynccontextmanager
-    async def attend(outbox: WebSocketOutbox) -> AsyncIterator[Receive]:
-        def reset() -> None:
-            outbox.end(End.RESET)
-
-        async with rooms.enter(identity_of(request), id, after, outbox, reset) as participant:
-
-            async def receive(text: str) -> None:
-                try:
-                    participant.count(len(text.encode()))
-                    await participant.handle(read_client_frame(text))
-                except ValidationError as error:
-                    outbox.send(frames.unreadable(error, client_id_in(text)))
-                except Problem as problem:
-                    outbox.send(frames.refused(problem, id, client_id_in(text)))
-
-            yield receive
-
-    return await websocket.serve(request, attend)
+    return await websocket.serve(request, partial(Conversation.begin, rooms, id, after))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.core.auth import Gate
+from server.core.auth import Gate, Identity
 from server.core.errors import forbidden
 from server.core.routing import (
     ANY_ROLE,
@@ -51,21 +51,23 @@ async def list_orders(
     """
     orders, identity = service(request, OrderService), identity_of(request)
     if after is None:
-        return Answer(await orders.orders(identity, before, limit, open_only=open))
+        return Answer(Encoded(await orders.orders(identity, before, limit, open_only=open)))
     if identity.role != Role.CUSTOMER:
         raise forbidden(
             "`after` is for customers. A restaurant's changes are at"
             " `GET /restaurants/{id}/orders/events`."
         )
 
-    async def fetch() -> OrderPage | None:
+    async def fetch() -> Encoded[OrderPage] | None:
         found = await orders.changed(identity, after, limit)
-        if found is not None and request.get(HELD):
+        if found is None:
+            return None
+        if request[HELD]:
             # What tells of the session's end may be on its way from another process.
             await service(request, Gate).check(identity)
-        return found
+        return Encoded(found)
 
-    result = await long_polling.hold(
+    result: long_polling.PollResult[OrderPage] = await long_polling.hold(
         request,
         service(request, Hub),
         topic_of_customer(identity.account_id),
@@ -85,27 +87,40 @@ async def follow_status(
     timeout: long_polling.Seconds = 60,
 ) -> Answer[TrackedStatus]:
     """Held until the order is no longer at `last_status`; 204 after `timeout` seconds."""
-    orders = service(request, OrderService)
-    identity = identity_of(request)
+    orders, identity = service(request, OrderService), identity_of(request)
     topic = await orders.topic_for(identity, id)
-
-    def news(now: Tracked) -> Encoded[TrackedStatus] | None:
-        changed = now.status.terminal or now.status is not last_status
-        return Encoded(now.json) if changed else None
-
-    async def fetch() -> Encoded[TrackedStatus] | None:
-        return news(await orders.tracked(identity, id))
-
-    def from_event(event: Event) -> Encoded[TrackedStatus] | None:
-        return news(tracked_in(event))
-
+    poll = _StatusPoll(orders, identity, id, last_status)
     result: long_polling.PollResult[TrackedStatus] = await long_polling.hold(
         request,
         service(request, Hub),
         topic,
         id,
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
-        fetch=fetch,
-        from_event=from_event,
+        fetch=poll.fetch,
+        from_event=poll.from_event,
     )
     return result.answer
+
+
+class _StatusPoll:
+    """What ends a held request; closures would take a kilobyte of memory each."""
+
+    __slots__ = ("_id", "_identity", "_last_status", "_orders")
+
+    def __init__(
+        self, orders: OrderService, identity: Identity, id: str, last_status: OrderStatus | None
+    ) -> None:
+        self._orders, self._identity = orders, identity
+        self._id, self._last_status = id, last_status
+
+    async def fetch(self) -> Encoded[TrackedStatus] | None:
+        """The order's status, if it is another one or the last."""
+        return self._changed(await self._orders.tracked(self._identity, self._id))
+
+    def from_event(self, event: Event) -> Encoded[TrackedStatus] | None:
+        """The same out of an event."""
+        return self._changed(tracked_in(event))
+
+    def _changed(self, now: Tracked) -> Encoded[TrackedStatus] | None:
+        changed = now.status.terminal or now.status is not self._last_status
+        return Encoded(now.json) if changed else None

@@ -57,7 +57,7 @@ async def new_order(
     if changed:
         detail = f"The menu has changed: {', '.join(changed)}. Show what is new and ask again."
         raise await _changed("dish-changed", detail, tx, total_cents, restaurant.id, restaurants)
-    customer = await accounts.locked_account(tx, identity.account_id)
+    customer = await accounts.contact_of(tx, identity.account_id)
     at = to_text(now())
     return OrderRow(
         id=new_id("ord"),
@@ -66,7 +66,7 @@ async def new_order(
         restaurant_name=restaurant.name,
         restaurant_lat=restaurant.lat,
         restaurant_lng=restaurant.lng,
-        customer_id=customer.id,
+        customer_id=identity.account_id,
         customer_name=customer.name,
         customer_phone=customer.phone or None,
         items=f"[{','.join(items)}]",
@@ -91,8 +91,10 @@ async def new_order(
 def check_reach(restaurant: RestaurantSummary, address: Address) -> None:
     """Raises Problem 422 where the address is outside of the restaurant's delivery radius."""
     radius = restaurant.delivery_radius_m
+    if not radius:
+        return
     away = distance((restaurant.lat, restaurant.lng), (address.lat, address.lng))
-    if radius and away > radius:
+    if away > radius:
         problem = invalid(
             ["address"],
             f"{restaurant.name} delivers within {format_km(radius)}, and this address is"

@@ -1,4 +1,5 @@
 -- name: order^
+-- To change it: a write transaction has the database for itself, PostgreSQL will need FOR UPDATE.
 SELECT * FROM order_details
 WHERE id = :id;
 
@@ -66,9 +67,6 @@ SET status = :status, version = :version, timeline = :timeline, driver_id = :dri
     assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by,
     changed_seq = :changed_seq
 WHERE id = :id;
-
--- name: lock_order!
-UPDATE orders SET version = version WHERE id = :id;
 
 -- name: carried
 SELECT id, number, status, driver_id FROM orders

@@ -179,7 +179,7 @@ async def orders(
     open_only: bool = False,
     before: tuple[int, str],
     limit: int,
-) -> tuple[list[Order], str | None]:
+) -> tuple[Sequence[OrderRow], str | None]:
     """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
     if customer_id:
         every, still_open = _queries.orders_of_customer, _queries.open_orders_of_customer
@@ -187,20 +187,21 @@ async def orders(
         every, still_open = _queries.orders_of_restaurant, _queries.open_orders_of_restaurant
     page = still_open if open_only else every
     owner = customer_id or restaurant_id
-    found = await page(tx, owner=owner, before=before[0], id=before[1], limit=limit + 1)
+    found: Sequence[OrderRow] = await page(
+        tx, owner=owner, before=before[0], id=before[1], limit=limit + 1
+    )
     number = "arrival" if customer_id else "number"
-    rows, following = pages.numbered_page(found, limit, number)
-    return [_order(row) for row in rows], following
+    return pages.numbered_page(found, limit, number)
 
 
 async def changed(
     tx: Transaction, customer_id: str, after: int, limit: int
-) -> tuple[list[Order], int]:
+) -> tuple[Sequence[OrderRow], int]:
     """That customer's orders that changed after that `seq` of theirs, the longest unchanged first,
     and the `seq` of the last of them."""
     found = await _queries.changed_orders(tx, customer_id=customer_id, after=after, limit=limit + 1)
     rows, _ = pages.page_of(found, limit)
-    return [_order(row) for row in rows], rows[-1]["changed_seq"] if rows else after
+    return rows, rows[-1]["changed_seq"] if rows else after
 
 
 async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetime | None:
@@ -214,11 +215,6 @@ async def first_of_last(tx: Transaction, customer_id: str, many: int) -> datetim
 async def insert(tx: Transaction, order: OrderRow, changed_seq: int = 0) -> None:
     """Insert a new order; for `changed_seq` see `changed`."""
     await _queries.insert_order(tx, changed_seq=changed_seq, **order)
-
-
-async def lock(tx: Transaction, order_id: str) -> None:
-    """Lock the order's row for the rest of the transaction (needed on PostgreSQL)."""
-    await _queries.lock_order(tx, id=order_id)
 
 
 async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: int) -> None:

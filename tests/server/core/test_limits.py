@@ -188,6 +188,8 @@ async def test_a_key_has_a_few_turns_at_a_time_and_further_requests_wait() -> No
     turns = Turns(2)
     done = await turns.acquire("a")
     kept = await turns.acquire("a")
+    assert done is not None
+    assert kept is not None
     waiting = [asyncio.create_task(turns.acquire("a")) for _ in range(3)]
     await asyncio.sleep(0)  # each comes to wait
     await turns.acquire("b")
@@ -196,11 +198,17 @@ async def test_a_key_has_a_few_turns_at_a_time_and_further_requests_wait() -> No
     done()
     done()
     async with asyncio.timeout(PATIENCE):
-        await waiting[1]
+        passed_on = await waiting[1]
     assert not waiting[2].done()
     kept()
+    waiting[2].cancel()  # just as it gets its turn, which goes back
+    await asyncio.wait(waiting, timeout=PATIENCE)
+    assert waiting[2].cancelled()
+    assert passed_on is not None
+    passed_on()
     async with asyncio.timeout(PATIENCE):
-        await waiting[2]
+        await turns.acquire("a")
+        await turns.acquire("a")
 
 
 async def test_zero_turns_are_no_limit() -> None:
@@ -213,6 +221,7 @@ async def test_zero_turns_are_no_limit() -> None:
 def test_requests_in_flight_are_limited_by_key() -> None:
     requests = InFlight(2)
     leave = requests.enter("a")
+    assert leave is not None
     requests.enter("a")
     with pytest.raises(Problem) as refused:
         requests.enter("a")

@@ -30,7 +30,7 @@ from server.core.serving import BODY_BUFFER, Runner
 from support.idle_reader import idle_reader
 from support.live_server import settings_for
 from support.metrics import figure
-from support.raw_http import raise_file_limit
+from support.raw_http import RawRequest, raise_file_limit
 from support.rest import Rest
 from support.server_process import ServerProcess, StartServer
 from support.town import Place, open_restaurant
@@ -382,6 +382,8 @@ async def test_requests_in_progress_are_finished_or_refused_when_the_server_stop
         )
         part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
         upload = await begun(server, form, part + picture(0))
+        stream = await RawRequest.send(server.port, "/announcements/stream", rest.token)
+        assert (await stream.head()).status == 200
         assert server.process is not None
         server.process.terminate()
 
@@ -394,6 +396,8 @@ async def test_requests_in_progress_are_finished_or_refused_when_the_server_stop
             return False
 
         await wait_until(closed, what="the server takes no more connections")
+        with pytest.raises(EOFError):
+            await stream.event()  # its last chunk has come
         finishing[1].write(BODY[20:])
         status, head, body = await answer_of(finishing[0])
         assert status == 201, body

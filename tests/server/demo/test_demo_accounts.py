@@ -207,7 +207,7 @@ def test_a_demo_is_open_to_other_machines_only_on_request(
 
     more = {"TIFFIN_HOST": "0.0.0.0", "TIFFIN_DEMO_PUBLIC": "1"}
     server = start_server(demo=True, env=more, host=None)
-    warnings = [line for line in server.log_tail().splitlines() if '"level": "WARNING"' in line]
+    warnings = [line for line in server.log_tail().splitlines() if '"level":"WARNING"' in line]
     assert any("this demo is open to every address" in line for line in warnings)
 
 

@@ -176,6 +176,25 @@ async def test_ten_thousand_returning_readers_cost_one_read(
     assert fresh.log.reads == 1
 
 
+async def test_only_a_reader_that_is_behind_loads_the_recent_events(
+    node: Node, open_node: OpenNode
+) -> None:
+    await node.append(count=5)
+    fresh = await open_node()
+    late, later, now = ListSink(), ListSink(), ListSink()
+    async with fresh.hub.watch(TOPIC, "an order"):
+        await fresh.hub.subscribe(TOPIC, None, now)
+        assert fresh.hub.ring_memory.bytes == 0
+        await fresh.append()
+        reads = fresh.log.reads
+        await asyncio.gather(
+            fresh.hub.subscribe(TOPIC, node.cursor(2), late),
+            fresh.hub.subscribe(TOPIC, node.cursor(3), later),
+        )
+    assert (late.seqs, later.seqs, now.seqs) == ([3, 4, 5, 6], [4, 5, 6], [6])
+    assert fresh.log.reads == reads + 1
+
+
 async def test_readers_further_back_than_the_ring_share_their_reads(
     node: Node, open_node: OpenNode
 ) -> None:

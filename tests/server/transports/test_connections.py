@@ -1,7 +1,6 @@
 import asyncio
 import json
 import time
-from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -124,16 +123,15 @@ async def test_revocations_are_followed_again_when_the_database_is_back(
 
 async def test_the_streams_of_an_app_are_called_together() -> None:
     heartbeat = Heartbeat(0.2)
-    with ExitStack() as stack:
-        for number in range(30):
-            name = f"session {number % 3}"
-            stack.enter_context(heartbeat.calling(partial(str, name), name))
-        for _ in range(1000):  # of one session, in a test of load
-            stack.enter_context(heartbeat.calling(partial(str, "load"), "load"))
-        slices: list[list[str]] = [
-            [beat.args[0] for beat in members if isinstance(beat, partial)]
-            for members in heartbeat._slices
-        ]
+    for number in range(30):
+        name = f"session {number % 3}"
+        heartbeat.add(partial(str, name), name)
+    for _ in range(1000):  # of one session, in a test of load
+        heartbeat.add(partial(str, "load"), "load")
+    slices: list[list[str]] = [
+        [beat.args[0] for beat in members if isinstance(beat, partial)]
+        for members in heartbeat._slices
+    ]
     for number in range(3):
         assert sum(f"session {number}" in names for names in slices) == 1
     assert max(map(len, slices)) - min(map(len, slices)) <= 30
@@ -149,11 +147,13 @@ async def test_a_heartbeat_calls_each_member_and_survives_a_broken_one() -> None
         if number == 3:
             raise RuntimeError("the handler is closed")
 
-    with ExitStack() as stack:
-        for number in range(25):
-            stack.enter_context(heartbeat.calling(partial(beat, number), f"session {number}"))
-        await wait_until(lambda: min(beats) >= 3)
-        assert max(beats) - min(beats) <= 1
+    members = [partial(beat, number) for number in range(25)]
+    for number, member in enumerate(members):
+        heartbeat.add(member, f"session {number}")
+    await wait_until(lambda: min(beats) >= 3)
+    assert max(beats) - min(beats) <= 1
+    for member in members:
+        heartbeat.remove(member)
     seen = list(beats)
     await asyncio.sleep(0.15)  # no longer members
     assert beats == seen

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import re
 import socket
 import time
@@ -12,9 +13,13 @@ import uvloop
 from held_app import TOPIC, HeldApp, OpenApp
 
 from server.core.auth import Claims, Identity
+from server.core.metrics import Metrics
+from server.core.serving import Server
 from server.core.transaction import Transaction
+from server.realtime.log_topic import LogTopic
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC
+from support.raw_http import RawRequest
 from support.waiting import PATIENCE, wait_until
 
 EVENT = b"event: changed"
@@ -101,13 +106,15 @@ async def test_an_empty_cursor_is_none(app: HeldApp) -> None:
         assert (await follower.event() or {})["data"] == "1"
 
 
-async def raw(app: HeldApp, version: str, more: str = "") -> tuple[asyncio.StreamReader, bytes]:
+async def raw(
+    app: HeldApp, version: str, more: str = "", then: str = ""
+) -> tuple[asyncio.StreamReader, bytes]:
     """A connection's reader, after the response's head, and that head."""
     reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
     authorization = app.headers()["Authorization"]
     writer.write(
         f"GET /api/v1/stream HTTP/{version}\r\nHost: x\r\n{more}"
-        f"Authorization: {authorization}\r\n\r\n".encode()
+        f"Authorization: {authorization}\r\n\r\n{then}".encode()
     )
     async with asyncio.timeout(PATIENCE):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -152,15 +159,74 @@ async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp,
     assert [block.split("\n")[2] for block in blocks[2:-1]] == ["data: 1", "data: 2"]
 
 
-async def test_a_connection_may_be_reused_after_a_stream(app: HeldApp) -> None:
-    reader, _ = await raw(app, "1.1", "Last-Event-ID: garbage\r\n")
+@pytest.mark.parametrize("when", ["with the first", "while it streams"])
+async def test_a_connection_closes_after_a_stream_and_ignores_other_requests(
+    app: HeldApp, when: str
+) -> None:
+    """Also those that were parsed before the stream began."""
+    again = "GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    made = app.hub.made
+    with_first = when == "with the first"
+    reader, head = await raw(app, "1.1", then=again * 5 if with_first else "")
+    assert b"Connection: close" in head
+    await wait_until(lambda: app.hub.made > made)
+    if not with_first:
+        reader.writer.write(again.encode() * 5)  # type: ignore[attr-defined]
+    await app.append("1")
     async with asyncio.timeout(PATIENCE):
-        await reader.readuntil(b"0\r\n\r\n")
-    writer = reader.writer  # type: ignore[attr-defined]
-    writer.write(b"GET /api/v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        body = await reader.readuntil(b"data: 1\n\n\r\n")
+    app.connections.drain()
     async with asyncio.timeout(PATIENCE):
-        assert b" 404 " in await reader.readline()
-    writer.close()
+        body += await reader.read()
+    assert body.endswith(b"0\r\n\r\n")
+    assert b"HTTP/1.1" not in body
+    await wait_until(lambda: app.connections.held == 0)
+    reader.writer.close()  # type: ignore[attr-defined]
+
+
+async def test_a_reader_that_closes_its_side_gets_the_end_of_its_stream(app: HeldApp) -> None:
+    made = app.hub.made
+    reader, _ = await raw(app, "1.1")
+    await wait_until(lambda: app.hub.made > made)
+    reader.writer.write_eof()  # type: ignore[attr-defined]
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.read()).endswith(b"0\r\n\r\n")
+    await wait_until(lambda: app.connections.held == 0)
+    reader.writer.close()  # type: ignore[attr-defined]
+
+
+async def test_a_stream_is_counted_and_logged_until_its_connection_closes(
+    app: HeldApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.access")
+    server = app.runner.server
+    assert isinstance(server, Server)
+
+    def logged() -> list[int]:
+        return [record.fields["status"] for record in caplog.records if hasattr(record, "fields")]
+
+    async with app.follow(headers={"X-Request-ID": "of-the-stream"}) as one, app.follow() as two:
+        await app.append("1")
+        assert await one.event()
+        assert await two.event()
+        assert (server.sockets.open, server.connections) == (2, []), "aiohttp keeps a part of it"
+        assert logged() == []
+        app.connections.drain()
+        assert await one.event() is None
+        assert await two.event() is None
+    await wait_until(lambda: server.sockets.open == 0)
+    assert logged() == [200, 200]
+    app.connections.draining = False
+    caplog.clear()
+    token = app.headers()["Authorization"].removeprefix("Bearer ")
+    (await (await RawRequest.send(app.port, "/stream", token)).head()).reset()
+    await wait_until(lambda: server.sockets.open == 0)
+    assert logged() == [499]
+    assert not server.sockets._by_address
+    counted = app.services[Metrics].text().decode()
+    for status, number in (("200", 2), ("499", 1)):
+        line = f'tiffin_requests_total{{method="GET",route="/api/v1/stream",status="{status}"}}'
+        assert f"{line} {number}.0" in counted
 
 
 async def test_a_refused_reader_gets_a_problem_and_no_stream(open_app: OpenApp) -> None:
@@ -206,6 +272,7 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
         return chunk(data)
 
     monkeypatch.setattr(sse, "chunk", counted)
+    monkeypatch.setattr(LogTopic, "drop_encoded", lambda _: None)  # as a sweep may at any time
     async with contextlib.AsyncExitStack() as stack:
         followers = [await stack.enter_async_context(app.follow()) for _ in range(40)]
         await app.append("1")
@@ -221,20 +288,20 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
 
 
 @contextlib.asynccontextmanager
-async def idle_reader(app: HeldApp, after: str = "") -> AsyncIterator[socket.socket]:
+async def idle_reader(app: HeldApp, path: str = "stream") -> AsyncIterator[socket.socket]:
     """A connection that has requested the stream and reads nothing, with a small buffer."""
     loop = asyncio.get_running_loop()
-    made = app.hub.made
+    listeners = app.hub.listeners
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
         await loop.sock_connect(connection, ("127.0.0.1", app.port))
         request = (
-            f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n{after}"
+            f"GET /api/v1/{path} HTTP/1.1\r\nHost: x\r\n"
             f"Authorization: {app.headers()['Authorization']}\r\n\r\n"
         )
         await loop.sock_sendall(connection, request.encode())
-        await wait_until(lambda: app.hub.made > made, every=0.002)
+        await wait_until(lambda: app.hub.listeners > listeners, every=0.002)
         yield connection
 
 
@@ -460,18 +527,21 @@ async def test_a_stream_that_cannot_begin_is_ended_properly(
         assert await follower.event()
 
 
-async def test_a_stream_costs_a_few_kilobytes(app: HeldApp) -> None:
+@pytest.mark.parametrize(
+    ("path", "most"), [("stream", 6_500), ("door?last=closed&timeout=30", 18_000)]
+)
+async def test_a_held_connection_takes_a_few_kilobytes(app: HeldApp, path: str, most: int) -> None:
     import tracemalloc
 
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
-            await stack.enter_async_context(idle_reader(app))
+            await stack.enter_async_context(idle_reader(app, path))
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(50):
-            await stack.enter_async_context(idle_reader(app))
+            await stack.enter_async_context(idle_reader(app, path))
         gc.collect()
         each = (tracemalloc.get_traced_memory()[0] - before) / 50
         tracemalloc.stop()
-    assert each < 40_000  # both ends of it are in this process
+    assert each < most  # both ends of it are in this process

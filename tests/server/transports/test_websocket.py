@@ -1,13 +1,16 @@
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp import web
 from held_app import HeldApp, OpenApp
 
+from server.core.connection import Connection
 from server.transports import counted_websocket, frame_limits, outlet, websocket
 from support.raw_websocket import (
     BINARY,
@@ -87,11 +90,44 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
         readers = [await stack.enter_async_context(opened(app)) for _ in range(20)]
         await app.append("1", "2")
         for ws in readers:
-            assert [json.loads(await ws.receive_str(timeout=PATIENCE))["seq"] for _ in "12"] == [
-                1,
-                2,
-            ]
+            got = [json.loads(await ws.receive_str(timeout=PATIENCE)) for _ in "12"]
+            assert [event["seq"] for event in got] == [1, 2]
     assert len(made) == 2
+
+
+async def test_an_open_connection_keeps_no_request_and_no_task(app: HeldApp) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(idle(app)) for _ in range(5)]
+        for ws in sockets:
+            await ws.send("hello")
+            assert "hello" in await ws.text()
+        assert app.connections.held == 5
+        await wait_until(
+            lambda: not any(task.get_name() == "websocket frames" for task in asyncio.all_tasks())
+        )
+        gc.collect()
+        kept = [type(one) for one in gc.get_objects() if isinstance(one, web.Request | Connection)]
+        assert not kept
+
+
+async def test_frames_may_come_together_with_the_handshake(app: HeldApp) -> None:
+    headers = {
+        "Host": "x",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        **app.headers(),
+    }
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    frames = framed(b"1") + framed(b"2")
+    reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    writer.write("\r\n".join(["GET /api/v1/ws HTTP/1.1", *lines, "", ""]).encode() + frames)
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        echoes = b'\x81\x0d{"echo": "1"}\x81\x0d{"echo": "2"}'
+        assert await reader.readexactly(len(echoes)) == echoes
+    writer.transport.abort()
 
 
 async def test_a_slow_member_costs_bounded_memory_and_gets_everything(app: HeldApp) -> None:

@@ -112,8 +112,9 @@ async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None
         await wait_until(lambda: proxy.refused >= 1, what="a refusal")
         await wait_until(lambda: "502" in chat_session.meter.detail, what="the reason on the wire")
         proxy.passing()
-        await wait_until(lambda: not chat_session.outbox, what="the message to be back")
+        await wait_until(lambda: chat_session.conversation.messages, what="the message to be back")
         assert [one.text for one in chat_session.conversation.messages] == ["are you there?"]
+        assert not chat_session.outbox
         job.cancel()
         with suppress(asyncio.CancelledError):
             await job

@@ -92,7 +92,7 @@ async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice
 ) -> None:
     await live(chat_session)
     chat_session.send("first")
-    await wait_until(lambda: not chat_session.outbox, what="it to be back")
+    await wait_until(lambda: not chat_session.conversation.pending, what="it to be back")
     resets = 0
 
     async def reset_once(socket: web.WebSocketResponse) -> None:
@@ -114,7 +114,8 @@ async def test_after_a_reset_the_history_is_read_again_and_nothing_is_sent_twice
     chat_session.drop_connection()
     await wait_until(lambda: len(texts(chat_session)) == 3, what="the history again")
     chat_session.send("third")
-    await wait_until(lambda: not chat_session.outbox, what="the third to be back")
+    await wait_until(lambda: len(texts(chat_session)) == 4, what="the third to be back")
+    assert not chat_session.outbox
     assert texts(chat_session) == ["first", "second", "theirs", "third"]
     assert [kept["text"] for kept in far.kept] == texts(chat_session)
     assert not chat_session.conversation.pending

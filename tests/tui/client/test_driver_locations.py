@@ -51,7 +51,7 @@ async def test_it_ends_with_the_order_and_says_how(
 ) -> None:
     order_id = await on_the_way(scene)
     await scene.move()
-    async with watching(stream_in(scene, customer)) as watcher:
+    async with watching(stream_in(scene, customer, first_sound=PATIENCE)) as watcher:
         await watcher.sees(1)
         await scene.cast.step(order_id, status)
         await wait_until(lambda: watcher.stream.ended == status)

@@ -295,12 +295,12 @@ async def test_a_suspend_is_not_taken_for_a_stream_that_is_held_back(
     log: Log, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 0.5)
-    stream, seen = make(Timeouts(silence=1.0)), list[int]()
+    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 2)
+    stream, seen = make(Timeouts(silence=2, first_sound=PATIENCE)), list[int]()
     reading = asyncio.create_task(read(stream, seen))
     log.grow()
     await wait_until(lambda: seen == [1])
-    time.sleep(1.3)  # noqa: ASYNC251 as if this process had been stopped
+    time.sleep(2.5)  # noqa: ASYNC251 as if this process had been stopped
     await wait_until(lambda: stream.meter.reconnects == 1)
     log.grow()
     await wait_until(lambda: seen == [1, 2])

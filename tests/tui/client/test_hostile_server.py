@@ -12,6 +12,7 @@ from faulty_server import FaultyServer
 
 from support.hostile_server import ENDLESS, HEAD, answer, hostile
 from support.waiting import PATIENCE, wait_until
+from tui.common.client import websocket
 from tui.common.client.api import Api
 from tui.common.client.chat_room import Room
 from tui.common.client.meter import Pattern, State, Wire
@@ -273,7 +274,10 @@ async def test_a_user_and_password_in_the_address_are_left_out(password: str) ->
         pytest.param(b'\x81\x11{"type":"typing"}', id="texts"),
     ],
 )
-async def test_a_flood_of_frames_holds_up_neither_others_nor_the_end(frame: bytes) -> None:
+async def test_a_flood_of_frames_holds_up_neither_others_nor_the_end(
+    frame: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "HANDSHAKE_SECONDS", 0.2)  # all of it is spent on the flood
     async with hostile() as (server, session):
         server.shakes_hands, server.says, server.flood = True, b"", frame * 5000
         meter = session.wire.meter("room", Pattern.WEBSOCKET)

@@ -82,7 +82,11 @@ async def test_a_proxy_that_begins_to_buffer_is_found_out_by_its_missing_heartbe
     scene: Scene,
 ) -> None:
     async with watching(stream_in(scene, late=1)) as watcher, scene.moving(INTERVAL):
-        await watcher.sees(5)  # by now there were three heartbeats
+        frames = scene.session.wire.frames
+        await wait_until(
+            lambda: [one.what for one in frames].count("heartbeat") >= 3,
+            what="three heartbeats: their interval is known",
+        )
         scene.proxy.buffering(head_passes=True)
         await watcher.carried_by(Pattern.LONG_POLL)
         assert watcher.stream.meter.detail.startswith("no stream: nothing came for ")

@@ -210,7 +210,7 @@ async def test_a_request_nobody_answers_is_given_up(
     async with poll:
         reading = asyncio.create_task(statuses(poll))
         await wait_until(lambda: faulty.count("GET", PATH) >= 2)
-        assert meter.reconnects == 1
+        assert meter.reconnects == faulty.count("GET", PATH) - 1
         reading.cancel()
 
 
@@ -220,13 +220,13 @@ async def test_a_held_request_is_sent_again_after_a_suspend(
 ) -> None:
     """The process was stopped, or the machine slept: then the event loop's clock stood still."""
     monkeypatch.setattr(retry, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "SUSPEND_SECONDS", 2)
     reading = asyncio.create_task(anext(poll))
     await reading
     reading = asyncio.create_task(anext(poll))
     await wait_until(lambda: len(order.asked) == 2)
     if how == "stopped":
-        time.sleep(0.8)  # noqa: ASYNC251 nothing runs, as then
+        time.sleep(2.3)  # noqa: ASYNC251 nothing runs, as then
     else:
         clock = retry._clock
         monkeypatch.setattr(retry, "_clock", lambda: clock() + 3600)

@@ -15,6 +15,7 @@ from support.screen import sees
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.base import Dialog
 from tui.common.redraw import Redraw
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
@@ -60,6 +61,82 @@ async def test_an_app_writes_next_to_nothing_while_nothing_happens(
             return since > began and recent < BYTES_A_SECOND * WINDOW_SECONDS
 
         await wait_until(calm, every=0.25, what="a calm app")
+
+
+async def test_a_dialog_is_drawn_with_the_panels_and_else_costs_nothing(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    class Quiet(Window):
+        kinds = (EchoPanel,)
+
+    class News(Dialog[None]):
+        drawn = 0
+
+        def redraw(self) -> None:
+            self.drawn += 1
+
+    quiet = Quiet(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=quiet) as (app, _):
+        news = News()
+        await app.push_screen(news)
+        await wait_until(lambda: news.drawn, what="the first drawing")
+
+        async def rests() -> bool:
+            before = news.drawn
+            await asyncio.sleep(0.5)
+            return news.drawn == before
+
+        await wait_until(rests, what="no redraw in half a second")
+        news.drawn = 0
+        app.echo.needs_redraw = True
+        await wait_until(lambda: news.drawn, what="a redraw with the panel's")
+        await wait_until(rests, what="no redraw again")
+        timers = {timer.name for timer in news._timers}
+        assert timers <= {"screen_update"}, timers
+
+
+async def test_a_panel_that_follows_another_is_drawn_after_it(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    """Some apply what has come only when they are drawn, which may be later."""
+
+    class Source(EchoPanel):
+        REDRAW_SECONDS = 0.3
+        applied = 0
+
+        def redraw(self) -> None:
+            super().redraw()
+            self.applied = self.count
+
+    class Follower(EchoPanel):
+        TITLE = "Follower"
+        shown = 0
+
+        def start(self) -> None:
+            super().start()
+            self.source.followers.append(self)
+
+        @property
+        def source(self) -> Source:
+            source = self.services.find_panel(Source)
+            assert source is not None
+            return source
+
+        def redraw(self) -> None:
+            super().redraw()
+            self.shown = self.source.applied
+
+    class Two(Window):
+        kinds = (Source, Follower)
+
+    two = Two(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=two) as (app, _):
+        follower = app.panels[1]
+        assert isinstance(follower, Follower)
+        for count in range(1, 4):
+            follower.source.count = count
+            follower.source.needs_redraw = True
+            await wait_until(lambda: follower.shown == follower.source.count, what="the change")
 
 
 async def test_where_nothing_changes_nothing_runs(

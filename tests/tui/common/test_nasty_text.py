@@ -26,6 +26,8 @@ from tui.common.uploads.dialogs import PickScreen
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 NASTY = r"[/x] [red] [@click=a] \["
 SENT = "\u200f" + NASTY.replace("red", "r\u200de\u200bd") + "\u3164\u2060"
 """How it is sent: with what takes no room and what makes rows of unsure length."""

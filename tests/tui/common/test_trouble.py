@@ -7,6 +7,8 @@ from server.features.announcements.schemas import NewAnnouncement
 from support.news import NEWS
 from tui.common.format import field_of, message_for
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),

@@ -20,3 +20,8 @@ async def guest(demo_server: LiveServer) -> AsyncIterator[Rest]:
 async def kitchen(guest: Rest) -> Kitchen:
     """The demo's employee by REST."""
     return await Kitchen(guest.another()).open()
+
+
+@pytest.fixture(autouse=True)
+def _few_frames(few_frames: None) -> None:
+    """Nothing here is about single frames."""

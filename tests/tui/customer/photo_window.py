@@ -33,7 +33,7 @@ def panel_of(app: CustomerApp) -> PhotoPanel:
 
 
 def desk_of(app: CustomerApp) -> UploadManager:
-    """What stands behind it."""
+    """Its uploads."""
     manager = panel_of(app).manager
     assert manager is not None
     return manager
@@ -58,9 +58,11 @@ async def photo_window(
 
 
 async def send(app: CustomerApp, pilot: Pilot[None], path: Path) -> None:
-    """Choose a picture by its path, as one who pastes it."""
+    """Choose a picture by its path, as one who pastes it. Returns once the list has it."""
+    before = len(desk_of(app).rows)
     await pilot.press("n")
     await wait_until(lambda: isinstance(app.screen, PickScreen), what="the picker")
     app.screen.query_one("#path").value = str(path)  # type: ignore[attr-defined]
     await pilot.press("enter")
-    await wait_until(lambda: len(app.screen_stack) == 1, what="the picture is taken")
+    # The dialog is gone before its answer is acted on.
+    await wait_until(lambda: len(desk_of(app).rows) > before, what="the picture is taken")

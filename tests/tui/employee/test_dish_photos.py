@@ -57,6 +57,19 @@ async def test_the_demos_dishes_are_there_to_compare(
         await wait_until(lambda: view.compares and view.settled, what="the next one")
 
 
+async def test_a_broken_result_is_told_beside_the_original(
+    demo_server: LiveServer, tmp_path: Path, data_dir: Path
+) -> None:
+    for blob in (data_dir / "blobs").glob("*.result"):
+        blob.unlink()  # a link to the file of every demo
+        blob.write_bytes(b"\x89PNG\r\n\x1a\nnot whole")
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.press(str(panel_of(window).number))
+        view = panel_of(window).view
+        await wait_until(lambda: view.before is not None and view.settled, what="the original")
+        await window.sees("✕ ", "cannot be shown here")
+
+
 async def test_a_dish_is_chosen_and_its_photo_queued(
     queue_only: LiveServer, tmp_path: Path, photo: Path
 ) -> None:

@@ -81,6 +81,8 @@ class AnnouncementList(ScrollView, can_focus=True):
         self._id: str | None = None
         self._row = 0
         self._unfolded: set[str] = set()
+        self._width = 0
+        """Of the lines. Kept, since Textual looks up a widget's region for each that asks."""
         self._tops: list[int] = [0]
         """The first line of each announcement, and the one after the last."""
         self._cache: LRUCache[Hashable, list[Content]] = LRUCache(ROWS_CACHED)
@@ -114,6 +116,7 @@ class AnnouncementList(ScrollView, can_focus=True):
             row = min(self._row, len(self.store) - 1)
             self._id = self.store.at(row).id
         moved, self._row = row not in (None, self._row), row or 0
+        self._width = self.scrollable_content_region.width
         self._measure()
         height = max(0, self._tops[-1] - 1)
         if self.virtual_size != (self.size.width, height):
@@ -138,7 +141,7 @@ class AnnouncementList(ScrollView, can_focus=True):
     def _formatted(self, row: int) -> tuple[Hashable, list[Content]]:
         """What the lines depend on, and the lines."""
         announcement, now = self.store.at(row), self._now()
-        width = self.scrollable_content_region.width
+        width = self._width
         unread, suffix = self.store.is_unread(announcement), self.label_suffix(announcement)
         footer = self.footer(announcement, width) if announcement.id == self._id else None
         unfolded = announcement.id in self._unfolded
@@ -292,7 +295,7 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A line of an announcement, a gap, or what is said while there is nothing."""
-        width = self.scrollable_content_region.width
+        width = self._width
         if not len(self.store):
             return self._strip(centred(self.message, y, width, self.size.height), width)
         row = self._row_at(y + self.scroll_offset.y)

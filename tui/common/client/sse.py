@@ -139,7 +139,7 @@ RETRY_AT_MOST = 30.0
 IDS_KEPT = 1024
 QUIET_SECONDS = 0.25
 """What arrives on a reopened stream until nothing has come for so long counts as replayed."""
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 RUSH_SECONDS = 2 * GATHER_SECONDS
 """What comes faster than this is gathered: a read for each event costs more than the event."""
 LAST_EVENTS = frozenset({"end"})

@@ -1,5 +1,6 @@
 """The account dialog: profile, password, sessions, log out, delete."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from server.features.accounts.schemas import Account, ProfileChange
     from tui.common.uploads.panel import PhotoPanel
 
-AVATAR_SECONDS = 1.0
-"""How often a new avatar, or one that could not be loaded, is looked for."""
 FIELDS = (
     ("name", "Name", 80),
     ("phone", "Phone", 32),
@@ -91,7 +90,6 @@ class AccountScreen(Dialog[None]):
         if account is not None:
             self._fill(account)
         self._run(self._load)
-        self.set_interval(AVATAR_SECONDS, self._refresh_avatar)
 
     def _fill(self, account: "Account") -> None:
         self.query_one("#who", Static).update(
@@ -108,9 +106,9 @@ class AccountScreen(Dialog[None]):
         }
         for field, value in values.items():
             self.query_one(f"#{field}", Input).value = in_one_line(value)
-        self._refresh_avatar()
+        self.redraw()
 
-    def _refresh_avatar(self) -> None:
+    def redraw(self) -> None:
         """A photo sent from here becomes the avatar a little later."""
         account = self.services.session.account
         self.query_one(Avatar).show_url(account.avatar_url if account is not None else None)
@@ -212,6 +210,7 @@ class AccountScreen(Dialog[None]):
 
 LONGEST = 240
 """Pixels; the avatar is small."""
+RETRY_SECONDS = 1.0
 
 
 class Avatar(PictureView, can_focus=False):
@@ -239,13 +238,15 @@ class Avatar(PictureView, can_focus=False):
             self.run_worker(self._fetch(url), group="avatar", exit_on_error=False)
 
     async def _fetch(self, url: str) -> None:
-        try:
-            picture = await services_of(self).picture_cache.picture(url, longest=LONGEST, trim=True)
-        except NotDrawable:
-            return
-        except ClientError:
-            self._url = None  # the next check asks again
-            return
+        cache = services_of(self).picture_cache
+        while True:
+            try:
+                picture = await cache.picture(url, longest=LONGEST, trim=True)
+                break
+            except NotDrawable:
+                return
+            except ClientError:
+                await asyncio.sleep(RETRY_SECONDS)
         self.set_class(True, "-there")
         self.show(None, picture)
 

@@ -17,7 +17,8 @@ ResultT = TypeVar("ResultT")
 class Dialog(ModalScreen[ResultT]):
     """Centred box, dimmed surroundings, esc closes with None.
 
-    A subclass yields its box in `body()`, and in it a `StatusLine` if it calls `show_status`.
+    A subclass yields its box in `body()`, and in it a `StatusLine` if it calls `show_status`. What
+    it shows of the panels' news it draws in `redraw()`.
     """
 
     DEFAULT_CSS = """
@@ -53,6 +54,14 @@ class Dialog(ModalScreen[ResultT]):
     def body(self) -> ComposeResult:
         """The box."""
         yield from ()
+
+    def redraw(self) -> None:
+        """Draw what has changed. Called when the dialog opens, and whenever panels were drawn: what
+        a dialog shows of an order or of the time is what they show."""
+
+    def on_mount(self) -> None:
+        """Draw for the first time."""
+        self.redraw()
 
     def show_status(self, message: str, kind: Kind = "error") -> None:
         """Show the result of the last action; "" clears it. Does nothing once it is closed."""

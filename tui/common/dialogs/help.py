@@ -59,7 +59,6 @@ PATTERNS = {
     Pattern.REST: "one request, one answer",
 }
 KEY_CELLS = 9
-CLOCK_SECONDS = 0.5
 
 
 def keys_of(screen: Screen[Any]) -> Keys:
@@ -138,11 +137,11 @@ class NewsScreen(Dialog[None]):
         with Vertical(classes="box") as box:
             box.border_title = Content(f"How {self._panel.TITLE} gets its news")
             box.border_subtitle = "esc closes"
-            yield Static(self._lines())
+            yield Static(markup=False)
 
-    def on_mount(self) -> None:
-        """Keep the figures current."""
-        self.set_interval(CLOCK_SECONDS, lambda: self.query_one(Static).update(self._lines()))
+    def redraw(self) -> None:
+        """Draw the figures."""
+        self.query_one(Static).update(self._lines())
 
     def _lines(self) -> Content:
         meter = self._panel.meter

@@ -83,6 +83,11 @@ def _step(row: Row) -> tuple[int, bool]:
     return len(STEPS), False
 
 
+def failure(words: str) -> Content:
+    """An error, as the panel shows it."""
+    return Content.assemble(("✕ ", "bold $error"), plain(words))
+
+
 def news(row: Row, positions: int, width: int) -> Content:
     """The progress of the present step: a gauge where it can be measured, else words."""
     if isinstance(row, UploadJob):
@@ -100,7 +105,7 @@ def news(row: Row, positions: int, width: int) -> Content:
             words = f"the background is being removed, attempt {row.attempts}"
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.FAILED:
-            return Content.assemble(("✕ ", "bold $error"), plain(row.error or "It failed."))
+            return failure(row.error or "It failed.")
     return Content.assemble((fit(_done(row), width), "$wire-ink"))
 
 
@@ -116,7 +121,7 @@ def _done(row: Upload) -> str:
 
 def _job_news(job: UploadJob, width: int) -> Content:
     if job.state is JobState.REFUSED:
-        return Content.assemble(("✕ ", "bold $error"), plain(job.words))
+        return failure(job.words)
     if job.state is JobState.WAITING:
         wait = max(0.0, job.again_at - time.monotonic())
         again = f"retrying in {wait:.0f}s: " if wait >= 1 else "retrying now: "
@@ -179,7 +184,7 @@ def placeholder_text(about: str, can_draw: bool) -> Content:
 def empty_text(manager: UploadManager) -> Content:
     """The text in place of the list."""
     if manager.words:
-        return Content.assemble(("✕ ", "bold $error"), plain(manager.words))
+        return failure(manager.words)
     if not manager.store.loaded:
         return Content.assemble(("Loading your photos…", "$wire-ink"))
     return Content.assemble(("Nothing sent yet.", "$wire-ink"))

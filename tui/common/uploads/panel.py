@@ -268,7 +268,10 @@ class PhotoPanel(Panel):
         )
         beat = int(time.monotonic() / BEAT_SECONDS) % 2 == 0
         self._set("#steps", uploads_format.steps(row, beat, width))
-        self._set("#news", uploads_format.news(row, positions, width))
+        news = uploads_format.news(row, positions, width)
+        if pictures.error and (pictures.before or pictures.after):  # else it is in their place
+            news = uploads_format.failure(pictures.error)
+        self._set("#news", news)
         self.set_summary(uploads_format.summary(row, self.about(row), positions, card))
 
     def _set(self, line: str, content: Content) -> None:

@@ -86,14 +86,19 @@ class BeforeAfter:
     ) -> None:
         self.before: Bitmap | None = None
         self.after: Bitmap | None = None
-        self.error = ""
-        """Why one of them is missing."""
+        self._errors: dict[str, str] = {}
+        """By URL, why a picture is missing."""
         self._manager = manager
         self._cache = picture_cache
         self._run = run
         self._changed = changed
         self._shown: object = ()
         self._fetcher: Worker[None] | None = None
+
+    @property
+    def error(self) -> str:
+        """Why a picture is missing: the result, else the original."""
+        return next(iter(self._errors.values()), "")
 
     def fetch_again(self) -> None:
         """Have the next `show` fetch what is missing again."""
@@ -105,7 +110,7 @@ class BeforeAfter:
         if key == self._shown:
             return
         self._shown = key
-        self.error = ""
+        self._errors.clear()
         self.before = self.after = None
         if self._fetcher is not None:
             self._fetcher.cancel()
@@ -128,18 +133,18 @@ class BeforeAfter:
     async def _fetched(self, url: str, version: str) -> Bitmap | None:
         def show(error: ClientError, _wait: float | None) -> None:
             if not isinstance(error, SignedOut):
-                self.error = message_for(error)
+                self._errors[url] = message_for(error)
                 self._changed()
 
         async def fetch() -> Bitmap:
             picture = await self._cache.picture(url, version=version)
-            self.error = ""
+            self._errors.pop(url, None)
             return picture
 
         try:
             return await retry(fetch, on_error=show)
         except NotDrawable as error:
-            self.error = f"{error} It cannot be shown here; s saves it."
+            self._errors[url] = f"{error} It cannot be shown here; s saves it."
         except ClientError:
             pass  # shown above, or logged out
         return None

@@ -70,7 +70,7 @@ class WireLine(Widget):
         if retry is not None:
             return 1.0 if retry else None
         if passed is not None and STEP <= passed < STEPPED:
-            return STEP - passed % STEP
+            return STEP - now % STEP  # the same moment for all lines
         return None if passed is None else age_lasts(passed)
 
     def render(self) -> Content:

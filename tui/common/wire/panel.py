@@ -28,7 +28,7 @@ class WirePanel(Panel):
     NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
-    REDRAW_SECONDS = 0.2
+    REDRAW_SECONDS = 0.5
     CARD_BODY = (32, 16)
     KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
 

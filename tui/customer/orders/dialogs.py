@@ -1,7 +1,7 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import on
@@ -25,10 +25,6 @@ from tui.customer.orders.format import (
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.summary import OrderHeading
 
-if TYPE_CHECKING:
-    pass
-
-REFRESH_SECONDS = 0.25
 CLOCK_SECONDS = 5.0
 
 
@@ -79,14 +75,9 @@ class OrderDetailsScreen(Dialog[str]):
                     yield Static(id="right", markup=False)
         yield KeyBar()
 
-    def on_mount(self) -> None:
-        """Keep it current."""
-        self.set_interval(REFRESH_SECONDS, self._refresh)
-        self._refresh()
-
     def on_resize(self) -> None:
         """Format for the new width."""
-        self.call_after_refresh(self._refresh)
+        self.call_after_refresh(self.redraw)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only an open order can be cancelled."""
@@ -103,10 +94,12 @@ class OrderDetailsScreen(Dialog[str]):
         """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _refresh(self) -> None:
+    def redraw(self) -> None:
+        """Draw the order as the store has it."""
         order = self._store.get(self._id)
         if order is None:
-            self.dismiss(None)
+            if self.is_current:
+                self.dismiss(None)
             return
         now = self.services.session.server_now()
         left, right = self.query_one("#left", Static), self.query_one("#right", Static)
@@ -223,10 +216,6 @@ class CancelScreen(Dialog[str]):
                 yield Button("Keep it", id="keep", compact=True)
                 yield Button("Cancel the order", id="cancel", variant="error", compact=True)
 
-    def on_mount(self) -> None:
-        """The kitchen may start to cook while this is open."""
-        self.set_interval(REFRESH_SECONDS, self._refresh)
-
     def _question(self) -> str:
         order = self._order
         return (
@@ -234,7 +223,8 @@ class CancelScreen(Dialog[str]):
             "cooking. Once they have, it cannot be cancelled."
         )
 
-    def _refresh(self) -> None:
+    def redraw(self) -> None:
+        """The kitchen may start to cook while this is open."""
         order = self._store.get(self._order.id)
         if order is not None and order.status not in CANCELLABLE:
             self.query_one(Static).update(why_not_cancellable(order))

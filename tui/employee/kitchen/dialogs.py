@@ -272,20 +272,16 @@ class OrderDetailsScreen(Dialog[None]):
             box.border_subtitle = "esc closes"
             yield Static("", id="order", markup=False)
 
-    def on_mount(self) -> None:
-        """Update the clock every second."""
-        self.set_interval(1, self._draw)
-        self.call_after_refresh(self._draw)
-
     def on_resize(self) -> None:
         """Format for the new width."""
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self.redraw)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _draw(self) -> None:
+    def redraw(self) -> None:
+        """Draw the order and its clock."""
         self._order = self._present() or self._order
         static = self.query_one("#order", Static)
         width = static.content_size.width or WIDTH

@@ -69,7 +69,7 @@ class KitchenPanel(Panel):
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
-    REDRAW_SECONDS = 0.2
+    REDRAW_SECONDS = 0.25
     CARD_BODY = (30, 10)
     KEYS = (
         ("←↑↓→", "choose an order"),

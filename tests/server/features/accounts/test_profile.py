@@ -199,5 +199,6 @@ async def test_features_scrub_their_data_in_the_same_transaction(
 
     refused = False
     (await ada.delete_account()).must(204)
-    assert [account.id for account in seen] == [ada.grant["account"]["id"]] * 2
+    # More than twice: one that fails after a change is run again, alone.
+    assert {account.id for account in seen} == {ada.grant["account"]["id"]}
     assert await sql("SELECT * FROM accounts") == []

@@ -215,6 +215,27 @@ async def _is(counted: object, wanted: object) -> bool:
     return await counted() == wanted  # type: ignore[operator, no-any-return]
 
 
+async def test_the_queue_shows_a_message_as_the_chat_shows_it(cast: Cast) -> None:
+    """Its event is put together as text, the chat's answer from its model."""
+    order = await cast.order()
+    cursor = (await cast.employee.get("/chats")).must(200).json["cursor"]
+    body = {"subject": 'Where is "it"? é☃', "order_id": order["id"]}
+    chat_id = (await cast.customer.post("/chats", body)).must(201).json["id"]
+    sent = {"client_id": 'a "1"', "text": 'back\\slash, "quotes",\nlines\tand é☃ ' * 20}
+    async with event_stream(cast.employee, "/chats/stream", cursor) as queue:
+        await queue.next()
+        for sender, taken in ((cast.customer, False), (cast.employee, True), (cast.customer, True)):
+            if taken:
+                (await cast.employee.post(f"/chats/{chat_id}/take")).must(200)
+            message = (await sender.post(f"/chats/{chat_id}/messages", sent)).json
+            assert (message["text"], message["client_id"]) == (sent["text"], sent["client_id"])
+            chat = (await cast.employee.get(f"/chats/{chat_id}")).must(200).json
+            while (await queue.next()).data != chat:
+                pass
+            sent["client_id"] += "x"
+        assert chat["waiting_since"] == chat["last_message"]["sent_at"]
+
+
 async def test_the_queue_is_a_snapshot_and_a_stream(cast: Cast) -> None:
     await open_chat(cast.customer, "before")
     cursor = (await cast.employee.get("/chats")).must(200).json["cursor"]

@@ -162,7 +162,7 @@ async def test_a_renewal_costs_the_same_however_many_rooms_there_are(sides: Side
     steps: list[int] = []
     with ExitStack() as stack:
         for number, chat_id in enumerate(chats, 1):
-            stack.enter_context(presence.connected(chat_id, someone()))
+            stack.enter_context(presence.connected(chat_id, someone(), 0))
             if number in (1, len(chats)):
                 await wait_until(lambda: not presence._tasks)
                 steps.append(min([await steps_of(database, presence._renew) for _ in range(3)]))

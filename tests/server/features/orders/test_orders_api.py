@@ -11,6 +11,7 @@ import pytest
 from server.__main__ import main
 from server.core.transaction import Transaction
 from server.features.orders import store
+from server.features.orders.schemas import OrderPage
 from support.cast import HOME, Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
@@ -208,7 +209,10 @@ async def test_pages_contain_every_order_once(cast: Cast) -> None:
         found: list[str] = []
         before: dict[str, str] = {}
         while True:
-            page = (await caller.get("/orders", params={"limit": "3"} | before)).must(200).json
+            answer = (await caller.get("/orders", params={"limit": "3"} | before)).must(200)
+            same = OrderPage.model_validate_json(answer.body).model_dump_json(by_alias=True)
+            assert answer.body.decode() == same, "it is joined from what is stored"
+            page = answer.json
             found += [order["id"] for order in page["items"]]
             assert page["cursor"]
             if page["next"] is None:
@@ -240,13 +244,18 @@ async def test_open_orders_are_listed_by_an_index_however_many_are_over(
     async with database_in(data_dir) as database:
         given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
         for owner in ("customer", "restaurant"):
-            sql = getattr(store._queries, f"open_orders_of_{owner}").sql
+            (sql,) = getattr(store._queries, f"open_orders_of_{owner}").args
             rows = await database.read(
                 lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
             )
             steps = [row["detail"] for row in rows]
             assert any("orders_under_way" in step for step in steps), steps
             assert not [step for step in steps if "TEMP B-TREE" in step], steps
+        (sql,) = store._queries.rides.args  # type: ignore[attr-defined]
+        plan = await database.read(
+            lambda tx: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", {"driver_id": "x"})
+        )
+        assert "orders_on_the_way" in plan[0]["detail"]
 
 
 async def test_an_old_version_is_refused_and_shown_the_order(cast: Cast) -> None:

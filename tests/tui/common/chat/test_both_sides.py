@@ -4,6 +4,7 @@ import json
 from itertools import count
 from pathlib import Path
 
+import pytest
 from chat_apps import Side, customer_side, employee_side
 from textual.events import Paste
 
@@ -17,6 +18,8 @@ from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
 from tui.customer.chat.panel import SESSIONS_AT_START
 from tui.employee.support.panel import SupportPanel
+
+pytestmark = pytest.mark.usefixtures("few_frames")
 
 
 async def ask(customer: Side, subject: str) -> None:

@@ -17,6 +17,8 @@ from support.waiting import wait_until
 from tui.common.client.meter import State
 from tui.common.client.outbox import UnsentMessage
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 SUBJECT = "Where is my order?"
 
 

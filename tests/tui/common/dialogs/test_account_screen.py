@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from frame_window import Window, signed_in
 from textual.widgets import Button, Input, OptionList
 
@@ -10,6 +11,8 @@ from support.waiting import wait_until
 from tui.common.dialogs.account import AccountScreen
 from tui.common.dialogs.login import LoginScreen
 from tui.common.dialogs.sessions import SessionsScreen
+
+pytestmark = pytest.mark.usefixtures("few_frames")
 
 
 def press(app: Window, button: str) -> None:

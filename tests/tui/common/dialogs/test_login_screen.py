@@ -14,6 +14,8 @@ from support.waiting import PATIENCE, wait_until
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.login import LoginScreen
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 
 def window(url: str, folder: Path) -> Window:
     """A window that remembers its log-in in `folder`."""

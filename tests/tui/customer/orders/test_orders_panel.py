@@ -92,7 +92,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
 async def test_a_cut_ends_by_itself_also_without_an_open_order(
     demo_server: LiveServer, guest: Rest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame, "CUT_SECONDS", 1.5)
+    monkeypatch.setattr(frame, "CUT_SECONDS", 3)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         meter = orders_of(app).meter
         await wait_until(lambda: meter.state is State.WAITING, what="held")

@@ -6,16 +6,9 @@ import pyte
 from rich.console import Console
 from rich.style import Style
 from textual._compositor import ChopsUpdate
-from textual.app import ComposeResult
-from textual.geometry import Region
-from textual.screen import Screen
 from textual.strip import Segment, Strip
-from textual.widget import Widget
 
-from support.screen import shown
-from tui.common.compositor import TerminalCells, cells_of, merge_areas
-from tui.common.panel_grid import MainScreen
-from tui.common.terminal import TerminalApp
+from tui.common.terminal_cells import TerminalCells, cells_of
 
 WIDTH, HEIGHT = 40, 6
 PARTS = ("a", "bc", " ", "漢字", "é", "█▄", "42", "→", "e\u0301")
@@ -61,13 +54,13 @@ def test_a_terminal_shows_what_it_would_if_all_were_written() -> None:
     for _ in range(150):
         update = update_of(lines)
         every.feed(update.render_segments(console).replace("\n", ""))
-        changes = cells.changes([update])
+        changes = cells.changes(update)
         some.feed(changes.render_segments(console) if changes is not None else "")
         assert screens[0].display == screens[1].display
         for y in range(HEIGHT):
             for x in range(WIDTH):
                 assert screens[0].buffer[y][x] == screens[1].buffer[y][x], (x, y)
-        assert cells.changes([update]) is None, "the terminal shows all of it"
+        assert cells.changes(update) is None, "the terminal shows all of it"
         lines = [line if dice.random() < 0.5 else changed(dice, line) for line in lines]
 
 
@@ -75,63 +68,15 @@ def test_what_is_written_is_what_differs() -> None:
     cells = TerminalCells()
     before = Strip([Segment("12:30:01 heartbeat", Style(bold=True)), Segment(" " * 22)], WIDTH)
     after = Strip([Segment("12:30:02 heartbeat", Style(bold=True)), Segment(" " * 22)], WIDTH)
-    cells.changes([update_of([before])])
-    changes = cells.changes([update_of([after])])
+    cells.changes(update_of([before]))
+    changes = cells.changes(update_of([after]))
     assert changes is not None
     assert [(x, y, strip.text) for x, y, strip in changes.pieces] == [(7, 0, "2")]
     cells.forget()
-    assert cells.changes([update_of([after])]) is not None, "it may show something else by now"
+    assert cells.changes(update_of([after])) is not None, "it may show something else by now"
 
 
 def test_a_wide_character_is_two_cells() -> None:
     assert cells_of(Strip([Segment("a漢e\u0301")])) == [
         ("a", None), ("漢", None), None, ("e\u0301", None),
     ]  # fmt: skip
-
-
-def test_areas_far_apart_are_rendered_apart() -> None:
-    top, below, far = Region(0, 0, 10, 1), Region(0, 1, 10, 1), Region(80, 40, 5, 1)
-    assert merge_areas([far, below, top]) == [Region(0, 0, 10, 2), far]
-    assert merge_areas([Region(0, 0, 10, 4), Region(2, 2, 20, 4)]) == [Region(0, 0, 22, 6)]
-
-
-class Counter(Widget):
-    """Counts how often each of its lines is rendered."""
-
-    DEFAULT_CSS = "Counter { height: 4; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.value = 0
-        self.rendered: list[int] = []
-
-    def render_line(self, y: int) -> Strip:
-        self.rendered.append(y)
-        return Strip([Segment(f"{y}: {self.value}".ljust(self.size.width))], self.size.width)
-
-
-class Three(TerminalApp):
-    """Three counters, one below the other."""
-
-    def get_default_screen(self) -> Screen[object]:
-        return MainScreen(id="_default")
-
-    def compose(self) -> ComposeResult:
-        yield Counter()
-        yield Counter()
-        yield Counter()
-
-
-async def test_what_lies_between_two_changes_is_not_rendered() -> None:
-    app = Three()
-    async with app.run_test(size=(WIDTH, 12)) as pilot:
-        await pilot.pause()
-        first, between, last = app.query(Counter)
-        for counter in (first, between, last):
-            counter.value, counter.rendered = 7, []
-        first.refresh(Region(0, 1, WIDTH, 1))
-        last.refresh(Region(0, 2, WIDTH, 1))
-        between._styles_cache.clear()  # it would have to be rendered if it were asked for
-        await pilot.pause(0.1)
-        assert [first.rendered, between.rendered, last.rendered] == [[1], [], [2]]
-        assert "1: 7" in shown(app)  # type: ignore[arg-type]

@@ -15,6 +15,8 @@ from tui.common.client.token_store import TokenStore
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 SOMEBODY = {"id": "2", "name": "B", "role": "employee"}
 STEP = {"status": "placed", "at": "2026-01-01T12:00:00Z", "by": SOMEBODY}
 ORDER: dict[str, Any] = {
