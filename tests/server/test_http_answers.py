@@ -1,9 +1,11 @@
-"""What every answer has in common: its headers, HEAD, and half-closed clients."""
+"""What every answer has in common: its headers, HEAD, half-closed clients, and no garbage."""
 
 import asyncio
+import gc
 import json
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 
 from server.app import OPERATIONS
@@ -230,3 +232,38 @@ async def test_a_last_event_id_of_any_bytes_gets_a_reset(
         assert (answer.status, b"event: reset" in answer.body) == (200, reset), cursor
     [answer] = await spoken(live_server, request(f"{path}?after=", token))
     assert b"event: reset" not in answer.body
+
+
+ANSWERED = 30
+REFUSED: tuple[tuple[str, str, object], ...] = (
+    ("GET", "/nothing/here", None),
+    ("PUT", "/orders", None),
+    ("GET", "/orders/ord_none", None),
+    ("POST", "/orders", {"items": 1}),
+    ("POST", "/auth/login", {"email": "eve@example.org", "password": "not the password"}),
+    ("POST", "/auth/refresh", {"refresh_token": "rt_unknown"}),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REFUSED)
+async def test_a_refusal_leaves_little_to_the_garbage_collector(
+    cast: Cast, method: str, path: str, body: object
+) -> None:
+    """It stops everybody while it collects. aiohttp leaves six objects of an unknown path."""
+    url, sent = cast.customer.url(path), {} if body is None else {"json": body}
+    async with aiohttp.ClientSession(headers=cast.customer.headers) as session:
+
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                async with session.request(method, url, **sent) as answer:
+                    assert answer.status >= 400
+                    await answer.read()
+
+        await ask(3)  # what is made once
+        gc.collect()
+        gc.disable()
+        try:
+            await ask(ANSWERED)
+            assert gc.collect() < 10 * ANSWERED
+        finally:
+            gc.enable()

@@ -67,12 +67,19 @@ class Forked:
 def fork(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path, files: int | None
 ) -> Forked:
-    """Start a server that may open so many `files`; what it prints is added to `log`."""
+    """Start a server that may open so many `files`, on the cores of this thread; what it prints is
+    added to `log`."""
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
     assert parent.stdout is not None
-    request = {"arguments": arguments, "environment": environment, "log": str(log), "files": files}
+    request = {
+        "arguments": arguments,
+        "environment": environment,
+        "log": str(log),
+        "files": files,
+        "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
+    }
     with _lock:
         parent.stdin.write(json.dumps(request) + "\n")
         parent.stdin.flush()
@@ -139,6 +146,8 @@ def main(folder: Path) -> None:
         os.close(log)
         if request["files"] is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"],) * 2)
+        if sys.platform == "linux":
+            os.sched_setaffinity(0, request["cores"])
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.exit(server.__main__.main(request["arguments"]))

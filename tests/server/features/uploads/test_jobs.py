@@ -151,7 +151,7 @@ async def test_the_cost_of_a_claim_does_not_grow_with_what_is_stored(
         "last_turn",
         "usage_of",
     ):
-        sql = "EXPLAIN QUERY PLAN " + getattr(store._queries, name).sql
+        sql = "EXPLAIN QUERY PLAN " + getattr(store._queries, name).args[0]
         rows = await database.read(lambda tx, sql=sql: tx.fetch(sql, given))
         steps = [row["detail"] for row in rows]
         assert not [step for step in steps if "TEMP B-TREE" in step], (name, steps)
