@@ -24,8 +24,8 @@ from server.core.routing import (
     Router,
 )
 from server.core.services import SERVICES, Services, service
-from server.core.sqlite import SqliteDatabase
 from server.core.serving import Runner, Server
+from server.core.sqlite import SqliteDatabase
 from server.features.shared.schemas import EventPage, Wire
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Cursor, Event
