@@ -11,8 +11,7 @@ ON CONFLICT (name) DO UPDATE SET seq = topics.seq + 1, changed = excluded.change
 RETURNING seq;
 
 -- name: last_changes^
-SELECT (SELECT COALESCE(MAX(changed), 0) FROM topics) AS topics,
-    (SELECT COALESCE(MAX(changed), 0) FROM states) AS states;
+SELECT topics, states FROM last_changes;
 
 -- name: changed_topics
 SELECT name, seq FROM topics WHERE changed > :after LIMIT :limit;

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from server.core.clock import now, to_text
-from server.core.database import Database, opened_database
-from server.core.migrate import migrate
+from server.core.database import Database
+from server.core.databases import migrate, opened_database
 from server.core.retention import Retention
 from server.core.transaction import Transaction
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog

@@ -16,12 +16,15 @@ from typing import Any
 from aiohttp import web
 
 from server.app import create_app
-from server.core.migrate import migrate
+from server.core.databases import migrate
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
 from support.server_process import JWT_SECRET, UNLIMITED
+
+ON_POSTGRES = os.environ.get("TIFFIN_TEST_DATABASE") == "postgresql"
+"""Whether servers under test use PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,13 @@ async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIte
     Unless `copied` is False, a new database and a demo's town are copies: making them takes longer
     than the rest of the start.
     """
-    if copied:
+    if ON_POSTGRES and not settings.database_url:
+        from support.postgres import database_for
+
+        settings = settings.model_copy(
+            update={"database_url": await database_for(settings.data_dir)}
+        )
+    elif copied:
         await _prepare(settings)
     app = create_app(settings)
     runner = Runner(app, settings)

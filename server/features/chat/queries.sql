@@ -51,9 +51,7 @@ SET subject = :subject, status = :status, customer_name = :customer_name,
 WHERE id = :id;
 
 -- name: locked_chat^
--- Sets a column that is in no index, which would be written too.
-UPDATE chats SET subject = subject WHERE id = :id
-RETURNING *;
+SELECT * FROM chats WHERE id = :id /* FOR NO KEY UPDATE */;
 
 -- name: set_last_message^
 -- No row where the sender may not write in the chat, or has sent that message before.
@@ -65,8 +63,8 @@ SET last_message = :last_message,
         WHEN customer_id = :sender_id THEN COALESCE(waiting_since, :sent_at)
         WHEN employee_id IS NULL THEN waiting_since
     END,
-    customer_unread = customer_unread + (customer_id <> :sender_id),
-    support_unread = support_unread + (customer_id = :sender_id)
+    customer_unread = customer_unread + CASE WHEN customer_id <> :sender_id THEN 1 ELSE 0 END,
+    support_unread = support_unread + CASE WHEN customer_id = :sender_id THEN 1 ELSE 0 END
 WHERE id = :id AND status = 'open'
 AND (customer_id = :sender_id OR (:is_staff AND COALESCE(employee_id, :sender_id) = :sender_id))
 AND NOT EXISTS (

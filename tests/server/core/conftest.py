@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from server.core.database import Database
+from server.core.databases import migrate
 from server.core.logging import configure_logging, flush_logs
-from server.core.migrate import migrate
+from server.core.sqlite import SqliteDatabase
 
 OpenDatabase = Callable[[], Awaitable[Database]]
 
@@ -25,7 +26,7 @@ async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
 
     async def open_one() -> Database:
         await migrate(database_path)
-        database = Database(database_path)
+        database = SqliteDatabase(database_path)
         await database.open()
         opened.append(database)
         return database

@@ -15,7 +15,7 @@ from support.waiting import PATIENCE
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import asyncio, os, pathlib, sys, time
-from server.core.migrate import migrate
+from server.core.databases import migrate
 start = time.monotonic() + 0.1
 for _ in range(10):
     if os.fork() == 0:
