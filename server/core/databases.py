@@ -13,12 +13,12 @@ Where = Path | str
 
 
 def database_at(where: Where, public_reads: int = 0) -> Database:
-    """The database there. SQLite answers so many public requests at a time; 0 is any number."""
+    """The database there. It answers so many public requests at a time; 0 is any number."""
     if isinstance(where, Path):
         return SqliteDatabase(where, public_reads)
     from server.core.postgres import PostgresDatabase
 
-    return PostgresDatabase(where)
+    return PostgresDatabase(where, public_reads)
 
 
 async def migrate(where: Where) -> list[str]:

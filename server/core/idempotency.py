@@ -68,18 +68,20 @@ async def once_as_json(
     status: int = 201,
 ) -> str:
     """The same for an answer that is made as JSON."""
-    if request.key is None:
-        return await make()
-    key = {"account_id": request.account_id, "route": request.route, "key": request.key}
-    expires_at = to_text(now() + KEPT)
-    # The key is claimed before anything is made: the same request, sent again at the same time,
-    # waits here for this transaction's end.
-    if not await _queries.claim(tx, **key, digest=request.digest, expires_at=expires_at):
-        answer = await _stored(tx, request)
-        assert answer is not None
-        return answer
-    answer = await make()
-    await _queries.store(tx, **key, status=status, body=answer)
+    answer = await _stored(tx, request)
+    if answer is None:
+        answer = await make()
+        if request.key is not None:
+            await _queries.store(
+                tx,
+                account_id=request.account_id,
+                route=request.route,
+                key=request.key,
+                digest=request.digest,
+                status=status,
+                body=answer,
+                expires_at=to_text(now() + KEPT),
+            )
     return answer
 
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from server.core.clock import set_ahead
 from server.core.database import Database, public_request
-from server.core.errors import Problem
+from server.core.errors import Problem, unavailable
 from server.core.migrate import (
     MigrationError,
     digest_of,
@@ -33,11 +35,19 @@ CONNECTIONS = 8
 """Of each process, at most."""
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
+CLOCK_SECONDS = 10.0
+"""How often its clock is compared with this machine's."""
 ATTEMPTS = 20
 """How often a transaction is tried that others have made fail."""
 _LOCK = 0x7469_6666_696E
 """The advisory lock of migrations."""
-_RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_RETRIED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    # Another transaction has inserted or deleted the row since this one has looked for it.
+    asyncpg.UniqueViolationError,
+    asyncpg.ForeignKeyViolationError,
+)
 _UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -55,29 +65,33 @@ _TYPES = (
 )
 _OWN = resources.files("server.core").joinpath("postgres.sql")
 _PARAMETER = re.compile(r"'[^']*'|--[^\n]*|(?<!:):([a-z_][a-z0-9_]*)")
-_LOCK_CLAUSE = re.compile(r"/\* (FOR [A-Z ]+) \*/")
-"""A comment for SQLite, which has one writer at a time."""
+_HINT = re.compile(r"/\*\+ (?:FIRST (SELECT .*?)|(FOR .*?)) \*/", re.DOTALL)
+"""A lock that a write takes: by a statement before this one, so that this one sees what the lock
+has waited for, or by a clause. To SQLite, which has one writer at a time, it is a comment."""
 _COUNT = re.compile(r"(\d+)$")
 
 
 class PostgresTransaction(Transaction):
-    """A transaction on a connection."""
+    """A transaction on a connection; a `read` takes no locks."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_read")
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, *, read: bool) -> None:
         super().__init__()
         self._connection = connection
+        self._read = read
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
         """Run a statement; returns all its rows."""
-        text, names = numbered(sql)
+        *locks, (text, names) = _statements(sql, self._read)
+        for lock, its_names in locks:
+            await self._connection.fetch(lock, *[parameters[name] for name in its_names])
         values = [parameters[name] for name in names]
         return [dict(row) for row in await self._connection.fetch(text, *values)]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
         """Run a statement; returns the number of rows it changed."""
-        text, names = numbered(sql)
+        [(text, names)] = _statements(sql, self._read)
         values = [parameters[name] for name in names]
         status = await self._connection.execute(text, *values)
         count = _COUNT.search(status)
@@ -85,6 +99,13 @@ class PostgresTransaction(Transaction):
 
 
 @lru_cache(maxsize=1024)
+def _statements(sql: str, read: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """The statement, numbered, after those that take its locks."""
+    locks = [] if read else [found[1] for found in _HINT.finditer(sql) if found[1]]
+    own = _HINT.sub("" if read else lambda found: found[2] or "", sql)
+    return [numbered(text) for text in (*locks, own)]
+
+
 def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     """The statement with `$1` for its first parameter, and the parameters' names in order."""
     names: list[str] = []
@@ -97,21 +118,23 @@ def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
             names.append(name)
         return f"${names.index(name) + 1}"
 
-    return _LOCK_CLAUSE.sub(r"\1", _PARAMETER.sub(number, sql)), tuple(names)
+    return _PARAMETER.sub(number, sql), tuple(names)
 
 
 class PostgresDatabase(Database):
     """PostgreSQL. Every transaction has a connection of its own, and is tried again where others
     have made it fail."""
 
-    def __init__(self, url: str, isolation: str = "read_committed") -> None:
+    def __init__(self, url: str, public_reads: int = 0) -> None:
+        """Requests without a token use so many connections at a time; 0 is any number."""
         super().__init__()
         self._url = url
-        self._isolation = isolation
+        self._public = asyncio.Semaphore(public_reads or CONNECTIONS)
         self._pool: asyncpg.Pool | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._failure = ""
         self._versions = 0
+        self._compared_at = 0.0
 
     async def open(self) -> None:
         """Connect. Raises MigrationError where that is impossible."""
@@ -124,6 +147,8 @@ class PostgresDatabase(Database):
             command_timeout=STATEMENT_SECONDS,
             timeout=CONNECT_SECONDS,
             server_settings={"application_name": "tiffin", "jit": "off"},
+            init=self._compare_clocks,
+            reset=_keep,
         )
 
     async def close(self) -> None:
@@ -144,19 +169,23 @@ class PostgresDatabase(Database):
         """See `Database.read`."""
         self.check_outside()
         async with (
+            self._public if public_request.get() else contextlib.nullcontext(),
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return await _run(fn, PostgresTransaction(connection))
+            return await _run(fn, PostgresTransaction(connection, read=True))
 
     async def look_up(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """See `Database.look_up`."""
         self.check_outside()
         async with self._connection() as connection:
-            return await _run(fn, PostgresTransaction(connection))
+            return await _run(fn, PostgresTransaction(connection, read=True))
 
     async def data_version(self) -> int:
         """Another number each time: asking what has changed costs no more than whether."""
+        if time.monotonic() - self._compared_at > CLOCK_SECONDS:
+            async with self._connection() as connection:
+                await self._compare_clocks(connection)
         self._versions += 1
         return self._versions
 
@@ -172,17 +201,24 @@ class PostgresDatabase(Database):
 
     async def _write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         for attempt in range(1, ATTEMPTS + 1):
+            done = False
             try:
                 async with self._connection() as connection:
-                    tx = PostgresTransaction(connection)
-                    async with connection.transaction(isolation=self._isolation):
+                    tx = PostgresTransaction(connection, read=False)
+                    async with connection.transaction():
                         result = await _run(fn, tx)
-                break
+                        done = True
             except _RETRIED as error:
                 if attempt == ATTEMPTS:
-                    logger.warning("a transaction was tried %d times: %s", attempt, error)
+                    logger.error("a transaction was tried %d times: %s", attempt, error)
                     raise refused() from error
-                await asyncio.sleep(random.uniform(0, 0.005 * attempt))  # noqa: S311
+            except Problem as problem:
+                if done:  # the connection was lost during the commit
+                    raise _unknown() from problem
+                raise
+            else:
+                break
+            await asyncio.sleep(random.uniform(0, 0.005 * attempt))  # noqa: S311
         if tx.announced:
             try:
                 self.publish(tx.announced)
@@ -196,9 +232,11 @@ class PostgresDatabase(Database):
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
-        except _RETRIED:
-            raise
+        except asyncpg.CharacterNotInRepertoireError:
+            raise Problem(422, "Text with a NUL character is not accepted.") from None
         except _UNAVAILABLE as error:
+            if isinstance(error, ValueError):  # asyncpg's, of a parameter
+                raise
             failure = f"{type(error).__name__}: {error}"
             if failure != self._failure:  # logged once while it lasts, not with each request
                 logger.error("database: %s", failure)
@@ -208,11 +246,30 @@ class PostgresDatabase(Database):
             logger.info("database: it answers again")
         self._failure = ""
 
+    async def _compare_clocks(self, connection: asyncpg.Connection) -> None:
+        sql = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8"
+        before = time.time()
+        there = await connection.fetchval(sql)
+        set_ahead(there - (before + time.time()) / 2)
+        self._compared_at = time.monotonic()
+
     async def _shielded(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """A connection goes back as it is: no transaction leaves anything on it."""
+
+
+def _unknown() -> Problem:
+    return unavailable(
+        "The connection to the database was lost while this was saved. Whether it was is not"
+        " known: look, or send it again with the same Idempotency-Key.",
+        1,
+    )
 
 
 async def _run(fn: Callable[[Transaction], Awaitable[ResultT]], tx: PostgresTransaction) -> ResultT:

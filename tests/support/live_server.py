@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from server.app import create_app
@@ -21,10 +22,9 @@ from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
-from support.server_process import JWT_SECRET, UNLIMITED
+from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED
 
-ON_POSTGRES = os.environ.get("TIFFIN_TEST_DATABASE") == "postgresql"
-"""Whether servers under test use PostgreSQL."""
+sqlite_only = pytest.mark.skipif(ON_POSTGRES, reason="about SQLite's plans, steps or file")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -104,3 +105,9 @@ async def database_for(data_dir: Path) -> str:
     with contextlib.suppress(asyncpg.DuplicateDatabaseError):
         await server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy")
     return server.url(name)
+
+
+def url_for(data_dir: Path) -> str:
+    """The same where no coroutine can be awaited."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, database_for(data_dir)).result()

@@ -10,8 +10,8 @@ from server.core.databases import migrate, opened_database
 from server.features.accounts.service import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
-from support.live_server import ON_POSTGRES
 from support.rest import Rest
+from support.server_process import ON_POSTGRES
 
 PASSWORD = "correct horse battery"
 HOME = {"text": "1 Quay Street", "lat": 48.85, "lng": 2.35}

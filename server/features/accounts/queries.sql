@@ -11,10 +11,10 @@ FROM accounts WHERE id = :id;
 
 -- name: lock_account^
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
-FROM accounts WHERE id = :id /* FOR NO KEY UPDATE */;
+FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: contact^
-SELECT name, phone FROM accounts WHERE id = :id /* FOR NO KEY UPDATE */;
+SELECT name, phone FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: account_by_email^
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo

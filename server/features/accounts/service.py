@@ -199,15 +199,8 @@ class AccountService(Component):
         await self._database.write(fn)
 
     async def account_of(self, tx: Transaction, account_id: str) -> Account:
-        """The caller's account as this transaction sees it. Raises Problem 401 where it is gone."""
-        stored = await store.account_by_id(tx, account_id)
-        if stored is None:
-            raise ended()
-        return stored.account
-
-    async def locked_account(self, tx: Transaction, account_id: str) -> Account:
-        """In another feature's write: the caller's account, which is not changed or deleted before
-        its end. Raises Problem 401 where it is gone."""
+        """The caller's account, which nobody changes before the transaction's end. Raises Problem
+        401 where it is gone."""
         stored = await store.lock_account(tx, account_id)
         if stored is None:
             raise ended()
@@ -240,7 +233,7 @@ class AccountService(Component):
             changes["phone"] = None
 
         async def fn(tx: Transaction) -> Account:
-            stored = await self._locked(tx, who)
+            stored = await self._mine(tx, who)
             account = stored.account.model_copy(update=changes)
             await store.update_profile(tx, account)
             if account.name != stored.account.name:
@@ -258,7 +251,7 @@ class AccountService(Component):
         replacement = await self.passwords.hash(new, who.account_id)
 
         async def fn(tx: Transaction) -> None:
-            await self._locked(tx, who)
+            await self._mine(tx, who)
             if not await store.replace_password(tx, stored, replacement):
                 raise conflict("The password was changed by another request. Try again.")
             await self.sessions.end_all(tx, who.account_id, kept=who.session_id)
@@ -270,7 +263,7 @@ class AccountService(Component):
         confirmed = await self._confirmed(who, "password", deletion.password)
 
         async def fn(tx: Transaction) -> None:
-            stored = await self._locked(tx, who)
+            stored = await self._mine(tx, who)
             if stored.password_hash != confirmed.password_hash:
                 raise conflict("The password was changed by another request. Try again.")
             for scrub in self.on_delete:
@@ -317,15 +310,7 @@ class AccountService(Component):
         return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
-        """The caller's account, if the session still holds in this transaction."""
-        await self.sessions.check_in(tx, who)
-        stored = await store.account_by_id(tx, who.account_id)
-        assert stored is not None, "a session goes with its account"
-        return stored
-
-    async def _locked(self, tx: Transaction, who: Identity) -> StoredAccount:
-        """The same, locked for the rest of the transaction. It may end in another one meanwhile, so
-        the session is checked with the lock."""
+        """The caller's account, locked, if the session still holds then."""
         stored = await store.lock_account(tx, who.account_id)
         await self.sessions.check_in(tx, who)
         assert stored is not None, "a session goes with its account"

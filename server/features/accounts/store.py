@@ -100,7 +100,7 @@ async def account_by_id(tx: Transaction, account_id: str) -> StoredAccount | Non
 
 
 async def lock_account(tx: Transaction, account_id: str) -> StoredAccount | None:
-    """The same, locked for the rest of the transaction."""
+    """The same, in a write locked until its end."""
     return _account(await _queries.lock_account(tx, id=account_id))
 
 

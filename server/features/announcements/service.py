@@ -91,7 +91,7 @@ class AnnouncementService:
 
         async def publish(tx: Transaction) -> Announcement:
             at = now()
-            author = await self._accounts.locked_account(tx, identity.account_id)
+            author = await self._accounts.account_of(tx, identity.account_id)
             if author.role is not Role.EMPLOYEE:
                 raise forbidden("This is for employees only.")
             announcement = Announcement(
@@ -158,7 +158,7 @@ class AnnouncementService:
         """
 
         async def fn(tx: Transaction) -> None:
-            role = (await self._accounts.locked_account(tx, identity.account_id)).role
+            role = (await self._accounts.account_of(tx, identity.account_id)).role
             stored, at = await _stored(tx, announcement_id), now()
             if not stored.stands(at) or role not in ROLES[stored.announcement.audience]:
                 raise not_found("announcement")

@@ -24,7 +24,7 @@ from server.features.uploads.jobs import (
 )
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 from server.features.uploads.store import NewUploadRow, ProcessedPhoto, StoredUpload
-from support.live_server import settings_for
+from support.live_server import settings_for, sqlite_only
 from support.town import database_in
 
 LEASE = timedelta(seconds=30)
@@ -136,6 +136,7 @@ async def test_accounts_take_turns(database: Database, queue: JobQueue, clock: C
     ]
 
 
+@sqlite_only
 async def test_the_cost_of_a_claim_does_not_grow_with_what_is_stored(
     database: Database, queue: JobQueue, clock: Clock
 ) -> None:
