@@ -181,7 +181,9 @@ class Settings(BaseSettings):
         if url.startswith(("postgresql://", "postgres://")):
             return url
         if url and not url.startswith("sqlite:///"):
-            raise ValueError("must be sqlite:///<path> or postgresql://user:password@host/database")
+            raise ValueError(
+                "only sqlite:///<path> and postgresql://<user>@<host>/<name> are supported"
+            )
         if url.startswith("sqlite:///~"):
             return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url

@@ -35,7 +35,7 @@ def parse(before: str | None) -> tuple[str, str] | None:
         return None
     try:
         match from_json(base64.urlsafe_b64decode(before + "=" * (-len(before) % 4))):
-            case [str(key), str(identifier)] if "\0" not in key + identifier:
+            case [str(key), str(identifier)]:
                 return key, identifier
     except ValueError:
         pass

@@ -178,8 +178,11 @@ class PostgresDatabase(Database):
     async def look_up(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """See `Database.look_up`."""
         self.check_outside()
-        async with self._connection() as connection:
-            return await _run(fn, PostgresTransaction(connection, read=True))
+        try:
+            async with self._connection() as connection:
+                return await _run(fn, PostgresTransaction(connection, read=True))
+        except asyncpg.SerializationError:
+            return await self.read(fn)  # only where transactions are serializable by default
 
     async def data_version(self) -> int:
         """Another number each time: asking what has changed costs no more than whether."""
@@ -230,7 +233,7 @@ class PostgresDatabase(Database):
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         assert self._pool is not None
         try:
-            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
+            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
                 yield connection
         except asyncpg.CharacterNotInRepertoireError:
             raise Problem(422, "Text with a NUL character is not accepted.") from None

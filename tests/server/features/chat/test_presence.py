@@ -101,6 +101,23 @@ async def roles(member: Room, *wanted: str) -> None:
         found = sorted(one["role"] for one in (await member.next("presence"))["present"])
 
 
+async def test_everybody_who_enters_rooms_at_once_is_present(sides: Sides) -> None:
+    chats = [await open_chat(sides.cast.customer) for _ in range(40)]
+    presences = [side.services[Presence] for side in (sides.left, sides.right)]
+    with ExitStack() as stack:
+        for chat_id in chats:
+            for presence in presences:
+                who = someone(f"acc_{presence._process}")
+                stack.enter_context(presence.connected(chat_id, who, 0))
+        await wait_until(lambda: not any(presence._tasks for presence in presences))
+        for chat_id in chats:
+            topic = state_topic_of(chat_id)
+            [row] = await sides.rows("SELECT data FROM states WHERE topic = :topic", topic=topic)
+            present = {one["id"] for one in json.loads(str(row["data"]))["present"]}
+            assert present == {f"acc_{presence._process}" for presence in presences}
+        await sides.renew(sides.left, sides.right)
+
+
 async def test_a_process_that_ends_takes_its_lease_and_its_people_with_it(data_dir: Path) -> None:
     async with two_sides(data_dir) as sides, sides.both_present() as desk:
         assert len(await sides.rows("SELECT * FROM presence_leases")) == 2
@@ -244,10 +261,10 @@ async def add_lost_process(sides: Sides, chats: list[str], until: str) -> None:
         await sides.run(row, chat_id=chat_id)
 
 
-def someone() -> Identity:
+def someone(account_id: str = "acc_many") -> Identity:
     """An account that is in many rooms."""
     return Identity(
-        account_id="acc_many",
+        account_id=account_id,
         session_id="ses_1",
         expires=0,
         name="Many",

@@ -1,6 +1,8 @@
 """Orders over REST: placing, reading, changing, and what is refused."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,24 @@ async def test_the_same_key_is_the_same_order(cast: Cast) -> None:
     (await cast.customer.post("/orders", body, headers={"Idempotency-Key": "2"})).must(201)
     (await cast.customer.post("/orders", body, headers={"Idempotency-Key": ""})).must(422)
     assert len((await cast.customer.get("/orders")).json["items"]) == 2
+
+
+async def test_a_total_may_exceed_four_bytes(cast: Cast) -> None:
+    dish = f"/restaurants/{cast.place.id}/menu/{cast.place.dishes[0]}"
+    (await cast.employee.patch(dish, {"price_cents": 10_000_000})).must(200)
+    line = {"menu_item_id": cast.place.dishes[0], "quantity": 99}
+    body = cast.place.basket() | {"items": [line] * 3}
+    order = (await cast.customer.post("/orders", body)).must(201).json
+    assert order["total_cents"] == 10_000_000 * 99 * 3 > 2**31
+    assert (await cast.customer.get(f"/orders/{order['id']}")).must(200).json == order
+
+
+async def test_a_before_with_a_nul_is_refused_or_finds_nothing(cast: Cast) -> None:
+    for position in (["1", "ord_\0"], ["\0", "ord_1"]):
+        before = base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+        for path in ("/orders", "/chats", "/announcements"):
+            answer = await cast.customer.get(path, params={"before": before})
+            assert answer.status == 422 or answer.json["items"] == []
 
 
 async def test_pages_contain_every_order_once(cast: Cast) -> None:
