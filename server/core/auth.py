@@ -137,7 +137,8 @@ class Gate:
         self.tokens = tokens
         self.look_up: Callable[[Claims], Awaitable[Identity | None]] | None = None
         self._valid: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
-        """The identities of valid sessions, and when they were looked up, the latest last."""
+        """The identities of valid sessions, and when they were looked up, the latest last. After
+        `forget` it is another dictionary, which a look-up that began before does not write to."""
 
     def read(self, authorization: str | None) -> Claims:
         """The content of the token in that `Authorization` header, whose session is not checked.
@@ -161,21 +162,18 @@ class Gate:
     async def check(self, claims: Claims) -> Identity:
         """The identity, if the session has not ended until now. Raises Problem 401."""
         assert self.look_up is not None
-        at = time.monotonic()
+        at, valid = time.monotonic(), self._valid
         identity = await self.look_up(claims)
         if identity is None:
             raise StaleToken(
                 "The session was ended. Log in again.", "session-ended", claims.session_id
             )
-        self._remember(identity, at)
+        valid.pop(identity.session_id, None)
+        valid[identity.session_id] = identity, at
+        while at - next(iter(valid.values()))[1] >= REMEMBERED_SECONDS:
+            valid.popitem(last=False)
         return identity
-
-    def _remember(self, identity: Identity, at: float) -> None:
-        self._valid.pop(identity.session_id, None)
-        self._valid[identity.session_id] = identity, at
-        while at - next(iter(self._valid.values()))[1] >= REMEMBERED_SECONDS:
-            self._valid.popitem(last=False)
 
     def forget(self) -> None:
         """Look every session up again: one has ended, or an account has changed."""
-        self._valid.clear()
+        self._valid = OrderedDict()

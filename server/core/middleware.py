@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
+from server.core.answers import NO_STORE, ON_EVERY_ANSWER, REQUEST_ID
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
 from server.core.ids import new_request_id
@@ -23,15 +24,6 @@ from server.core.streaming import STREAM
 
 logger = logging.getLogger("server.access")
 
-REQUEST_ID = web.RequestKey("request_id", str)
-ON_EVERY_ANSWER = {
-    "Server": "Tiffin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-"""Browsers do not guess content types, and do not send our URLs to other sites."""
-NO_STORE = {"Cache-Control": "no-store"}
-"""No answer is cached, errors included, unless it says otherwise."""
 _CLIENTS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -58,7 +50,8 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers of every answer, streams and upgrades included; an aiohttp signal."""
+    """Add the headers of every answer, streams and upgrades included; an aiohttp signal, which a
+    JsonResponse does not send."""
     response.headers.update(ON_EVERY_ANSWER)
     if "Cache-Control" not in response.headers and response.status != 101:
         response.headers.update(NO_STORE)

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from server.core.addresses import address_key
+from server.core.answers import JsonResponse
 from server.core.auth import Gate, Identity, StaleToken
 from server.core.bodies import read_body
 from server.core.database import public_request
@@ -25,7 +26,6 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Refuse = Callable[[web.Request, Problem], Awaitable[web.StreamResponse]]
 
 PREFIX = "/api/v1"
-_JSON = {"Content-Type": "application/json; charset=utf-8"}
 THROTTLE_SECONDS = 0.25
 """How long a 429 is delayed: a client that retries at once so takes little time from others."""
 WRITE_COST = 5
@@ -232,12 +232,10 @@ class Operation:
         elif isinstance(result, Encoded | BaseModel):
             status, headers, body = self.status, {}, result
         elif result is None:
-            return web.Response(status=self.status)
+            status, headers, body = self.status, {}, None
         else:
             return cast(web.StreamResponse, result)
-        if body is None:
-            return web.Response(status=status, headers=headers)
-        return web.Response(status=status, headers={**_JSON, **headers}, body=_encoded(body))
+        return JsonResponse(status, None if body is None else _encoded(body), headers)
 
     async def _admit(self, request: web.Request, limits: RequestLimits, address: str) -> None:
         """Authenticate the request and count it.
@@ -328,10 +326,16 @@ class Router:
 
     def add_to(self, app: web.Application) -> None:
         """Put the operations into the application's route table."""
+        resources = {one.canonical: one for one in app.router.resources()}
         for operation in self.operations:
-            app.router.add_route(operation.method, operation.path, operation.__call__)
+            # One for a path: aiohttp tries them in turn, and makes another for each new method.
+            resource = resources.get(operation.path)
+            if resource is None:
+                resource = resources[operation.path] = app.router.add_resource(operation.path)
+            assert isinstance(resource, web.Resource)
+            resource.add_route(operation.method, operation.__call__)
             if operation.method == "GET" and operation.status != 101:
-                app.router.add_route("HEAD", operation.path, operation.__call__)
+                resource.add_route("HEAD", operation.__call__)
 
 
 IdempotencyKey = Annotated[

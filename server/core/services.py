@@ -55,8 +55,15 @@ class Services:
 
 
 SERVICES = web.AppKey("services", Services)
+_SERVICES = web.RequestKey("services", Services)
+"""The same beside the request: a request asks for a dozen services, and for its application three
+functions of aiohttp are called."""
 
 
 def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
     """The application's service of that type."""
-    return request.app[SERVICES][kind]
+    try:
+        services = request[_SERVICES]
+    except KeyError:
+        services = request[_SERVICES] = request.app[SERVICES]
+    return services[kind]

@@ -15,7 +15,7 @@ from server.realtime.event import Cursor, Event
 from server.realtime.log import EventLog, Position
 from server.realtime.log_topic import LogTopic, RingMemory
 from server.realtime.state_topic import STATE, States, StateTopic
-from server.realtime.topic import Sink, Subscription, Topic
+from server.realtime.topic import Sink, Subscription, Topic, Waiters
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ class Hub(Component):
 class Watch:
     """See `Hub.watch`; a generator would take more memory a held request."""
 
-    __slots__ = ("_future", "_hub", "_name", "_subject", "_topic")
+    __slots__ = ("_future", "_hub", "_name", "_subject", "_topic", "_waiting")
 
     def __init__(self, hub: Hub, name: str, subject: str) -> None:
         self._hub, self._name, self._subject = hub, name, subject
@@ -259,13 +259,26 @@ class Watch:
     async def __aenter__(self) -> asyncio.Future[Event | None]:
         self._topic = topic = await self._hub.topic(self._name)
         self._future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
-        topic.waiters.setdefault(self._subject, {})[self._future] = None
+        waiting = topic.waiters.get(self._subject)
+        if waiting is None:
+            waiting = topic.waiters[self._subject] = Waiters()
+        self._waiting = waiting
+        waiting[self._future] = None
         topic.idle_since = None
         return self._future
 
     async def __aexit__(self, *exception: object) -> None:
-        waiting = self._topic.waiters[self._subject]
-        waiting.pop(self._future)
-        if not waiting:
+        self._waiting.pop(self._future)
+        if not self._waiting:
             self._topic.waiters.pop(self._subject)
         self._future.cancel()
+
+    def knows(self, state: object) -> bool:
+        """Whether another one who waits has told that the subject is in that state still."""
+        return self._waiting.known == state
+
+    def tell(self, state: object) -> None:
+        """The subject was read inside, and is in that state: those who come until the next event
+        need not read it."""
+        if not self._future.done():
+            self._waiting.known = state

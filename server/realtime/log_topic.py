@@ -202,10 +202,8 @@ class LogTopic(Topic):
         for subscription in tuple(self.subscriptions):
             if subscription.live:
                 subscription.catch_up()
-        for futures in self.waiters.values():
-            for future in futures:
-                if not future.done():
-                    future.set_result(None)
+        for waiting in self.waiters.values():
+            waiting.wake(None)
 
     async def _fill(self) -> None:
         wanted = self._wanted

@@ -136,6 +136,25 @@ class Subscription:
             self._task = None
 
 
+class Waiters(dict[asyncio.Future[Event | None], None]):
+    """Futures that wait for the next event about one subject."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: object = None
+        """What all who wait know of the subject, as it was read after the last event; None where
+        nobody has told."""
+
+    def wake(self, event: Event | None) -> None:
+        """Give it to all of them; None: events were missed."""
+        self.known = None
+        for future in self:
+            if not future.done():
+                future.set_result(event)
+
+
 DIRECT_READERS = 100
 """Up to this many subscriptions get an event at once; more get it in slices."""
 SLICE_SECONDS = 0.0005
@@ -152,7 +171,7 @@ class Topic(ABC):
         self.name = name
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
-        self.waiters: dict[str, dict[asyncio.Future[Event | None], None]] = {}
+        self.waiters: dict[str, Waiters] = {}
         self.idle_since: float | None = None
         self._open = False
         self._wanted = 0
@@ -239,9 +258,8 @@ class Topic(ABC):
                 for subscription in tuple(self.subscriptions):
                     if subscription.live:
                         subscription.offer(event)
-        for future in self.waiters.get(event.subject, ()):
-            if not future.done():
-                future.set_result(event)
+        if (waiting := self.waiters.get(event.subject)) is not None:
+            waiting.wake(event)
 
     async def _deliver(self) -> None:
         """Bring all live subscriptions to the head, also where it moves meanwhile.

@@ -70,8 +70,12 @@ class Wait:
         self._expires_at = self._loop.time() + identity.seconds_left
         connections = service(self._request, Connections)
         self._slot = connections.hold(identity, self._end, poll=True)
-        # Registered first and checked then, so no revocation falls in between.
-        await service(self._request, Gate).check(identity)
+        # Registered first and checked then, so no revocation falls in between. What the gate
+        # remembers is as good: an event that ends the session either makes it forget, or is still
+        # to come and finds the slot.
+        gate = service(self._request, Gate)
+        if gate.recall(identity) is None:
+            await gate.check(identity)
 
     async def until(self, news: asyncio.Future[Any], over: asyncio.Future[Any] | None) -> bool:
         """Wait until `news` is done: whether it was by itself. Else the time is up, the request has
@@ -162,22 +166,27 @@ async def hold(
     fetch: Callable[[], Awaitable[FoundT | Encoded[FoundT] | None]],
     from_event: Callable[[Event], FoundT | Encoded[FoundT] | None],
     until: Callable[[], Awaitable[str]] | None = None,
+    state: object = None,
 ) -> PollResult[FoundT]:
     """Answer at once with what `fetch` finds; else hold until `from_event` finds something in an
     event, or `until` returns; `timeout` in seconds.
 
     It subscribes first and fetches then, so nothing falls in between. It fetches again after an
-    event in which `from_event` finds nothing, and where events were missed. Raises Problem 401
-    where the token ends meanwhile.
+    event in which `from_event` finds nothing, and where events were missed. If what `fetch` finds
+    depends only on the subject and the `state` that the client knows, that is read once for all
+    who know the same. Raises Problem 401 where the token ends meanwhile.
     """
     over = asyncio.ensure_future(until()) if until is not None else None
     try:
         with Wait(request, timeout) as wait:
             while True:
-                async with hub.watch(topic, subject) as next_event:
-                    found = await fetch()
-                    if found is not None:
-                        return PollResult(found)
+                watch = hub.watch(topic, subject)
+                async with watch as next_event:
+                    if state is None or not watch.knows(state):
+                        found = await fetch()
+                        if found is not None:
+                            return PollResult(found)
+                        watch.tell(state)
                     await wait.begin()
                     came = await wait.until(next_event, over)
                 if came:

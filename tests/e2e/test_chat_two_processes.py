@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,8 +107,14 @@ async def test_typing_crosses_over_redis(two_on_redis: Two) -> None:
         left = await stack.enter_async_context(room(desk.customer, desk.chat_id))
         right = await stack.enter_async_context(room(desk.employees[0], desk.chat_id))
         for there, here, role in ((left, right, "customer"), (right, left, "employee")):
-            await there.send(type="typing")
-            assert (await here.next("typing"))["sender"]["role"] == role
+            heard = asyncio.create_task(here.next("typing"))
+
+            async def typed(there: Room = there, heard: asyncio.Task[Any] = heard) -> bool:
+                await there.send(type="typing")  # again: Redis may be late in subscribing
+                return heard.done()
+
+            await wait_until(typed, every=0.5)
+            assert (await heard)["sender"]["role"] == role
     assert not [row for row in two_on_redis.logged(f"chat:{desk.chat_id}") if row.type == "typing"]
 
 

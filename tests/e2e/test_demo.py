@@ -197,7 +197,7 @@ def test_the_demo_ends_when_make_is_killed(data_dir: Path) -> None:
             stdout=out,
             stderr=out,
         )
-    wait_for(lambda: OPEN in output.read_text(), 40, what="the demo")
+    wait_for(lambda: OPEN in output.read_text(errors="replace"), 40, what="the demo")
     family = family_of(make.pid)
     assert len(family) == 3
     make.kill()

@@ -95,7 +95,7 @@ async def test_the_demos_driver_follows_the_streets_to_the_door(
         path = f"/drivers/{gone['driver']['id']}/location/stream"
         seen, etas = [], [gone["eta"]]
         async with event_stream(customer, path) as stream:
-            while (event := await stream.next(10)).type == "location":
+            while (event := await stream.next()).type == "location":
                 seen.append(event.data)
                 if eta := (await order()).get("eta"):  # None once the driver is there
                     etas.append(eta)

@@ -111,7 +111,7 @@ def test_an_app_is_suspended_and_redrawn_completely(
     # In the background it stops again, instead of drawing over the shell.
     window.press("C-z")
     is_given_back(window)
-    window.type("clear; bg; echo still here")
+    window.type("clear; bg; echo still'' here")  # as typed it does not contain what it prints
     window.sees("still here")
     wait_for(lambda: process.status() == psutil.STATUS_STOPPED, what="it is stopped again")
     window.resize(80, 24)
@@ -119,7 +119,7 @@ def test_an_app_is_suspended_and_redrawn_completely(
     assert max(map(len, window.text.splitlines())) in (79, 80)
     window.press("C-z")
     is_given_back(window)
-    window.type("clear; kill %1; echo killed")
+    window.type("clear; kill %1; echo kill''ed")
     window.sees("killed")
     process.wait(timeout=PATIENCE)
     window.type("echo")

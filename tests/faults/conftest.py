@@ -31,5 +31,5 @@ def with_redis(processes: Two, broken_redis: RedisServer) -> Two:
     for server in processes.both:
         if not server.running:
             server.start()
-        wait_for(server.ready, what=f"{server.url} has found Redis again")
+        wait_for(server.healthy, what=f"{server.url} has found Redis again")
     return processes

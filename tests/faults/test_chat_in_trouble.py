@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from support.breaking import break_in_turn, cut_at_random, make_whole
+from support.breaking import break_in_turn, cut_at_random
 from support.chatter import Chatter, Listener
 from support.redis_server import RedisServer
 from support.relay import Relay, relay_to
@@ -52,7 +52,9 @@ async def test_each_sides_view_is_the_database(with_redis: Two, broken_redis: Re
         async with asyncio.TaskGroup() as group:
             living = [group.create_task(member.go_on()) for member in members]
             cutting = group.create_task(cut_at_random(relays, (0.05, 0.4)))
-            breaking = group.create_task(break_in_turn(two, broken_redis, LULL, broken := []))
+            breaking = group.create_task(
+                break_in_turn(two, broken_redis, LULL, broken := [], enough := asyncio.Event())
+            )
             await wait_until(
                 lambda: len(broken) >= 2 and all(one.said >= MESSAGES // 2 for one in writers),
                 300,
@@ -62,9 +64,8 @@ async def test_each_sides_view_is_the_database(with_redis: Two, broken_redis: Re
                 writer.silent = True
             await wait_until(lambda: all(one.done for one in writers), 60, what="all is told")
             cutting.cancel()
-            breaking.cancel()
-            await asyncio.wait({breaking})
-            await make_whole(two, broken_redis)
+            enough.set()
+            await breaking
             found = await history(customer, chat_id)
             await wait_until(
                 lambda: all(len(member.seen) >= len(found) for member in members),

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 
 from server.features.chat.schemas import ChatMessage, NewChat
-from support.breaking import break_in_turn, cut_at_random, make_whole
+from support.breaking import break_in_turn, cut_at_random
 from support.proxy import proxy_to
 from support.redis_server import RedisServer
 from support.scene import SECONDS
@@ -66,11 +66,10 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
             ChatSession(session, api, chat)
             for session, api in zip(sessions, (customer, employee), strict=True)
         ]
-        broken: list[str] = []
-        troubles = [
-            asyncio.create_task(cut_at_random(proxies, (0.1, 0.9))),
-            asyncio.create_task(break_in_turn(two, broken_redis, 1.0, broken)),
-        ]
+        cutting = asyncio.create_task(cut_at_random(proxies, (0.1, 0.9)))
+        breaking = asyncio.create_task(
+            break_in_turn(two, broken_redis, 1.0, broken := [], enough := asyncio.Event())
+        )
         living = [asyncio.create_task(chat_session.run()) for chat_session in chat_sessions]
         await asyncio.gather(
             *(
@@ -79,10 +78,9 @@ async def test_both_sides_see_what_is_kept(with_redis: Two, broken_redis: RedisS
             )
         )
         await wait_until(lambda: len(broken) >= 2, 60, what="both processes to have been killed")
-        for trouble in troubles:
-            trouble.cancel()
-        await asyncio.wait(troubles)
-        await make_whole(two, broken_redis)
+        cutting.cancel()
+        enough.set()
+        await breaking
         await wait_until(
             lambda: not any(t.outbox for t in chat_sessions), 120, what="all to be back"
         )

@@ -8,11 +8,10 @@ import pytest
 from server_that_dies import EXIT
 
 from support.rest import Rest
-from support.scene import LATEST
 from support.server_process import StartServer
 from support.two_processes import Two
 from support.waiting import PATIENCE, wait_until
-from support.witness import Witness
+from support.witness import LATEST, Witness
 
 pytestmark = pytest.mark.fault
 

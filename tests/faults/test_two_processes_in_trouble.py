@@ -35,12 +35,11 @@ async def test_events_arrive_while_pubsub_connections_are_killed(
     killed = []
 
     async def trouble(two: Two) -> None:
-        for _ in range(times(0.2)):
+        while len(killed) < times(0.2) or sum(killed) < 4:  # each listens again in its own time
             killed.append(await asyncio.to_thread(broken_redis.kill_pubsub))
             await asyncio.sleep(0.2)
 
     await play(with_redis, trouble)
-    assert sum(killed) >= 4
 
 
 async def test_events_arrive_while_a_server_is_killed_and_restarted(

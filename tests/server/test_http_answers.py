@@ -30,6 +30,7 @@ class Said:
     status: int
     headers: dict[str, str]
     body: bytes
+    version: str
 
 
 def request(line: str, token: str | None = None, body: bytes = b"", *headers: bytes) -> bytes:
@@ -60,7 +61,8 @@ async def spoken(server: LiveServer, sent: bytes, *, half: bool = True) -> list[
         lines = (line.split(": ", 1) for line in rest)
         headers = {name.lower(): value for name, value in lines}
         size = int(headers.get("content-length", len(left)))
-        found.append(Said(int(first.split()[1]), headers, left[:size]))
+        version, status = first.split()[:2]
+        found.append(Said(int(status), headers, left[:size], version))
         left = left[size:]
     return found
 
@@ -130,6 +132,25 @@ async def test_head_is_answered_like_get_and_never_waits(
         one.status for one in await spoken(live_server, request(poll, cast.customer.token))
     ] == [204]
     await wait_until(lambda: live_server.services[Connections].held == 0)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("connection", ["", "Connection: close", "Connection: keep-alive"])
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+async def test_an_operations_answer_has_the_same_head_as_aiohttps_own(
+    cast: Cast, live_server: LiveServer, version: str, connection: str, method: str
+) -> None:
+    heads = []
+    for path in (f"{API}/me", "/healthz"):
+        lines = [f"{method} {path} {version}", "Host: x", *([connection] if connection else [])]
+        lines.append(f"Authorization: Bearer {cast.customer.token}")
+        [said] = await spoken(live_server, "\r\n".join([*lines, "", ""]).encode())
+        assert said.status == 200
+        assert int(said.headers.pop("content-length")) > 0
+        for changing in ("x-request-id", "date"):
+            assert said.headers.pop(changing)
+        heads.append((said.version, said.headers))
+    assert heads[0] == heads[1]
 
 
 async def test_every_error_has_the_common_headers_and_is_not_cached(

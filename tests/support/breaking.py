@@ -1,13 +1,13 @@
 """A schedule of faults for two server processes and their Redis."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Protocol
 
 from support.redis_server import RedisServer
 from support.two_processes import Two
-from support.waiting import wait_until
 
 
 class Line(Protocol):
@@ -24,27 +24,23 @@ async def cut_at_random(lines: Sequence[Line], seconds: tuple[float, float]) -> 
         random.choice(lines).cut()
 
 
-async def break_in_turn(two: Two, redis: RedisServer, lull: float, done: list[str]) -> None:
-    """Kill a process with -9 and start it, restart Redis empty, go on with the other; for ever.
+async def break_in_turn(
+    two: Two, redis: RedisServer, lull: float, done: list[str], enough: asyncio.Event
+) -> None:
+    """Kill a process with -9 and start it, restart Redis empty, go on with the other, until there
+    is `enough`: then all of them run. To cancel it would not stop a thread that starts one.
 
     `lull` is the seconds without a fault before a kill and after a start; `done` gets the servers.
     """
-    while True:
-        for server in two.both:
-            await asyncio.sleep(lull)
-            server.kill()
-            await asyncio.sleep(0.3)
-            await asyncio.to_thread(server.start)
-            await asyncio.sleep(lull)
-            await asyncio.to_thread(redis.restart)
-            done.append(server.url)
-
-
-async def make_whole(two: Two, redis: RedisServer) -> None:
-    """Start whatever the faults left broken, and wait until it is ready."""
-    if not redis.running:
-        await asyncio.to_thread(redis.start)
-    for server in two.both:
-        if not server.running:
-            await asyncio.to_thread(server.start)
-        await wait_until(server.ready, what=f"{server.url} is ready")
+    for server in itertools.cycle(two.both):
+        await asyncio.sleep(lull)
+        if enough.is_set():
+            return
+        server.kill()
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(server.start)
+        await asyncio.sleep(lull)
+        if enough.is_set():
+            return
+        await asyncio.to_thread(redis.restart)
+        done.append(server.url)

@@ -64,7 +64,7 @@ class Custom:
         while True:
             try:
                 answer = await rest.post(path, body, headers=headers)
-            except aiohttp.ClientConnectionError:
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
                 await asyncio.sleep(0.05)
                 continue
             if answer.status != 503:

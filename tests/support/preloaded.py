@@ -38,6 +38,7 @@ class Forked:
         if self.returncode is None:
             with contextlib.suppress(FileNotFoundError):
                 self.returncode = int(self._exit.read_text())
+                self._exit.unlink()  # a later process may have the same pid
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:

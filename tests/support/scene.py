@@ -10,13 +10,10 @@ from support.server_process import ServerProcess
 from support.town import Place
 from support.two_processes import Logged, Two
 from support.waiting import PATIENCE, wait_until
-from support.witness import AppWitness, Outage, Witness
+from support.witness import LATEST, AppWitness, Outage, Witness
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
 """How long orders go on in each test, at least; `make faults` sets more."""
-LATEST = 8.0
-"""Seconds after its commit by which every reader must have an event: the sweep finds it in half a
-second, a reader by itself in fifteen, and the machine may be busy with the fault."""
 BACK = 4.0
 """Seconds more for readers whose own server was down: they wait before they reconnect."""
 
@@ -48,6 +45,10 @@ class Scene:
                 lambda: all(witness.start >= 0 for witness in self._witnesses), what="all read"
             )
             working = [group.create_task(custom.go_on(enough)) for custom in self._custom]
+            # From its first order on, each of them sends again what finds no server.
+            await wait_until(
+                lambda: all(custom.placed for custom in self._custom), what="all have ordered"
+            )
             await self._everybody_at(3)
             outage, _ = await asyncio.gather(trouble(self.two), asyncio.sleep(SECONDS))
             enough.set()

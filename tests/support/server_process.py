@@ -1,5 +1,6 @@
 """The server as a separate process: `python -m server`, or a fork that behaves the same."""
 
+import json
 import os
 import signal
 import subprocess
@@ -169,6 +170,14 @@ class ServerProcess:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
+            return False
+
+    def healthy(self) -> bool:
+        """Whether it is ready and lacks nothing: without Redis it is ready too."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(json.load(answer)["status"] == "ok")
+        except OSError:
             return False
 
     def terminate(self, seconds: float = PATIENCE) -> int:

@@ -37,7 +37,7 @@ class Tmux:
             [*self._command, *arguments],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
             env={name: os.environ[name] for name in ("PATH",)}
             | {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "HOME": str(self.folder)},
         )
@@ -80,7 +80,7 @@ class Tmux:
 
     def close(self) -> None:
         """End it and everything in it."""
-        subprocess.run([*self._command, "kill-server"], capture_output=True, timeout=20)
+        subprocess.run([*self._command, "kill-server"], capture_output=True, timeout=PATIENCE)
 
 
 class Window:

@@ -98,6 +98,7 @@ async def follow_status(
         timeout=min(timeout, service(request, Settings).long_poll_seconds),
         fetch=poll.fetch,
         from_event=poll.from_event,
+        state=last_status,
     )
     return result.answer
 

@@ -147,8 +147,11 @@ async def test_components_are_opened_in_order_and_closed_in_reverse_also_where_o
 
 
 async def test_a_server_reports_each_ended_task_and_recovers(
-    live_server: LiveServer, rest: Rest
+    live_server: LiveServer, rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # None is restarted before all have ended and that is asked for.
+    monkeypatch.setattr(lifecycle, "RESTART_SECONDS", 4.0)
+
     def named(name: str) -> asyncio.Task[None] | None:
         return next((task for task in asyncio.all_tasks() if task.get_name() == name), None)
 

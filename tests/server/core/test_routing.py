@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import aiohttp
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import auth, bodies, routing
+from server.core import auth, bodies, limits, routing
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
@@ -133,10 +134,10 @@ async def client() -> AsyncIterator[Rest]:
     gate = Gate(AccessTokens(SECRET, 60))
     gate.look_up = look_up
     settings = Settings.model_construct(**UNLIMITED)
-    limits = RequestLimits(settings)
-    limits.writes = RateLimit(3, "changes")
-    limits.reads = RateLimit(8, "requests by this account")
-    app[SERVICES] = Services(settings, gate, limits, BodyDeadlines(), Metrics(), Greeter())
+    limited = RequestLimits(settings)
+    limited.writes = RateLimit(3, "changes")
+    limited.reads = RateLimit(8, "requests by this account")
+    app[SERVICES] = Services(settings, gate, limited, BodyDeadlines(), Metrics(), Greeter())
     router.add_to(app)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -145,6 +146,12 @@ async def client() -> AsyncIterator[Rest]:
     async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
         yield rest
     await runner.cleanup()
+
+
+@pytest.fixture
+def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No limit is filled up again meanwhile."""
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
 
 def token(session: str = "ses_1", seconds: int = 60) -> str:
@@ -449,6 +456,7 @@ async def test_a_token_signed_by_another_algorithm_or_for_another_use_is_not_val
     assert tokens.verify(ahead).account_id == "acc_1"
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: Rest) -> None:
     headers = {"Authorization": f"Bearer {token()}"}
     for _ in range(3):
@@ -460,6 +468,7 @@ async def test_writes_count_against_the_accounts_rate_and_reads_do_not(client: R
     (await client.get("/mine", headers=headers)).must(200)
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
     client: Rest,
 ) -> None:
@@ -479,6 +488,7 @@ async def test_reads_count_against_a_rate_of_their_own_whatever_comes_of_them(
     problem(await client.put("/mine", headers=headers), 429)
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_a_long_page_costs_more_than_a_short_one(client: Rest) -> None:
     headers = {"Authorization": f"Bearer {token()}"}
     (await client.get("/page?limit=10", headers=headers)).must(200)  # 2 of eight
@@ -499,9 +509,12 @@ async def test_a_session_is_remembered_for_less_than_two_seconds_and_until_any_e
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_up: list[str] = []
+    ends_meanwhile = False
 
     async def look_up(claims: Claims) -> Identity | None:
         looked_up.append(claims.session_id)
+        if ends_meanwhile:
+            gate.forget()
         return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     gate = Gate(AccessTokens(SECRET, 60))
@@ -525,3 +538,6 @@ async def test_a_session_is_remembered_for_less_than_two_seconds_and_until_any_e
     await gate.check(one)
     await gate.check(one)
     assert looked_up == ["ses_1", "ses_1", "ses_2", "ses_1", "ses_1"], "`check` always asks"
+    ends_meanwhile = True
+    await gate.check(one)
+    assert gate.recall(one) is None, "it may have been looked up before the session ended"

@@ -283,8 +283,10 @@ def test_silent_connections_do_not_shut_others_out(
 
 def test_an_address_that_connects_too_often_has_to_wait(start_server: StartServer) -> None:
     server = start_server(env={"TIFFIN_CONNECTIONS_PER_MINUTE": "100"} | NO_PHOTOS)  # ten at once
-    answers = [served(server, "127.0.0.3") for _ in range(12)]
-    assert answers[0].startswith(b"HTTP/1.1 200 ")
+    answers = [served(server, "127.0.0.3")]
+    while answers[-1].startswith(b"HTTP/1.1 200 ") and len(answers) < 100:
+        answers.append(served(server, "127.0.0.3"))
+    assert len(answers) > 10
     assert answers[-1].startswith(b"HTTP/1.1 429 ")
     assert served(server, "127.0.0.2").startswith(b"HTTP/1.1 200 ")
 

@@ -11,11 +11,12 @@ import pytest
 from hub_node import OpenNode
 from test_redis_broker import SECRET, SLOW_SWEEP, arrives, subscribed
 
+from server.realtime import redis_broker
 from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, describe_error
 from support.redis_server import RedisServer
 from support.tls import certificate
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PASSWORD = "p/a#s?s:w@o%rd "
 QUOTED = "p%2Fa%23s%3Fs%3Aw%40o%25rd%20"
@@ -62,9 +63,11 @@ async def behind_tls(port: int, folder: Path) -> AsyncIterator[tuple[int, Path]]
 
 
 async def test_it_works_with_a_password_and_tls(
-    guarded: RedisServer, open_node: OpenNode, data_dir: Path
+    guarded: RedisServer, open_node: OpenNode, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is in the password, as any user that has the rights."""
+    monkeypatch.setattr(redis_broker, "CONFIRM_SECONDS", PATIENCE)  # no sweep heals it
+    monkeypatch.setattr(redis_broker, "PUBLISH_SECONDS", PATIENCE)
     async with behind_tls(guarded.port, data_dir) as (port, trusted):
         urls = [
             f"redis://:{QUOTED}@127.0.0.1:{guarded.port}",
@@ -83,9 +86,13 @@ async def test_it_works_with_a_password_and_tls(
 
 
 async def test_a_refusal_is_reported_at_once_in_words_and_without_a_secret(
-    guarded: RedisServer, data_dir: Path, caplog: pytest.LogCaptureFixture
+    guarded: RedisServer,
+    data_dir: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "server.realtime")
+    monkeypatch.setattr(redis_broker, "PUBLISH_SECONDS", PATIENCE)
     async with behind_tls(guarded.port, data_dir) as (tls, _):
         plain = f"127.0.0.1:{guarded.port}"
         cases = [
@@ -105,6 +112,10 @@ async def test_a_refusal_is_reported_at_once_in_words_and_without_a_secret(
 
         async def refused(url: str, level: str, words: str) -> None:
             broker = RedisBroker(url, SECRET)
+            if words != "no answer in time":
+                # All connect at once. A warning is not followed by another about the same.
+                for client in (broker._listening, broker._publishing):
+                    client.connection_pool.connection_kwargs["socket_connect_timeout"] = PATIENCE
             await broker.open("epoch")
             try:
                 await wait_until(lambda: words in broker.state, what=f"{words}: it is seen")

@@ -107,6 +107,7 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
         timeout=timeout,
         fetch=fetch,
         from_event=from_event,
+        state=last,
     )
     return result.answer
 

@@ -291,7 +291,11 @@ async def test_an_event_is_encoded_once_for_all_its_readers(
 async def idle_reader(app: HeldApp, path: str = "stream") -> AsyncIterator[socket.socket]:
     """A connection that has requested the stream and reads nothing, with a small buffer."""
     loop = asyncio.get_running_loop()
-    listeners = app.hub.listeners
+    made, polls = app.hub.made, app.connections.polls
+
+    def begun() -> bool:  # others may be leaving meanwhile
+        return app.hub.made > made or app.connections.polls > polls
+
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
@@ -301,7 +305,7 @@ async def idle_reader(app: HeldApp, path: str = "stream") -> AsyncIterator[socke
             f"Authorization: {app.headers()['Authorization']}\r\n\r\n"
         )
         await loop.sock_sendall(connection, request.encode())
-        await wait_until(lambda: app.hub.listeners > listeners, every=0.002)
+        await wait_until(begun, every=0.002)
         yield connection
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from held_app import HeldApp, OpenApp
 
 from server.core.connection import Connection
+from server.settings import Settings
 from server.transports import counted_websocket, frame_limits, outlet, websocket
 from support.raw_websocket import (
     BINARY,
@@ -174,6 +175,9 @@ async def test_a_stalled_member_is_closed_with_4408(open_app: OpenApp) -> None:
     assert (code, json.loads(reason)) == (4408, {"reason": "no-progress"})
     assert 0 < len(seen) < 300
     assert seen == list(range(1, len(seen) + 1))
+    # Its reader need not be as quick as that.
+    settings = app.services[Settings].model_copy(update={"stalled_reader_seconds": PATIENCE})
+    app.services._by_type[Settings] = settings
     async with idle(app, app.cursor(seen[-1])) as back:
         assert await seqs(back, 300 - len(seen)) == list(range(len(seen) + 1, 301))
     await wait_until(lambda: app.connections.held == 0 and app.buffered == 0)

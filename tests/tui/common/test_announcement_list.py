@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 
 from server.features.announcements.schemas import AnnouncementPage, ReadAnnouncement
 from support.screen import shown
@@ -94,8 +95,14 @@ async def test_only_what_looks_different_is_painted(monkeypatch: pytest.MonkeyPa
         rows.update_lines()
         await pilot.pause()
         painted: list[int] = []
-        render_line = rows.render_line
-        monkeypatch.setattr(rows, "render_line", lambda y: (painted.append(y), render_line(y))[1])
+        refresh = rows.refresh
+
+        def record(*regions: Region, **how: bool) -> object:
+            for region in regions or (rows.size.region,):
+                painted.extend(region.line_range)
+            return refresh(*regions, **how)
+
+        monkeypatch.setattr(rows, "refresh", record)
         rows.update_lines()
         await pilot.pause()
         assert painted == [], "nothing is another"

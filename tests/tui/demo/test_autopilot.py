@@ -9,11 +9,13 @@ import pytest
 from running_autopilot import running_autopilot
 
 from server.features.accounts.schemas import Credentials
+from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import PASSWORD, Place, open_restaurant
 from support.waiting import PATIENCE, wait_until
+from tui.demo.autopilot import rules
 from tui.demo.autopilot.__main__ import Autopilot, main, read_accounts
 
 ACROSS_THE_STREET = {"text": "3 Mill Lane", "lat": 48.8601, "lng": 2.36}
@@ -106,13 +108,20 @@ async def test_an_order_that_a_person_has_changed_is_left_alone(
 
 
 async def test_its_own_order_is_left_alone_once_a_person_changes_it(
-    live_server: LiveServer, place: Place, guest: Rest, person: Rest
+    live_server: LiveServer,
+    place: Place,
+    guest: Rest,
+    person: Rest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     order = await placed(guest, place)
-    async with running_autopilot(live_server.url, place.employees[0], pace=0.05) as pilot:
-        await at_status(guest, order["id"], "preparing")
-        await step(person, order["id"], "ready")
-        await wait_until(lambda: pilot.orders[order["id"]].status == "ready")
+    with monkeypatch.context() as slowly:
+        # So that the person comes before the autopilot, however late.
+        slowly.setitem(rules.STEP_SECONDS, OrderStatus.PREPARING, 3600.0)
+        async with running_autopilot(live_server.url, place.employees[0]) as pilot:
+            await at_status(guest, order["id"], "preparing")
+            await step(person, order["id"], "ready")
+            await wait_until(lambda: pilot.orders[order["id"]].status == "ready")
     async with running_autopilot(live_server.url, place.employees[0]):
         later = await placed(guest, place)
         await at_status(guest, later["id"], "delivered")

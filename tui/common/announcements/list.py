@@ -19,7 +19,6 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
@@ -27,7 +26,7 @@ from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, centred
 
 if TYPE_CHECKING:
-    from textual.visual import VisualType
+    pass
 
 ROW_LINES = 3
 """Of one that is folded, with the gap below it."""
@@ -86,7 +85,8 @@ class AnnouncementList(ScrollView, can_focus=True):
         self._tops: list[int] = [0]
         """The first line of each announcement, and the one after the last."""
         self._cache: LRUCache[Hashable, list[Content]] = LRUCache(ROWS_CACHED)
-        self._strips: LRUCache[Hashable, Strip] = LRUCache(ROWS_CACHED * ROW_LINES)
+        self._strips: LRUCache[Hashable, list[Strip]] = LRUCache(ROWS_CACHED)
+        self._gap: Strip | None = None
         self._painted: dict[int, Hashable] = {}
         """By line of the window, what was painted of the announcement that begins there."""
 
@@ -293,36 +293,54 @@ class AnnouncementList(ScrollView, can_focus=True):
 
     # -- painting
 
-    def render_line(self, y: int) -> Strip:
-        """A line of an announcement, a gap, or what is said while there is nothing."""
-        width = self._width
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines in view. Textual's own makes each anew where they scroll, which takes twice as
+        long."""
+        strips = self._strips_in(crop)
+        background = self.background_colors[1]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        return [strip.crop(*crop.column_span) for strip in strips]
+
+    def _strips_in(self, crop: Region) -> list[Strip]:
+        """Announcements with the gaps between them, or what is said while there is nothing."""
+        width, top = self._width, self.scroll_offset.y
         if not len(self.store):
-            return self._strip(centred(self.message, y, width, self.size.height), width)
-        row = self._row_at(y + self.scroll_offset.y)
-        if row >= min(len(self.store), len(self._tops) - 1):
-            return self._strip(Content(""), width)
-        at_cursor, line = row == self._row, y + self.scroll_offset.y - self._tops[row]
+            lines = (centred(self.message, y, width, self.size.height) for y in crop.line_range)
+            return [self._strip(line) for line in lines]
+        strips: list[Strip] = []
+        row = self._row_at(crop.y + top)
+        above = crop.y + top - self._tops[row]
+        wanted = above + crop.height
+        rows = min(len(self.store), len(self._tops) - 1)
+        if self._gap is None or self._gap.cell_length != width:
+            self._gap = self._strip(Content(""))
+        while len(strips) < wanted and row < rows:
+            strips += [*self._row_strips(row), self._gap]
+            row += 1
+        strips += [self._gap] * (wanted - len(strips))
+        return strips[above:wanted]
+
+    def _row_strips(self, row: int) -> list[Strip]:
+        """An announcement's lines."""
+        at_cursor = row == self._row
         key, lines = self._formatted(row)
-        cached = key, line, at_cursor, at_cursor and self.has_focus
-        strip = self._strips.get(cached)
-        if strip is None:
-            gap = line >= len(lines)
-            content = Content("") if gap else lines[line]
-            strip = self._strip(content, width, at_cursor=at_cursor and not gap)
-            self._strips[cached] = strip
-        return strip
+        cached = key, at_cursor, at_cursor and self.has_focus
+        strips = self._strips.get(cached)
+        if strips is None:
+            strips = [self._strip(line, at_cursor=at_cursor) for line in lines]
+            self._strips[cached] = strips
+        return strips
 
     def notify_style_update(self) -> None:
         """The theme has changed."""
         super().notify_style_update()
         self._strips.clear()
+        self._gap = None
 
-    def _strip(self, content: "VisualType", width: int, *, at_cursor: bool = False) -> Strip:
+    def _strip(self, content: Content, *, at_cursor: bool = False) -> Strip:
         style = self.visual_style
         if at_cursor:
             style = self.get_visual_style("announcement-list--cursor")
-        assert isinstance(content, Content)
-        strips = Visual.to_strips(self, content, width, 1, style, pad=True, apply_selection=False)
-        base = style.rich_style
-        strip = strips[0] if strips else Strip.blank(width, base)
-        return strip.adjust_cell_length(width, base)
+        strip = Strip(content.render_segments(style), content.cell_length)
+        return strip.adjust_cell_length(self._width, style.rich_style)

@@ -13,6 +13,7 @@ from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
 from support.waiting import wait_until
+from tui.common import alerts
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
@@ -342,8 +343,14 @@ async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
 
 
 async def test_messages_that_come_together_ring_once_and_are_one_toast(
-    demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest
+    demo_server: LiveServer,
+    tmp_path: Path,
+    guest: Rest,
+    desk: Rest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Time enough to send three messages one after the other.
+    monkeypatch.setattr(alerts, "ALERT_SECONDS", 4.0)
     chat = (await guest.post("/chats", {"subject": "Where is my order?"})).must(201).json
     numbers = count(1)
 
