@@ -34,9 +34,10 @@ class Database(Component):
     async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """Run `fn` on a snapshot of the database, maybe in another thread.
 
-        `fn` awaits nothing but its transaction. Once begun, it runs to its end even if the caller
-        is cancelled. If it still waits for a connection then, it is dropped, so that clients which
-        disconnect at once do not delay others. Raises Problem 503 where the database fails.
+        `fn` awaits nothing but its transaction. Where the caller is cancelled, it is run to its
+        end or cancelled too; if it still waits for a connection then, it is dropped, so that
+        clients which disconnect at once do not delay others. Raises Problem 503 where the database
+        fails.
         """
         raise NotImplementedError
 
