@@ -34,7 +34,7 @@ PAUSE_SECONDS = 0.06
 """Between two requests of the other client, which has a limit too."""
 FILES = 1024
 """The server's limit of open files, the default of most systems."""
-LEAVES_SECONDS = 8.0
+LEAVES_SECONDS = 10.0
 """After which memory that the attacker used has to be back."""
 
 
@@ -114,8 +114,8 @@ def at_any_moment(taken: list[float]) -> list[float]:
     return felt
 
 
-async def suffer(folder: Path, target: Target, name: str, seconds: float) -> str:
-    """One attack, as a line of the table."""
+async def suffer(folder: Path, target: Target, name: str, seconds: float, times: int) -> str:
+    """One attack, so many times, as a line of the table."""
     server = ServerProcess(folder, port=target.port)
     for limit in UNLIMITED:
         server.environment.pop(f"TIFFIN_{limit.upper()}")
@@ -125,31 +125,43 @@ async def suffer(folder: Path, target: Target, name: str, seconds: float) -> str
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
         server.wait_ready()
     try:
+        memory = Memory(server.pid)
+        before = 0.0
+        taken: list[float] = []
+        left = []
         with on_core(OTHER_CORE):
-            prober = Prober(server.port, target.victim_token, reconnect=True, pause=PAUSE_SECONDS)
-            await prober.ready()
-            await asyncio.sleep(0.5)
-            memory = Memory(server.pid)
-            before = memory.now()
-            spawn = multiprocessing.get_context("spawn")
-            attacker = spawn.Process(target=attack, args=(name, target), daemon=True)
-            attacker.start()
-            await asyncio.sleep(seconds)
-            assert attacker.pid is not None
-            os.kill(attacker.pid, signal.SIGKILL)
-            attacker.join()
-            taken = await prober.stop()
-            await asyncio.sleep(LEAVES_SECONDS)
+            for _ in range(times):
+                prober = Prober(
+                    server.port, target.victim_token, reconnect=True, pause=PAUSE_SECONDS
+                )
+                await prober.ready()
+                await asyncio.sleep(0.5)
+                before = before or memory.now()
+                await _attack(name, target, seconds)
+                taken += await prober.stop()
+                await asyncio.sleep(LEAVES_SECONDS)
+                left.append(f"{memory.now():4.0f}")
         memory.stop()
-        after = memory.now()
         felt = at_any_moment(taken)
         middle, high, most = (share(felt, part) * 1000 for part in (0.5, 0.99, 1))
         return (
             f"{name:<22} {middle:7.1f} {high:8.1f} {most:8.1f}   "
-            f"{before:6.0f} {memory.most:7.0f} {after:6.0f}"
+            f"{before:6.0f} {memory.most:7.0f}   {' '.join(left)}"
         )
     finally:
         server.terminate()
+
+
+async def _attack(name: str, target: Target, seconds: float) -> None:
+    """Let the attacker do it for so long."""
+    attacker = multiprocessing.get_context("spawn").Process(
+        target=attack, args=(name, target), daemon=True
+    )
+    attacker.start()
+    await asyncio.sleep(seconds)
+    assert attacker.pid is not None
+    os.kill(attacker.pid, signal.SIGKILL)
+    attacker.join()
 
 
 def main() -> None:
@@ -157,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--only", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))
+    parser.add_argument("--times", type=int, default=1, help="each, against the same server")
     options = parser.parse_args()
     print(f"{machine()}; {options.seconds:g} s an attack")
     print(f"{'':<22} {'GET /me of another, ms':>25}   {'server, MB':>21}")
@@ -165,8 +178,8 @@ def main() -> None:
         folder = Path(name)
         target = asyncio.run(seed(folder))
         for attack_name in options.only:
-            line = asyncio.run(suffer(folder, target, attack_name, options.seconds))
-            print(line, flush=True)
+            line = suffer(folder, target, attack_name, options.seconds, options.times)
+            print(asyncio.run(line), flush=True)
             time.sleep(0.2)
 
 

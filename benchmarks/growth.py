@@ -3,15 +3,19 @@ and a delivery with 100 listeners and more.
 
 CPU time of the server process a request, whatever the disk does; the smallest of some rounds. The
 largest number may cost at most 1.5 times as much as the smallest. A delivery may grow as much as
-nginx's with nchan, which is measured beside it where it is installed.
+nginx's with nchan, which is measured beside it where it is installed. What a server holds after a
+crowd has left may not grow with each further one, and several processes that write to one file may
+not keep each other waiting.
 """
 
 import argparse
 import asyncio
+import os
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,12 +23,22 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks._figures import machine
-from benchmarks.peers.targets import FILES, Missing, Nchan, Target, measure
+from benchmarks._figures import machine, spread
+from benchmarks.peers.targets import (
+    FILES,
+    WARM_UP_CONNECTIONS,
+    WARM_UP_SECONDS,
+    Missing,
+    Nchan,
+    Target,
+    measure,
+)
 from benchmarks.peers.tiffin import Tiffin
-from benchmarks.peers.works import fan_out
+from benchmarks.peers.works import Work, fan_out, full_rooms, polls_together
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.databases import migrate, opened_database
+from server.core.transaction import Transaction
 from server.realtime.log import EventLog
 from support.raw_http import raise_file_limit
 from support.rest import Rest
@@ -39,6 +53,14 @@ LISTENERS = (100, 1_000, 10_000)
 RESULTS = Path(__file__).with_name("results") / "growth.md"
 SLOW = ("delete an account",)
 """Checking a password takes as long as twenty requests."""
+PROCESSES, WRITERS = 3, 2
+LEFT_SECONDS = 8.0
+"""After which the server has returned what it can."""
+CROWDS: dict[str, tuple[Work, int]] = {
+    "10,000 streams": (fan_out, 10_000),
+    "1,000 held polls": (polls_together, 1_000),
+    "1,000 sockets in full rooms": (full_rooms, 1_000),
+}
 LISTENED = 5_000
 """Topics that a sweep looks after."""
 
@@ -182,6 +204,69 @@ def delivery_table(found: dict[str, Sequence[float]]) -> str:
     return "\n".join([head, *rows, "", verdict])
 
 
+def measure_crowd(work: Work, number: int) -> Sequence[float]:
+    """Megabytes of a fresh server before so many connections, while they are open, and after they
+    have left, the first and the second time."""
+    with tempfile.TemporaryDirectory() as folder, Tiffin(Path(folder)) as server:
+        work(server, WARM_UP_CONNECTIONS, WARM_UP_SECONDS)
+        time.sleep(LEFT_SECONDS)
+        before = server.kilobytes() / 1000
+        found = [before]
+        for _ in range(2):
+            opened = work(server, number, 3).kilobytes * number / 1000
+            time.sleep(LEFT_SECONDS)
+            found += [found[-1] + opened, server.kilobytes() / 1000]
+        return found
+
+
+def crowd_table() -> str:
+    """What crowds leave, as Markdown."""
+    raise_file_limit(FILES)
+    rows = [
+        f"| {name} | {' | '.join(f'{size:.0f}' for size in measure_crowd(work, number))} |"
+        for name, (work, number) in CROWDS.items()
+    ]
+    head = "| MB | before | open | left | open again | left again |\n|---|---:|---:|---:|---:|---:|"
+    return "\n".join([head, *rows])
+
+
+async def _append(log: EventLog, topic: str, tx: Transaction) -> None:
+    await log.append(tx, topic, "message", "{}")
+
+
+async def _write(path: Path, seconds: float) -> list[float]:
+    async with opened_database(path) as database:
+        log, taken, end = EventLog(database), [], time.monotonic() + seconds
+
+        async def one(number: int) -> None:
+            topic = f"chat:{os.getpid()}-{number}"
+            while (began := time.monotonic()) < end:
+                await database.write(partial(_append, log, topic))
+                taken.append(time.monotonic() - began)
+
+        await asyncio.gather(*map(one, range(WRITERS)))
+        return taken
+
+
+def write_for(path: Path, seconds: float) -> list[float]:
+    """The seconds that each write of this process took, of some writers at a time."""
+    return asyncio.run(_write(path, seconds))
+
+
+def measure_writers(seconds: float) -> str:
+    """How long a write takes while several processes write to one file, in words."""
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(PROCESSES) as processes:
+        path = Path(folder) / "tiffin.sqlite3"
+        asyncio.run(migrate(path))
+        write_for(path, 0.1)
+        parts = list(processes.map(write_for, [path] * PROCESSES, [seconds] * PROCESSES))
+    taken = [each for part in parts for each in part]
+    fewest = min(map(len, parts)) / max(map(len, parts))
+    return (
+        f"{spread(taken)} of {len(taken):,} writes; who wrote least wrote {fewest:.0%} of who most"
+    )
+
+
 def main(counts: Sequence[int], rounds: int, many: int) -> None:
     """Measure, print and store."""
     found = asyncio.run(measure_requests(counts, rounds, many))
@@ -199,6 +284,14 @@ def main(counts: Sequence[int], rounds: int, many: int) -> None:
             " with a single one; the median of three fresh servers each.",
             "",
             delivery_table(measure_deliveries(3, 2)),
+            "",
+            "The resident memory of a fresh server that two crowds come to, one after the other,"
+            f" {LEFT_SECONDS:g} s after each has left.",
+            "",
+            crowd_table(),
+            "",
+            f"Writes to one file by {PROCESSES} processes, {WRITERS} at a time each:"
+            f" {measure_writers(10)}.",
             "",
         ]
     )

@@ -18,6 +18,7 @@ from server.core.database import Database
 from server.core.databases import migrate, opened_database
 from server.core.errors import Problem, validation_problem
 from server.core.logging import configure_logging
+from server.core.memory import use_one_heap
 from server.core.migrate import MigrationError
 from server.settings import (
     Settings,
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(**_overrides(options))
         restrict_permissions(settings)
+        use_one_heap()
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
     except (SettingsError, MigrationError) as error:

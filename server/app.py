@@ -25,6 +25,7 @@ from server.core.errors import Problem, forbidden
 from server.core.health import Readiness, add_health
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
+from server.core.memory import MemoryTrim, use_one_heap
 from server.core.metrics import Metrics
 from server.core.middleware import access_middleware, add_headers
 from server.core.openapi import add_document, document
@@ -178,6 +179,7 @@ def _services(settings: Settings) -> Services:
         gate,
         RequestLimits(settings),
         BodyDeadlines(),
+        MemoryTrim(),
         frame_limits,
         SocketIo(settings, gate, connections, frame_limits),
         Readiness(),
@@ -204,6 +206,7 @@ async def create_runner() -> web.AppRunner:
 def _runner(settings: Settings) -> web.AppRunner:
     restrict_permissions(settings)
     make_folder(settings.data_dir)
+    use_one_heap()
     configure_logging(settings.log_level, lines=settings.log_queue_lines)
     # gunicorn's own handler would block: its lines about this worker go to our log.
     gunicorn_log = logging.getLogger("gunicorn.error")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from support.azurite import Azurite
 from support.redis_server import RedisServer
 from support.server_process import ON_POSTGRES, ServerProcess, StartServer
+from support.uploads import QUICK_WORKER
 
 if TYPE_CHECKING:
     from support.live_server import LiveServer
@@ -83,6 +84,26 @@ def cheap_hashes() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "MEMORY_KIB", 64)
         yield full
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_photos() -> Iterator[tuple[str, ...]]:
+    """Photo workers of servers in this process have a stand-in for the model. Yields Python's
+    arguments for the true ones; `true_model` restores them for one test."""
+    from server.features.uploads import worker_process
+
+    true = worker_process.PROGRAM
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_process, "PROGRAM", QUICK_WORKER)
+        yield true
+
+
+@pytest.fixture
+def true_model(monkeypatch: pytest.MonkeyPatch, quick_photos: tuple[str, ...]) -> None:
+    """Remove backgrounds as a server in production does."""
+    from server.features.uploads import worker_process
+
+    monkeypatch.setattr(worker_process, "PROGRAM", quick_photos)
 
 
 @pytest.fixture(scope="session", autouse=True)

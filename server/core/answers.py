@@ -46,8 +46,11 @@ class JsonResponse(web.StreamResponse):
         request = self._req
         if request is None:  # it is sent
             return
-        content = (request.method != "HEAD" and self._content) or b""
-        await request.writer.write_eof(self._head(request) + content)
+        answer = self._head(request)
+        if request.method != "HEAD" and self._content is not None:
+            answer += self._content
+        self._content = None  # or there were two of it while a slow client reads
+        await request.writer.write_eof(answer)
         self._eof_sent = True
         self._req = self._payload_writer = None
 

@@ -67,6 +67,7 @@ class Connection(web_protocol.RequestHandler):
         "_streams",
         "_timer",
         "_wire",
+        "address_key",
         "chunked",
         "half_closed",
         "parse_queue",
@@ -106,14 +107,11 @@ class Connection(web_protocol.RequestHandler):
         """Whether further bytes are dropped: the request was unreadable, or too slow."""
         self._dropped = 0
         self._address: str | None = None
+        self.address_key = ""
+        """The client's address, or its network where that stands for one client."""
         self._lingers = False
         self._handed_over = False
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def address_key(self) -> str:
-        """The client's address, or its network where that stands for one client."""
-        return network_key(self._address or "")
 
     @property
     def held(self) -> bool:
@@ -151,7 +149,7 @@ class Connection(web_protocol.RequestHandler):
                 # libuv accepts all that wait, so this has to be quicker than connecting.
                 transport.abort()
             return
-        self._address = host
+        self._address, self.address_key = host, network_key(host)
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         super().connection_made(transport)

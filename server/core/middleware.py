@@ -42,7 +42,7 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
         return response
     finally:
         entry = _entry_of(request, identifier, started)
-        if STREAM in request:
+        if entry.held and STREAM in request:
             request[STREAM].on_close(entry.log)
         else:
             entry.log(status)

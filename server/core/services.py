@@ -66,4 +66,5 @@ def service(request: web.Request, kind: type[ServiceT]) -> ServiceT:
         services = request[_SERVICES]
     except KeyError:
         services = request[_SERVICES] = request.app[SERVICES]
-    return services[kind]
+    found: ServiceT = services._by_type[kind]
+    return found

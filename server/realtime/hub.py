@@ -48,6 +48,9 @@ class Hub(Component):
         self._sweep_seconds = sweep_seconds
         self._topics: dict[str, Topic] = {}
         self._opening: dict[str, asyncio.Task[Topic]] = {}
+        self._touched: set[Topic] = set()
+        self._idle: dict[str, float] = {}
+        """When topics without a reader were last used, the longest ago first."""
         self._sweeper = SupervisedTask("sweep", self._sweep_for_ever)
         self.tasks = (*broker.tasks, self._sweeper)
         self._sweep_requested = asyncio.Event()
@@ -149,7 +152,8 @@ class Hub(Component):
         opening = self._opening.get(name)
         topic = self._topics.get(name)
         if opening is None and topic is not None:
-            topic.idle_since = None
+            self._idle.pop(name, None)
+            self._touched.add(topic)
             return topic
         if opening is None:
             opening = asyncio.create_task(self._open_topic(name, recent), name=f"open {name}")
@@ -172,6 +176,7 @@ class Hub(Component):
         else:
             topic = LogTopic(name, self.log, self.ring_memory)
         self._topics[name] = topic
+        topic.touched = self._touched
         try:
             await self._broker.subscribe(name)
             await topic.open(recent)
@@ -179,6 +184,7 @@ class Hub(Component):
             self._topics.pop(name, None)
             topic.close()
             raise
+        self._touched.add(topic)
         return topic
 
     def _publish(self, events: Sequence[Event]) -> None:
@@ -209,7 +215,7 @@ class Hub(Component):
                     self._sweep_requested.clear()
                     await self._sweep()
                     seen = version
-                self._refresh_topics()
+                self._refresh_topics(loop.time())
                 self._close_idle(loop.time())
                 failing = False
             except Exception as error:
@@ -227,19 +233,29 @@ class Hub(Component):
                 self.gaps += 1
                 topic.hint(seq)
 
-    def _refresh_topics(self) -> None:
-        """Retry gaps that could not be filled, and drop what is encoded."""
-        for topic in self._topics.values():
+    def _refresh_topics(self, now: float) -> None:
+        """Retry gaps that could not be filled, drop what is encoded, and find topics without a
+        reader. Only where something has changed: looking at all topics took a twentieth of the time
+        of 300 chat messages a second in 500 rooms."""
+        touched = tuple(self._touched)
+        self._touched.clear()
+        for topic in touched:
+            if self._topics.get(topic.name) is not topic:
+                continue
             topic.hint(0)
             topic.drop_encoded()
+            if topic.idle:
+                self._idle.pop(topic.name, None)
+                self._idle[topic.name] = now
 
     def _close_idle(self, now: float) -> None:
-        for name, topic in list(self._topics.items()):
-            if not topic.idle or name in self._opening:
-                continue
-            if topic.idle_since is None:
-                topic.idle_since = now
-            elif now - topic.idle_since > LINGER_SECONDS:
+        while self._idle:
+            name, since = next(iter(self._idle.items()))
+            if now - since <= LINGER_SECONDS:
+                return
+            del self._idle[name]
+            topic = self._topics.get(name)
+            if topic is not None and topic.idle and name not in self._opening:
                 del self._topics[name]
                 topic.close()
                 # The sweep does not wait for a broker that may be slow to answer.
@@ -264,13 +280,13 @@ class Watch:
             waiting = topic.waiters[self._subject] = Waiters()
         self._waiting = waiting
         waiting[self._future] = None
-        topic.idle_since = None
         return self._future
 
     async def __aexit__(self, *exception: object) -> None:
         self._waiting.pop(self._future)
         if not self._waiting:
             self._topic.waiters.pop(self._subject)
+            self._topic.touched.add(self._topic)
         self._future.cancel()
 
     def knows(self, state: object) -> bool:

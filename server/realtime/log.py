@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.queries import Row, load_queries
+from server.core.queries import load_queries
 from server.core.transaction import Transaction
 from server.realtime.event import Cursor, Event
 
@@ -75,10 +74,14 @@ class EventLog:
 
         It is published after the commit. Its `seq` counts up by one per topic.
         """
-        seq = await _queries.count_up(tx, topic=topic)
-        event = Event(topic, seq, type, subject, data, to_text(now()))
+        at = to_text(now())
+        row = await _queries.count_up(tx, topic=topic, at=at)
+        if row["oldest"] is None:  # all before it have been dropped
+            await _queries.set_oldest(tx, topic=topic, at=at)
+        seq = row["seq"]
+        event = Event(topic, seq, type, subject, data, at)
         await _queries.insert_event(
-            tx, topic=topic, seq=seq, type=type, subject=subject, data=data, at=event.at
+            tx, topic=topic, seq=seq, type=type, subject=subject, data=data, at=at
         )
         tx.announce(event)
         return event
@@ -150,36 +153,31 @@ class EventLog:
         """Drop events from before that time (RFC 3339); returns the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
-        back in between. Each transaction looks at TRIMMED_AT_ONCE events, so that others get in.
+        back in between. Each transaction drops TRIMMED_AT_ONCE events, so that others get in.
         """
         trimmed: set[str] = set()
-        after = ""
-        while True:
-            page, changed = await self._database.write(
-                partial(self._trim_page, after=after, before=before)
-            )
+        while changed := await self._database.write(partial(self._trim_some, before=before)):
             trimmed |= changed
-            if not page:
-                return len(trimmed)
-            last = page[-1]["at"]
-            if changed:  # there may be more of the same millisecond
-                last = max((row["at"] for row in page if row["at"] < last), default=after)
-            after = last
+        return len(trimmed)
 
-    async def _trim_page(
-        self, tx: Transaction, after: str, before: str
-    ) -> tuple[Sequence[Row], set[str]]:
-        """The oldest expired events, and the topics of which some were dropped."""
-        page = await _queries.expired(tx, after=after, before=before, limit=TRIMMED_AT_ONCE)
-        changed = set()
-        for topic, count in Counter(row["topic"] for row in page).items():
-            first = await _queries.first_events(tx, topic=topic, limit=count)
-            expired = [event["seq"] for event in takewhile(lambda e: e["at"] < before, first)]
-            if expired:
-                await _queries.drop_events(tx, topic=topic, seq=expired[-1])
-                await _queries.mark_trimmed(tx, topic=topic, seq=expired[-1])
-                changed.add(topic)
-        return page, changed
+    async def _trim_some(self, tx: Transaction, before: str) -> set[str]:
+        """Drop the first events of topics of which one has expired; returns these topics."""
+        changed, left = set(), TRIMMED_AT_ONCE
+        for topic in await _queries.expired(tx, before=before, limit=TRIMMED_AT_ONCE):
+            if not left:
+                break
+            name = topic["name"]
+            first = await _queries.first_events(tx, topic=name, limit=left + 1)
+            expired = list(takewhile(lambda event: event["at"] < before, first))[:left]
+            seq = expired[-1]["seq"] if expired else topic["trimmed"]
+            kept = first[len(expired) : len(expired) + 1]
+            await _queries.drop_events(tx, topic=name, seq=seq)
+            await _queries.mark_trimmed(
+                tx, topic=name, seq=seq, oldest=kept[0]["at"] if kept else None
+            )
+            changed.add(name)
+            left -= len(expired)
+        return changed
 
     async def rewrite(self, tx: Transaction, subject: str, change: Callable[[str], str]) -> None:
         """Replace the data of every stored event about that subject by `change` of it.

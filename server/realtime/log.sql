@@ -4,11 +4,14 @@ SELECT value FROM meta WHERE name = :name;
 -- name: keep_meta!
 INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
 
--- name: count_up$
-INSERT INTO topics (name, seq, changed)
-VALUES (:topic, 1, (SELECT COALESCE(MAX(changed), 0) + 1 FROM topics))
+-- name: count_up^
+INSERT INTO topics (name, seq, changed, oldest)
+VALUES (:topic, 1, (SELECT COALESCE(MAX(changed), 0) + 1 FROM topics), :at)
 ON CONFLICT (name) DO UPDATE SET seq = topics.seq + 1, changed = excluded.changed
-RETURNING seq;
+RETURNING seq, oldest;
+
+-- name: set_oldest!
+UPDATE topics SET oldest = :at WHERE name = :topic;
 
 -- name: last_changes^
 SELECT topics, states FROM last_changes;
@@ -33,8 +36,8 @@ ORDER BY seq
 LIMIT :limit;
 
 -- name: expired
-SELECT topic, at FROM events WHERE at > :after AND at < :before
-ORDER BY at
+SELECT name, trimmed FROM topics WHERE oldest < :before
+ORDER BY oldest
 LIMIT :limit;
 
 -- name: first_events
@@ -43,7 +46,7 @@ ORDER BY seq
 LIMIT :limit;
 
 -- name: mark_trimmed!
-UPDATE topics SET trimmed = :seq WHERE name = :topic AND trimmed < :seq;
+UPDATE topics SET trimmed = :seq, oldest = :oldest WHERE name = :topic;
 
 -- name: drop_events!
 DELETE FROM events WHERE topic = :topic AND seq <= :seq;

@@ -117,6 +117,7 @@ class LogTopic(Topic):
         if missing < 0 or missing > len(self._ring):
             return None
         self._warm = min(self._warm or cursor + 1, cursor + 1)
+        self.touched.add(self)
         return [self._ring[i] for i in range(len(self._ring) - missing, len(self._ring))]
 
     async def load(self, cursor: int) -> LogPage:

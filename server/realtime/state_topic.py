@@ -101,7 +101,10 @@ class StateTopic(Topic):
         """The newest event, if the reader does not have it; None for a cursor beyond it."""
         if cursor > self.head:
             return None
-        return [self._newest] if self._newest is not None and cursor < self.head else []
+        if self._newest is None or cursor == self.head:
+            return []
+        self.touched.add(self)
+        return [self._newest]
 
     async def load(self, cursor: int) -> LogPage:
         """Check a cursor that is beyond this process's head against the database; no events, as

@@ -172,7 +172,8 @@ class Topic(ABC):
         self.head = 0
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, Waiters] = {}
-        self.idle_since: float | None = None
+        self.touched: set[Topic] = set()
+        """The topics that have changed since the hub's last sweep, which is all it looks at."""
         self._open = False
         self._wanted = 0
         self._filling: asyncio.Task[None] | None = None
@@ -206,11 +207,11 @@ class Topic(ABC):
     def join(self, subscription: Subscription) -> None:
         """Add a subscription."""
         self.subscriptions[subscription] = None
-        self.idle_since = None
 
     def leave(self, subscription: Subscription) -> None:
         """Remove it; harmless if it is not there."""
         self.subscriptions.pop(subscription, None)
+        self.touched.add(self)
 
     def receive(self, event: Event) -> None:
         """An event from the broker: the next one, a known one, or one after a gap."""
@@ -222,7 +223,10 @@ class Topic(ABC):
     def hint(self, seq: int) -> None:
         """The head may be at `seq` already: read on if it is not known here."""
         self._wanted = max(self._wanted, seq)
-        if self._open and self._wanted > self.head and self._filling is None:
+        if self._wanted <= self.head:
+            return
+        self.touched.add(self)
+        if self._open and self._filling is None:
             self._filling = asyncio.create_task(self._fill(), name=f"fill {self.name}")
 
     @abstractmethod
@@ -251,6 +255,7 @@ class Topic(ABC):
 
     def _advance(self, event: Event) -> None:
         self.head = event.seq
+        self.touched.add(self)
         if self._delivering is None:
             if len(self.subscriptions) > DIRECT_READERS:
                 self._delivering = asyncio.create_task(self._deliver(), name=f"deliver {self.name}")

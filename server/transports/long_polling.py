@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from aiohttp import web
 from pydantic import Field
 
+from server.core.answers import JsonResponse
 from server.core.auth import Gate
 from server.core.errors import Problem, reset, unauthorized, unavailable
 from server.core.routing import HELD, Answer, Encoded, identity_of, mark_held
@@ -136,7 +137,7 @@ class Wait:
             self._news.set_result(WOKEN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PollResult(Generic[FoundT]):
     """What a held request found; or nothing, and after how many seconds to ask again.
 
@@ -306,7 +307,7 @@ async def read(
     *,
     admit: Callable[[], Awaitable[None]] | None = None,
     during: Callable[[Page], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-) -> web.Response:
+) -> JsonResponse:
     """Answer `{"events": [{"type", "data"}], "cursor"}`: the topics' events after the cursor
     `after`, at once or as soon as there is one; 204 after `timeout` seconds. Without a cursor the
     answer comes at once and has no events: it says where to begin.
@@ -346,16 +347,13 @@ async def read(
         if page.events:
             return _answer(page.events, SEPARATOR.join(map(hub.cursor_of, subscriptions)))
         retry = {"Retry-After": "1"} if wait.released else {}
-        return web.Response(status=204, headers=retry)
+        return JsonResponse(204, None, retry)
 
 
 def _encoded(type: str, data: str) -> bytes:
     return f'{{"type":"{type}","data":{data}}}'.encode()
 
 
-def _answer(events: list[bytes], cursor: str) -> web.Response:
-    return web.Response(
-        body=b'{"events":[%b],"cursor":"%b"}' % (b",".join(events), cursor.encode()),
-        content_type="application/json",
-        charset="utf-8",
-    )
+def _answer(events: list[bytes], cursor: str) -> JsonResponse:
+    body = b'{"events":[%b],"cursor":"%b"}' % (b",".join(events), cursor.encode())
+    return JsonResponse(200, body, {})

@@ -108,6 +108,7 @@ class SseStream(StreamConnection):
     __slots__ = (
         "_allowed",
         "_allowed_at",
+        "_behind_until",
         "_chunked",
         "_during",
         "_ended",
@@ -129,6 +130,8 @@ class SseStream(StreamConnection):
         self._chunked = request.version >= (1, 1)
         self._allowed = allowed
         self._allowed_at = -ALLOWED_SECONDS
+        self._behind_until = 0
+        """The topic's head when the reader came back, until it has that event."""
         self._ended: End | None = None
         self._slot: Slot | None = None
         self._subscription: Subscription | None = None
@@ -162,10 +165,13 @@ class SseStream(StreamConnection):
             logger.warning("a stream of %s could not begin: %s", topic, problem)
             self._ended = self._ended or End.FAILED
         else:
-            if after is None:
-                # A reader without a cursor has to know where it begins: it may be cut before its
-                # first event.
+            # A reader without a cursor has to know where it begins: it may be cut before its first
+            # event. One with a cursor learns that it has got what it missed.
+            head = self._subscription.topic.head
+            if after is None or self._subscription.cursor == head:
                 self._send(f"id: {self._hub.cursor_of(self._subscription)}\n\n".encode())
+            else:
+                self._behind_until = head
         if self._ended is not None:
             self._finish()
         elif until is not None:
@@ -190,6 +196,9 @@ class SseStream(StreamConnection):
         else:
             data = encode(self._hub, event)
         self.transport.write(data)
+        if self._behind_until and event.seq >= self._behind_until:
+            self._behind_until = 0
+            self._send(f"id: {self._hub.log.cursor_of(event)}\n\n".encode())
         return True
 
     def send_out_of_band(self, type: str, data: str) -> None:

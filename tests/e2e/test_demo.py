@@ -1,5 +1,6 @@
 """The demo: it starts completely, and leaves no process behind however it ends."""
 
+import asyncio
 import os
 import pty
 import re
@@ -108,7 +109,9 @@ def test_no_process_outlives_the_demo(start_demo: StartDemo, sign: signal.Signal
 
 async def test_an_order_is_delivered_without_people(start_demo: StartDemo, data_dir: Path) -> None:
     demo = start_demo("--pace", "0.02")
-    async with Rest(demo.open()) as rest:
+    url = await asyncio.to_thread(demo.open)
+    assert await seconds_between_reports(url) == 2
+    async with Rest(url) as rest:
         await rest.demo("customer")
         restaurants = (await rest.get("/restaurants")).must(200).json["items"]
         assert len(restaurants) >= 3
@@ -130,27 +133,24 @@ async def test_an_order_is_delivered_without_people(start_demo: StartDemo, data_
     assert "started, " in (data_dir / "autopilot.log").read_text()
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("", 2), ("7", 7)])
-async def test_drivers_report_every_two_seconds_by_default(
-    start_demo: StartDemo, said: str, seconds: float
-) -> None:
-    demo = start_demo(**{"TIFFIN_DRIVER_INTERVAL_SECONDS": said} if said else {})
-    async with Rest(demo.open()) as rest:
-        await rest.demo("employee")
-        drivers = (await rest.get("/drivers")).must(200).json
-    assert drivers["interval_seconds"] == seconds
-
-
-def test_a_port_in_use_is_replaced_with_a_message(start_demo: StartDemo) -> None:
+async def test_the_demo_takes_another_port_and_the_servers_settings(start_demo: StartDemo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         taken = squatter.getsockname()[1]
-        demo = start_demo(port=taken)
-        url = demo.open()
+        demo = start_demo(port=taken, TIFFIN_DRIVER_INTERVAL_SECONDS="7")
+        url = await asyncio.to_thread(demo.open)
         assert f"Port {taken} is in use" in demo.text()
         assert not url.endswith(f":{taken}")
         insisting = start_demo("--port", str(taken))
-        assert insisting.process.wait(timeout=PATIENCE) == 1
+        assert await asyncio.to_thread(insisting.process.wait, PATIENCE) == 1
         assert "in use" in insisting.text()
+    assert await seconds_between_reports(url) == 7
+
+
+async def seconds_between_reports(url: str) -> float:
+    """Between two locations of a driver."""
+    async with Rest(url) as rest:
+        await rest.demo("employee")
+        return float((await rest.get("/drivers")).must(200).json["interval_seconds"])
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "99999"])

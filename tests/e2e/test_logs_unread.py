@@ -17,7 +17,7 @@ from support.ports import free_port
 from support.server_process import ROOT, server_environment
 from support.waiting import PATIENCE, wait_until
 
-REQUESTS = 2_000
+REQUESTS = 1_400
 QUEUE = 200
 SERVERS = {
     "python -m server": ["server", "--port"],

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,38 @@ import pytest
 from support.azurite import Azurite
 from support.rest import Rest
 from support.server_process import StartServer
-from support.uploads import done, final, photo_workers, sent
+from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
 from support.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
-PHOTOS = 4 if float(os.environ.get("FAULT_SECONDS", "0")) < 10 else 20
+SHORT = float(os.environ.get("FAULT_SECONDS", "0")) < 10
+PHOTOS = 6 if SHORT else 20
 LEASE = {"TIFFIN_PHOTO_LEASE_SECONDS": "2"}
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos' work: short runs have quick workers, and hold them; others have the model."""
+
+    held: Path
+
+    @property
+    def worker(self) -> tuple[str, ...]:
+        """Of the servers."""
+        return (*QUICK_WORKER, str(self.held)) if SHORT else ()
+
+    def go_on(self) -> None:
+        """Let them be done."""
+        self.held.unlink()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Photos:
+    """None is done before `go_on`, in a short run."""
+    held = tmp_path / "held"
+    held.touch()
+    return Photos(held)
 
 
 async def crowd(rest: Rest, photos: int = PHOTOS) -> list[str]:
@@ -60,32 +86,35 @@ async def each_ends_once(
 
 
 async def test_another_server_takes_over_from_a_killed_one(
-    start_server: StartServer, data_dir: Path
+    start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    left, right = start_server(env=LEASE), start_server(env=LEASE)
+    left, right = (start_server(env=LEASE, worker=photos.worker) for _ in range(2))
     async with Rest(left.url) as rest, Rest(right.url) as other:
         ids = await crowd(rest)
         other.token = rest.token
         await in_the_middle(other)
+        await wait_until(lambda: photo_workers(left.pid), what="the first processes some of them")
         left.kill()
+        photos.go_on()
         await each_ends_once(other, data_dir, ids, all_done=True)
 
 
 async def test_a_killed_server_finishes_its_photos_after_a_restart(
-    start_server: StartServer, data_dir: Path
+    start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    server = start_server(env=LEASE)
+    server = start_server(env=LEASE, worker=photos.worker)
     async with Rest(server.url) as rest:
         ids = await crowd(rest)
         await in_the_middle(rest)
         await asyncio.to_thread(server.restart)
+        photos.go_on()
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
 async def test_a_stopped_server_puts_its_photos_back(
-    start_server: StartServer, data_dir: Path
+    start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    server = start_server(env=LEASE)
+    server = start_server(env=LEASE, worker=photos.worker)
     async with Rest(server.url) as rest:
         ids = await crowd(rest)
         await in_the_middle(rest)
@@ -93,14 +122,17 @@ async def test_a_stopped_server_puts_its_photos_back(
         assert await asyncio.to_thread(server.terminate) == 0
         _, alive = psutil.wait_procs(left_behind, timeout=PATIENCE)
         assert not alive
+        photos.go_on()
         await asyncio.to_thread(server.start)
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
-async def test_killed_workers_fail_no_photo(start_server: StartServer, data_dir: Path) -> None:
+async def test_killed_workers_fail_no_photo(
+    start_server: StartServer, data_dir: Path, photos: Photos
+) -> None:
     """As often as a photo may fail, and no photo fails for it: that an operator or the kernel kills
     a worker is not the photo's fault."""
-    server = start_server(env=LEASE | {"TIFFIN_PHOTO_WORKERS": "1"})
+    server = start_server(env=LEASE | {"TIFFIN_PHOTO_WORKERS": "1"}, worker=photos.worker)
     async with Rest(server.url) as rest:
         [first] = await crowd(rest, 1)
         for attempt in range(1, 4):
@@ -114,6 +146,7 @@ async def test_killed_workers_fail_no_photo(start_server: StartServer, data_dir:
             await wait_until(lambda: photo_workers(server.pid), every=0.02)
             for worker in photo_workers(server.pid):
                 worker.kill()
+        photos.go_on()
         assert (await done(rest, first))["attempts"] == 4
 
 
@@ -167,16 +200,18 @@ async def test_files_of_a_killed_server_are_removed_and_live_ones_kept(
     ],
 )
 async def test_photos_survive_a_killed_blob_store(
-    start_server: StartServer, data_dir: Path, own_azurite: Azurite, back: bool
+    start_server: StartServer, data_dir: Path, own_azurite: Azurite, photos: Photos, back: bool
 ) -> None:
     settings = {"TIFFIN_AZURE_STORAGE_CONNECTION_STRING": own_azurite.connection_string}
     if not back:
         settings["TIFFIN_PHOTO_WAIT_HOURS"] = str(10 / 3600)
-    server = start_server(env=LEASE | settings | {"TIFFIN_PHOTO_WORKERS": "1"})
+    settings |= LEASE | {"TIFFIN_PHOTO_WORKERS": "1"}
+    server = start_server(env=settings, worker=photos.worker)
     async with Rest(server.url) as rest:
         ids = await crowd(rest, PHOTOS if back else 4)
         await in_the_middle(rest)
         own_azurite.kill()
+        photos.go_on()
         if back:
             await asyncio.sleep(3)
             await asyncio.to_thread(own_azurite.start)

@@ -91,13 +91,17 @@ EVENTS = (
     "INSERT INTO events SELECT 'chat:' || (i % 50), i, 'message', 'cht_' || i, '{}',"
     " strftime('%Y-%m-%dT%H:%M:%fZ', 1600000000 + i, 'unixepoch') FROM n"
 )
+TOPICS = (
+    "INSERT INTO topics (name, seq, oldest) SELECT 'chat:' || i, 1,"
+    " strftime('%Y-%m-%dT%H:%M:%fZ', 1600000000 + i, 'unixepoch') FROM n"
+)
 OLD = to_text(now().replace(year=2000))
 
 
 async def test_trimming_looks_at_what_has_expired_only(database: Database) -> None:
     log, steps, done = EventLog(database), [], 0
     for count in (FEW, MANY):
-        await fill(database, count, EVENTS, start=done)
+        await fill(database, count, TOPICS, start=done)
         steps.append(await steps_of(database, lambda: log.trim(OLD)))
         done = count
     assert steps[1] <= steps[0] * MORE
@@ -114,6 +118,14 @@ async def test_trimming_drops_a_few_at_a_time(
             "INSERT INTO events SELECT 'kept', i, '', '', '{}', CASE i WHEN 1 THEN '2999' ELSE"
             " '2000' END FROM (SELECT seq AS i FROM events WHERE seq <= 3 * :many)",
             {"many": TRIMMED_AT_ONCE},
+        )
+    )
+    await database.write(
+        lambda tx: tx.execute(
+            "INSERT INTO topics (name, seq, oldest)"
+            " SELECT topic, MAX(seq), (SELECT at FROM events AS first"
+            " WHERE first.topic = events.topic ORDER BY seq LIMIT 1) FROM events GROUP BY topic",
+            {},
         )
     )
 

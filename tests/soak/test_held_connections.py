@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import platform
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
+from server.features.accounts.passwords import MEMORY_KIB
 from support.metrics import figure
 from support.raw_http import RawRequest, raise_file_limit
 from support.rest import Rest
@@ -179,3 +181,21 @@ async def test_all_are_answered_and_everything_is_freed(
             assert after.blocks - before.blocks < GARBAGE
         # All of it is free again, but Python keeps it for reuse.
         assert sizes[1] - sizes[0] < 4 + 0.1 * (full.size - before.size)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps it")
+async def test_the_memory_that_hashing_passwords_takes_is_returned(
+    start_server: StartServer,
+) -> None:
+    server = start_server(env=ENV)
+    process = psutil.Process(server.pid)
+    async with Rest(server.url) as customer:
+        await customer.register("ana@example.org", PASSWORD)
+        before = process.memory_info().rss
+        for _ in range(3):  # glibc keeps it from the second hash on
+            await customer.log_in("ana@example.org", PASSWORD)
+
+    def returned() -> bool:
+        return process.memory_info().rss < before + MEMORY_KIB * 1024 / 2
+
+    await wait_until(returned, what="the memory of a hash is free")

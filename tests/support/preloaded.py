@@ -66,10 +66,14 @@ class Forked:
 
 
 def fork(
-    arguments: Sequence[str], environment: Mapping[str, str], log: Path, files: int | None
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    files: int | None,
+    worker: Sequence[str],
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
-    added to `log`."""
+    added to `log`. Its photo workers have the arguments `worker`, if there are any."""
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
@@ -79,6 +83,7 @@ def fork(
         "environment": environment,
         "log": str(log),
         "files": files,
+        "worker": worker,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
     with _lock:
@@ -119,6 +124,7 @@ def main(folder: Path) -> None:
 
     import server.__main__
     import server.app
+    from server.features.uploads import worker_process
 
     server.app.openapi_document()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests say when this ends
@@ -147,6 +153,8 @@ def main(folder: Path) -> None:
         os.close(log)
         if request["files"] is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"],) * 2)
+        if request["worker"]:
+            worker_process.PROGRAM = tuple(request["worker"])
         if sys.platform == "linux":
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()

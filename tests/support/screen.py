@@ -19,20 +19,26 @@ def steering(text: str) -> set[str]:
 
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
     """Wait until all `texts` are on the screen at once."""
+
+    def all_shown() -> bool:
+        screen = shown(app)
+        return all(text in screen for text in texts)
+
     try:
-        await wait_until(
-            lambda: all(text in shown(app) for text in texts), seconds, what=f"{texts}"
-        )
+        await wait_until(all_shown, seconds, what=f"{texts}")
     except AssertionError as late:
         raise AssertionError(f"{late}\n{shown(app)}") from None
 
 
 async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
     """Wait until none of `texts` is on the screen."""
+
+    def none_shown() -> bool:
+        screen = shown(app)
+        return not any(text in screen for text in texts)
+
     try:
-        await wait_until(
-            lambda: not any(text in shown(app) for text in texts), seconds, what=f"no {texts}"
-        )
+        await wait_until(none_shown, seconds, what=f"no {texts}")
     except AssertionError as late:
         raise AssertionError(f"{late}\n{shown(app)}") from None
 

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from support.ports import free_port
@@ -76,7 +76,7 @@ class ServerProcess:
     """One server process, or a gunicorn with one worker, which may open at most `files` files.
 
     A server is forked from one that has imported it, unless `env` holds more than settings. It may
-    be killed and started again: port, data and log stay.
+    be killed and started again: port, data and log stay. `worker`: see `support.uploads`.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class ServerProcess:
         module: str = "server",
         gunicorn: bool = False,
         files: int | None = None,
+        worker: Sequence[str] = (),
     ) -> None:
         self.module = module
         self.data_dir = data_dir
@@ -99,8 +100,10 @@ class ServerProcess:
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
         # What else is in the environment is read by the interpreter as it starts.
-        own = all(name.startswith("TIFFIN_") for name in env or ())
+        own = all(name.startswith("TIFFIN_") or name == "U2NET_HOME" for name in env or ())
         self.forked = module == "server" and not gunicorn and own and hasattr(os, "fork")
+        assert self.forked or not worker
+        self.worker = worker
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
@@ -134,7 +137,9 @@ class ServerProcess:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             if self.forked:
-                self.process = fork(self.arguments, self.environment, self.log_path, self.files)
+                self.process = fork(
+                    self.arguments, self.environment, self.log_path, self.files, self.worker
+                )
                 return
             self.process = subprocess.Popen(
                 [*self._limits(), sys.executable, "-m", self.module, *self.arguments],

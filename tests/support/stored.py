@@ -28,9 +28,9 @@ INSERT INTO refresh_tokens (digest, session_id, expires_at)
 SELECT 'stored' || i, 'ses_stored' || i, '2999' FROM n;
 
 INSERT INTO orders (id, number, restaurant_id, customer_id, customer_name, items, total_cents,
-    status, version, timeline, driver_id, address, lat, lng, placed_at, arrival)
+    status, ended, version, timeline, driver_id, address, lat, lng, placed_at, arrival)
 SELECT 'ord_stored' || i, number + i, restaurant_id, 'acc_stored' || (i % 1000), 'Stored', items,
-    total_cents, status, version, timeline, driver_id, address, lat, lng, placed_at, i
+    total_cents, status, ended, version, timeline, driver_id, address, lat, lng, placed_at, i
 FROM n, (SELECT * FROM orders WHERE id = :order_id) AS example;
 
 INSERT INTO order_staff (account_id, order_id)
@@ -56,8 +56,8 @@ FROM n;
 INSERT INTO events (topic, seq, type, subject, data, at)
 SELECT 'chat:cht_stored' || i, 1, 'message', 'cht_stored' || i, '{"text":"Hello?"}', :now FROM n;
 
-INSERT INTO topics (name, seq, changed)
-SELECT 'chat:cht_stored' || i, 1, (SELECT MAX(changed) FROM topics) + i - :start FROM n;
+INSERT INTO topics (name, seq, changed, oldest)
+SELECT 'chat:cht_stored' || i, 1, (SELECT MAX(changed) FROM topics) + i - :start, :now FROM n;
 
 INSERT INTO states (topic, seq, type, subject, data, at, changed)
 SELECT 'state/customer:acc_stored' || i, 1, 'orders.changed', '', '{}', :now,
@@ -74,7 +74,7 @@ INSERT INTO announcement_acks (announcement_id, account_id, at)
 SELECT :announcement_id, 'acc_stored' || i, :now FROM n
 """
 TOTALS = """
-UPDATE orders SET status = 'cancelled' WHERE status NOT IN ('delivered', 'cancelled');
+UPDATE orders SET status = 'cancelled', ended = 1 WHERE ended = 0;
 
 UPDATE restaurants SET last_number = (
     SELECT MAX(number) FROM orders WHERE restaurant_id = restaurants.id

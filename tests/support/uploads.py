@@ -12,6 +12,9 @@ from support.waiting import wait_until
 
 COFFEE = Path(__file__).resolve().parents[1] / "pictures" / "coffee.jpg"
 FINAL = ("done", "failed")
+QUICK_WORKER = ("-P", str(Path(__file__).with_name("quick_rembg_worker.py")))
+"""Python's arguments for a worker process without the model. With the path of a file behind them,
+no photo is done while there is such a file."""
 
 
 def form_of(
@@ -31,7 +34,7 @@ def photo_workers(server: int | None = None) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(server).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            named = "server.features.uploads.rembg_worker" in child.cmdline()
+            named = any("rembg_worker" in argument for argument in child.cmdline())
             if named and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found

@@ -307,7 +307,10 @@ class Panel(Vertical):
         self.needs_redraw = True
         least = self.CARD_BODY
         roomy = least is not None and event.size.width >= least[0] and event.size.height >= least[1]
-        self.set_class(roomy, "-roomy")
+        if roomy != self.has_class("-roomy"):
+            self.set_class(roomy, "-roomy", update=False)
+            # only these depend on it; restyling all below takes longer than laying it out
+            self.app.stylesheet.update_nodes([self, *self.children])
 
     def on_click(self) -> None:
         """A click anywhere in the panel goes to it."""

@@ -20,7 +20,7 @@ async def poll_announcements(
     scope: Scope = Scope.OWN,
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
-) -> EventPage | web.Response:
+) -> EventPage | web.StreamResponse:
     """The events of `GET /announcements/stream`, by long polling; `announcement.acknowledged` only
     while the request is held.
 

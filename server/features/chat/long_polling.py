@@ -25,7 +25,7 @@ POLL_LINGER_SECONDS = 5.0
 @router.route("GET", "/chats/events", roles=EMPLOYEE, empty=(204,), problems=(410,))
 async def poll_chats(
     request: web.Request, after: sse.After = None, timeout: long_polling.Seconds = 60
-) -> EventPage | web.Response:
+) -> EventPage | web.StreamResponse:
     """The events of `GET /chats/stream`, by long polling.
 
     At once what came after the cursor `after`, else held until something comes; 204 after
@@ -38,7 +38,7 @@ async def poll_chats(
 @router.route("GET", "/chats/{id}/events", roles=ANY_ROLE, empty=(204,), problems=(410,))
 async def poll_room(
     request: web.Request, id: Id, after: sse.After = None, timeout: long_polling.Seconds = 60
-) -> EventPage | web.Response:
+) -> EventPage | web.StreamResponse:
     """What the chat's WebSocket sends, but for `typing`, by long polling; each `data` is the whole
     frame.
 

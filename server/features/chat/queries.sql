@@ -115,8 +115,6 @@ SELECT id FROM chats WHERE customer_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_staff WHERE account_id = :account_id
 UNION
-SELECT chat_id AS id FROM chat_messages WHERE sender_id = :account_id
-UNION
 SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
 
 -- name: add_staff!

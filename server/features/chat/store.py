@@ -232,7 +232,11 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
         sent_at=message.sent_at,
         last_message=f'{{"sender":{message.sender_json},"text":{text},"sent_at":"{message.sent_at}"}}',
     )
-    return _json(row) if row else None
+    if row is None:
+        return None
+    if message.sender.id not in (row["customer_id"], row["employee_id"]):
+        await add_staff(tx, chat_id, message.sender.id)
+    return _json(row)
 
 
 async def insert_message(tx: Transaction, chat_id: str, seq: int, message: NewMessage) -> None:
@@ -313,7 +317,7 @@ async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
 
 
 async def add_staff(tx: Transaction, chat_id: str, account_id: str) -> None:
-    """The chat names that employee, who has claimed, closed or reopened it."""
+    """The chat names that employee, who has claimed, closed or reopened it, or written in it."""
     await _queries.add_staff(tx, chat_id=chat_id, account_id=account_id)
 
 

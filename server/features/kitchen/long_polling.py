@@ -17,7 +17,7 @@ router = Router("kitchen")
 )
 async def poll_orders(
     request: web.Request, id: Id, after: sse.After = None, timeout: long_polling.Seconds = 60
-) -> EventPage | web.Response:
+) -> EventPage | web.StreamResponse:
     """The events of `GET /restaurants/{id}/orders/stream`, by long polling.
 
     At once what came after the cursor `after`, else held until something comes; 204 after

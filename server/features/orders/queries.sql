@@ -3,29 +3,16 @@ SELECT * FROM order_details WHERE id = :id
 /*+ FIRST SELECT 1 FROM orders WHERE id = :id FOR NO KEY UPDATE */;
 
 -- name: orders_of_customer
+-- Those under way, or those that have ended.
 SELECT * FROM order_details
-WHERE customer_id = :owner
+WHERE customer_id = :owner AND ended = :ended AND arrival >= :least
 AND (arrival < :before OR (arrival = :before AND id < :id))
 ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: orders_of_restaurant
 SELECT * FROM order_details
-WHERE restaurant_id = :owner
-AND (number < :before OR (number = :before AND id < :id))
-ORDER BY number DESC, id DESC
-LIMIT :limit;
-
--- name: open_orders_of_customer
-SELECT * FROM order_details
-WHERE customer_id = :owner AND status NOT IN ('delivered', 'cancelled')
-AND (arrival < :before OR (arrival = :before AND id < :id))
-ORDER BY arrival DESC, id DESC
-LIMIT :limit;
-
--- name: open_orders_of_restaurant
-SELECT * FROM order_details
-WHERE restaurant_id = :owner AND status NOT IN ('delivered', 'cancelled')
+WHERE restaurant_id = :owner AND ended = :ended AND number >= :least
 AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
 LIMIT :limit;
@@ -38,10 +25,16 @@ ORDER BY orders.changed_seq
 LIMIT :limit;
 
 -- name: placed_before_others$
--- When the customer placed the order that came before their last `others` orders.
-SELECT placed_at FROM orders WHERE customer_id = :customer_id
-ORDER BY arrival DESC, id DESC
-LIMIT 1 OFFSET :others
+-- When the customer placed the order that came before their last `others` orders: `arrival` counts
+-- them, and none is ever deleted.
+SELECT placed_at FROM orders
+WHERE customer_id = :customer_id AND ended IN (0, 1) AND arrival = (
+    SELECT MAX(arrival) FROM (
+        SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 0
+        UNION ALL
+        SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 1
+    ) AS last
+) - :others
 /*+ FIRST SELECT 1 FROM accounts WHERE id = :customer_id FOR NO KEY UPDATE */;
 
 -- name: tracked^
@@ -59,7 +52,11 @@ VALUES
     (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
      :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
      :lng, :note, :placed_at, :changed_seq,
-     (SELECT COALESCE(MAX(arrival), 0) + 1 FROM orders WHERE customer_id = :customer_id));
+     (SELECT COALESCE(MAX(arrival), 0) + 1 FROM (
+         SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 0
+         UNION ALL
+         SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 1
+     ) AS last));
 
 -- name: update_order!
 UPDATE orders
@@ -68,10 +65,13 @@ SET status = :status, version = :version, timeline = :timeline, driver_id = :dri
     changed_seq = :changed_seq
 WHERE id = :id;
 
+-- name: end_order!
+-- Apart from the other steps: a column that is set is written into its indexes, changed or not.
+UPDATE orders SET ended = 1 WHERE id = :id;
+
 -- name: carried
 SELECT id, number, status, driver_id FROM orders
-WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL
-AND status NOT IN ('delivered', 'cancelled')
+WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL AND ended = 0
 ORDER BY number, id;
 
 -- name: on_the_way
@@ -86,7 +86,7 @@ ORDER BY number, id;
 
 -- name: open_orders_of$
 SELECT COUNT(*) FROM orders
-WHERE customer_id = :customer_id AND status NOT IN ('delivered', 'cancelled');
+WHERE customer_id = :customer_id AND ended = 0;
 
 -- name: orders_naming
 SELECT * FROM order_details WHERE id IN (

@@ -76,8 +76,8 @@ def order_json(row: OrderRow) -> str:
     )
     if (driver_id := row["driver_id"]) is not None:
         parts.append(
-            f',"driver":{{"id":"{driver_id}","name":{text(row["driver_name"])}'
-            f',"vehicle":{text(row["driver_vehicle"])}'
+            f',"driver":{{"id":"{driver_id}","name":{text(row["driver_name"] or "")}'
+            f',"vehicle":{text(row["driver_vehicle"] or "")}'
         )
         if assigned_by := row["assigned_by"]:
             parts.append(f',"assigned_by":{assigned_by}')
@@ -175,16 +175,14 @@ async def orders(
     limit: int,
 ) -> tuple[Sequence[OrderRow], str | None]:
     """One page, newest first, of a customer's or a restaurant's, and the next one's `before`."""
-    if customer_id:
-        every, still_open = _queries.orders_of_customer, _queries.open_orders_of_customer
-    else:
-        every, still_open = _queries.orders_of_restaurant, _queries.open_orders_of_restaurant
-    page = still_open if open_only else every
-    owner = customer_id or restaurant_id
-    found: Sequence[OrderRow] = await page(
-        tx, owner=owner, before=before[0], id=before[1], limit=limit + 1
-    )
+    query = _queries.orders_of_customer if customer_id else _queries.orders_of_restaurant
     number = "arrival" if customer_id else "number"
+    of = {"owner": customer_id or restaurant_id, "before": before[0], "id": before[1]}
+    found = list(await query(tx, **of, ended=0, least=0, limit=limit + 1))
+    if not open_only:
+        least = found[-1][number] if len(found) > limit else 0
+        found += await query(tx, **of, ended=1, least=least, limit=limit + 1)
+        found.sort(key=lambda row: (row[number], row["id"]), reverse=True)
     return pages.numbered_page(found, limit, number)
 
 
@@ -215,6 +213,8 @@ async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: 
     """Store the order as it is now, and whom it names that it did not name `before`; for
     `changed_seq` see `changed`."""
     await _queries.update_order(tx, changed_seq=changed_seq, **order)
+    if OrderStatus(order["status"]).terminal:
+        await _queries.end_order(tx, id=order["id"])
     for account_id in sorted(_staff(order) - _staff(before)):
         await _queries.add_staff(tx, account_id=account_id, order_id=order["id"])
 

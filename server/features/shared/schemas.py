@@ -1,8 +1,9 @@
 """The parts of all schemas: text, times, pages, problems."""
 
 import contextlib
-import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
@@ -199,7 +200,7 @@ class Actor(Wire):
     role: str
 
 
-json_string = json.JSONEncoder(ensure_ascii=False).encode
+json_string: Callable[[str], str] = encode_basestring
 """A text as JSON, for JSON that is put together without making models."""
 
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 PREPARE_SECONDS = 60.0
 """To import rembg and load the model, which takes a second or two on an idle machine."""
+PROGRAM = ("-P", "-m", rembg_worker.__name__)
+"""Python's arguments for a worker process."""
 WALL_FACTOR = 3
 """How much more time than CPU time a job may take, as on a busy machine."""
 
@@ -125,7 +127,7 @@ class WorkerProcess:
         limits = self._limits
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-P", "-m", rembg_worker.__name__),
+            *PROGRAM,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment(),

@@ -210,31 +210,6 @@ async def test_a_cancellation_inside_a_read_does_not_cancel_its_caller(
     await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
 
 
-async def test_a_cancelled_writer_finishes_its_batch_and_is_restarted(database: Database) -> None:
-    published: list[str] = []
-    database.publish = published.extend
-    entered, go_on = threading.Event(), threading.Event()
-
-    async def waits(tx: Transaction) -> str:
-        entered.set()
-        go_on.wait(10)
-        return await keep("slow")(tx)
-
-    slow = asyncio.create_task(database.write(waits))
-    await wait_until(entered.is_set)
-    (writer,) = (task for task in asyncio.all_tasks() if task.get_name() == "database writer")
-    queued = asyncio.create_task(database.write(keep("queued")))
-    writer.cancel()
-    go_on.set()
-    async with asyncio.timeout(PATIENCE):
-        # What is committed is told as such.
-        assert await slow == "slow"
-        assert await queued == "queued"
-    assert published == ["slow", "queued"]
-    assert set(stored(database.path)) == {"slow", "queued"}
-    assert await database.state() == "ok"
-
-
 async def test_a_transaction_that_awaits_something_else_is_refused_and_undone(
     database: Database,
 ) -> None:

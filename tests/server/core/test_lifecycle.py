@@ -11,7 +11,6 @@ from server.core.lifecycle import Component, SupervisedTask
 from server.core.services import Services
 from support.live_server import LiveServer
 from support.rest import Rest
-from support.server_process import ON_POSTGRES
 from support.waiting import PATIENCE, wait_until
 
 
@@ -157,7 +156,6 @@ async def test_a_server_reports_each_ended_task_and_recovers(
         return next((task for task in asyncio.all_tasks() if task.get_name() == name), None)
 
     names = [
-        *([] if ON_POSTGRES else ["database writer"]),
         "sweep",
         "renewal of presence",
         "photo janitor",

@@ -200,6 +200,16 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
                 " VALUES (?, '', 'open', 'acc_customercustomercust', '', ?, ?, '', 0, 0)",
                 (chat_id, claimed, closed and _named(closed)),
             )
+        for seq, sender, role in ((1, "ana", "customer"), (2, staff["c"], "employee")):
+            written.execute(
+                "INSERT INTO chat_messages VALUES ('c3', ?, ?, ?, 'N', ?, 'Hello?', '')",
+                (seq, str(seq), sender, role),
+            )
+            written.execute(
+                "INSERT INTO events VALUES ('chat:c3', ?, 'message', 'c3', '{}', ?)", (seq, seq)
+            )
+        written.execute("INSERT INTO topics (name, seq) VALUES ('chat:c3', 2), ('empty', 1)")
+        written.execute("UPDATE orders SET status = 'delivered' WHERE id = 'o2'")
     monkeypatch.setattr(migrate_module, "migrations", lambda: everything)
     await migrate(database_path)
     with closing(sqlite3.connect(database_path)) as read:
@@ -208,7 +218,12 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
         orders = read.execute("SELECT order_id, account_id FROM order_staff ORDER BY 1, 2")
         assert orders.fetchall() == [("o1", staff["a"]), ("o2", staff["b"])]
         chats = read.execute("SELECT chat_id, account_id FROM chat_staff ORDER BY 1, 2")
-        assert chats.fetchall() == [("c1", staff["a"]), ("c1", staff["b"])]
+        expected = [("c1", staff["a"]), ("c1", staff["b"]), ("c3", staff["c"])]
+        assert chats.fetchall() == expected
+        oldest = dict(read.execute("SELECT name, oldest FROM topics"))
+        assert oldest == {"chat:c3": "1", "empty": None}
+        ended = read.execute("SELECT id, ended FROM order_details ORDER BY id")
+        assert ended.fetchall() == [("o1", 0), ("o2", 1)]
 
 
 def _named(account_id: str) -> str:

@@ -374,11 +374,14 @@ async def test_requests_in_progress_are_finished_or_refused_when_the_server_stop
     start_server: StartServer, gunicorn: bool
 ) -> None:
     server = start_server(gunicorn=gunicorn, env={"TIFFIN_SHUTDOWN_SECONDS": "4"} | NO_PHOTOS)
-    json_head = f" HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}"
+    # Not one that takes long, as to register does while the machine is busy: 4 s are left.
+    subject = json.dumps({"subject": "Where is my order?"}).encode()
+    json_head = " HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
     async with Rest(server.url) as rest, asyncio.timeout(60):
         await rest.register("ana@example.com")
-        finishing = await begun(server, "/auth/register" + json_head, BODY[:20])
-        stuck = await begun(server, "/auth/register" + json_head, BODY[:20])
+        head = f"/chats{json_head}{len(subject)}\r\nAuthorization: Bearer {rest.token}"
+        finishing = await begun(server, head, subject[:20])
+        stuck = await begun(server, f"/auth/register{json_head}{len(BODY)}", BODY[:20])
         form = (
             f"/uploads HTTP/1.1\r\nAuthorization: Bearer {rest.token}\r\n"
             "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 100000"
@@ -401,7 +404,7 @@ async def test_requests_in_progress_are_finished_or_refused_when_the_server_stop
         await wait_until(closed, what="the server takes no more connections")
         with pytest.raises(EOFError):
             await stream.event()  # its last chunk has come
-        finishing[1].write(BODY[20:])
+        finishing[1].write(subject[20:])
         status, head, body = await answer_of(finishing[0])
         assert status == 201, body
         assert "Connection: close" in head

@@ -14,6 +14,7 @@ from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import LogPage, Position
+from server.realtime.log_topic import LogTopic
 from support.waiting import PATIENCE, wait_until
 
 
@@ -489,6 +490,19 @@ async def test_a_topic_is_closed_a_while_after_its_last_reader(
     await node.append("restaurant:1")
     assert sink.seqs == [1]
     kept.close()
+
+
+async def test_a_sweep_looks_only_at_topics_that_have_changed(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("restaurant:changed", "restaurant:quiet"):
+        await node.hub.subscribe(name, None, ListSink())
+    await wait_until(lambda: not node.hub._touched)
+    looked_at: list[str] = []
+    monkeypatch.setattr(LogTopic, "drop_encoded", lambda topic: looked_at.append(topic.name))
+    await node.append("restaurant:changed")
+    await wait_until(lambda: not node.hub._touched)
+    assert looked_at == ["restaurant:changed"]
 
 
 async def test_rewritten_events_are_read_again(node: Node) -> None:

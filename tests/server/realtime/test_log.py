@@ -114,6 +114,7 @@ async def test_a_page_has_head_and_trim_mark(node: Node) -> None:
     newest = await node.log.newest(TOPIC, 3)
     assert (newest.head, newest.trimmed, list(newest.events)) == (5, 5, [])
     assert (await node.append())[0].seq == 6
+    assert await node.log.trim("9999-01-01T00:00:00.000Z") == 1, "found by its new first event"
 
 
 async def test_a_page_continues_if_nothing_is_missing(node: Node) -> None:
@@ -140,13 +141,26 @@ async def test_rewriting_reaches_every_event_about_a_subject(node: Node) -> None
 async def test_a_clock_set_back_for_a_moment_deletes_nothing_young(node: Node) -> None:
     await node.append(count=3)
     await node.append(count=1)
-    old = {"seq": 3, "at": "1970-01-01T00:00:00.000Z"}
-    sql = "UPDATE events SET at = :at WHERE seq = :seq"
-    await node.database.write(lambda tx: tx.execute(sql, old))
+    old = "1970-01-01T00:00:00.000Z"
+
+    async def age(seq: int) -> None:
+        async def fn(tx: Transaction) -> None:
+            where = {"at": old, "seq": seq}
+            await tx.execute("UPDATE events SET at = :at WHERE seq = :seq", where)
+            first = "SELECT at FROM events ORDER BY seq LIMIT 1"
+            await tx.execute(f"UPDATE topics SET oldest = ({first})", {})
+
+        await node.database.write(fn)
+
+    await age(3)
     assert await node.log.trim(to_text(now().replace(year=2000))) == 0
     page = await node.log.read(TOPIC, 0, 10)
     assert (page.trimmed, [event.seq for event in page.events]) == (0, [1, 2, 3, 4])
-    await node.database.write(lambda tx: tx.execute(sql, old | {"seq": 1}))
+    await age(1)
     assert await node.log.trim(to_text(now().replace(year=2000))) == 1
     page = await node.log.read(TOPIC, 1, 10)
     assert (page.trimmed, [event.seq for event in page.events]) == (1, [2, 3, 4])
+    await age(2)
+    assert await node.log.trim(to_text(now().replace(year=2000))) == 1
+    page = await node.log.read(TOPIC, 3, 10)
+    assert (page.trimmed, [event.seq for event in page.events]) == (3, [4])

@@ -115,7 +115,7 @@ async def door(request: web.Request, last: str, timeout: float = 5) -> Answer[Do
 @router.route("GET", "/events", roles=ANY_ROLE, empty=(204,))
 async def events(
     request: web.Request, after: sse.After = None, timeout: float = 5
-) -> EventPage | web.Response:
+) -> EventPage | web.StreamResponse:
     """The topic, by long polling."""
     doors = service(request, Doors)
     sources = [long_polling.Source(TOPIC, doors.tell)]

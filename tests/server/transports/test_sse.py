@@ -44,8 +44,10 @@ async def test_a_stream_has_headers_retry_and_events(app: HeldApp) -> None:
         async with asyncio.timeout(PATIENCE):
             retry = await answer.content.readuntil(b"\n\n")
             event = await answer.content.readuntil(b"\n\n")
+            caught_up = await answer.content.readuntil(b"\n\n")
     assert 500 <= int(retry.removeprefix(b"retry: ")) <= 2500
     assert event == b'id: %s\nevent: changed\ndata: {"n":1}\n\n' % app.cursor(1).encode()
+    assert caught_up == b"id: %s\n\n" % app.cursor(1).encode()
 
 
 async def test_the_jitter_of_retry_differs(app: HeldApp) -> None:

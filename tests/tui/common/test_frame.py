@@ -17,6 +17,7 @@ from tui.common.client import retry
 from tui.common.client.meter import State
 from tui.common.client.token_store import TokenStore
 from tui.common.panel_grid import PanelGrid
+from tui.common.widgets.key_bar import KeyBar
 from tui.common.wire.panel import WirePanel
 
 pytestmark = pytest.mark.usefixtures("few_frames")
@@ -161,6 +162,7 @@ async def test_below_56_by_16_it_says_so_and_comes_back(
             await sees(app, "This window is too small")
             await sees(app, f"{size[0]}x{size[1]}; tiffin needs 56x16")
             assert "Echo" not in shown(app)
+            assert not app.screen.show_vertical_scrollbar
         await pilot.resize_terminal(56, 16)
         await sees(app, "1 Echo")
         assert "too small" not in shown(app)
@@ -257,6 +259,7 @@ async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(
         await sees(app, "Change password")
         await pilot.press("f1")
         await sees(app, "Keys here")
+        assert "Focus Previous" not in shown(app), "it is among the keys everywhere"
         await pilot.press("q")
         await wait_until(lambda: len(app.screen_stack) == 2)
 
@@ -266,8 +269,12 @@ async def test_keys_that_do_nothing_under_a_dialog_are_not_offered(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await sees(app, "z Zoom")
+        bar = app.query_one(KeyBar)
         await pilot.press("question_mark")
-        await wait_until(lambda: "z Zoom" not in shown(app))
+        await sees(app, "Keys everywhere")
+        below = app.screen_stack[0]._compositor.render_strips()
+        assert "z Zoom" not in "".join(strip.text for strip in below)
+        assert bar.render().plain == ""
         await pilot.press("q")
         await sees(app, "z Zoom")
 

@@ -1,6 +1,6 @@
 """The customer's window in a test: logged in, its screen as text, what a kitchen does to it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from textual.screen import Screen
 
 from server.app import create_app
 from support.live_server import LiveServer
+from support.panels import only
 from support.rest import Rest
 from support.waiting import wait_until
+from tui.common.panel import Panel
 from tui.customer.app import CustomerApp
 from tui.customer.ordering.menu import MenuList
 from tui.customer.ordering.restaurants import RestaurantList
@@ -47,13 +49,21 @@ async def focus(screen: Screen[Any], selector: str) -> None:
 
 @asynccontextmanager
 async def customer_window(
-    url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
+    url: str,
+    store: Path,
+    size: tuple[int, int] = WIDE,
+    *,
+    email: str | None = None,
+    panels: Sequence[type[Panel]] = (OrdersPanel,),
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
-    """A window of somebody who has logged in: the demo's customer, or by e-mail and `PASSWORD`."""
+    """A window of somebody who has logged in: the demo's customer, or by e-mail and `PASSWORD`.
+
+    Of its panels only `panels` have contents; all have where it is empty.
+    """
     async with Rest(url) as rest:
         who = rest.demo("customer") if email is None else rest.log_in(email, PASSWORD)
         tokens = await (await who).keep_in(store / "tokens.json")
-    app = CustomerApp(url, tokens=tokens)
+    app = only(CustomerApp(url, tokens=tokens), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(lambda: len(app.panels) > 0, what="the panels")
         await wait_until(lambda: orders_of(app).store.loaded, what="the orders")

@@ -14,6 +14,8 @@ from tui.common.uploads.dialogs import PickScreen
 from tui.common.uploads.manager import UploadManager
 from tui.common.uploads.panel import PhotoPanel
 from tui.customer.app import CustomerApp
+from tui.customer.orders.panel import OrdersPanel
+from tui.customer.uploads import AvatarPanel
 
 
 def picture(folder: Path, name: str = "plate.png", size: tuple[int, int] = (120, 90)) -> Path:
@@ -51,7 +53,8 @@ async def photo_window(
     url: str, store: Path, size: tuple[int, int] = WIDE, *, email: str | None = None
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
     """A window with this panel in front and its list read."""
-    async with customer_window(url, store, size, email=email) as (app, pilot):
+    panels = OrdersPanel, AvatarPanel
+    async with customer_window(url, store, size, email=email, panels=panels) as (app, pilot):
         await wait_until(lambda: desk_of(app).store.loaded, what="the list of photos")
         await pilot.press(str(panel_of(app).number))
         yield app, pilot

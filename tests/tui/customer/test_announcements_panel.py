@@ -1,6 +1,7 @@
 """The panel against a live server: history, what comes live, marks, toasts, the line cut."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tui.common.announcements.panel import AnnouncementsPanel
 from tui.common.client.meter import State
 from tui.common.dialogs.account import AccountScreen
 from tui.customer.app import CustomerApp
+from tui.customer.orders.panel import OrdersPanel
+
+news_window = partial(customer_window, panels=(OrdersPanel, AnnouncementsPanel))
 
 
 def panel_of(app: CustomerApp) -> AnnouncementsPanel:
@@ -51,7 +55,7 @@ async def test_history_then_what_comes(
 ) -> None:
     await announce(kitchen.rest, title="Bottle returns", body="Hand them to the rider.")
     await announce(kitchen.rest, title="For the kitchens", audience="employees")
-    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, size) as (app, pilot):
         await pilot.press(str(panel_of(app).number))
         panel = await live(app)
         await sees(app, "Announcements  1", "● Bottle returns", "INFO   Hand them to the rider.")
@@ -71,7 +75,7 @@ async def test_announcements_that_come_together_are_one_toast_of_those_that_are_
 ) -> None:
     async with (
         proxy_to(demo_server.url) as proxy,
-        customer_window(proxy.url, tmp_path) as (app, _),
+        news_window(proxy.url, tmp_path) as (app, _),
     ):
         panel = await live(app)
         proxy.failing(every=1)
@@ -90,7 +94,7 @@ async def test_enter_marks_it_read_on_the_server(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     made = await announce(kitchen.rest, title="Bottle returns")
-    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path) as (app, pilot):
         await live(app)
         await pilot.press(str(panel_of(app).number))
         await sees(app, "enter marks read")
@@ -102,7 +106,7 @@ async def test_enter_marks_it_read_on_the_server(
             return await acknowledged(kitchen, made) == 1
 
         await wait_until(known, what="the server knows")
-    async with customer_window(demo_server.url, tmp_path / "again") as (app, _):
+    async with news_window(demo_server.url, tmp_path / "again") as (app, _):
         await live(app)
         assert panel_of(app).store.unread == []
 
@@ -114,7 +118,7 @@ async def test_the_whole_text_unfolds(
     until = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
     await announce(kitchen.rest, title="Long", body=body, expires_at=until)
     await announce(kitchen.rest, title="Newer")
-    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await live(app)
         await pilot.press(str(panel_of(app).number))
         await wait_until(lambda: panel_of(app).rows.has_focus, what="the list in focus")
@@ -131,7 +135,7 @@ async def test_the_whole_text_unfolds(
 async def test_a_critical_one_stands_until_it_is_acknowledged(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         panel = await live(app)
         await announce(kitchen.rest, title="Shut", body="All of it.", severity="critical")
         await told(app, "Shut All of it.")
@@ -152,7 +156,7 @@ async def test_a_critical_one_stands_until_it_is_acknowledged(
 async def test_one_that_covers_a_dialog_is_acknowledged_from_there(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await live(app)
         first = await announce(kitchen.rest, title="Shut", body="b " * 900, severity="critical")
         await wait_until(lambda: standing(app) == ["ALERT  Shut"], what="it stands")
@@ -187,7 +191,7 @@ async def test_unfolded_the_title_is_whole_and_every_line_fits(
     title = " ".join(f"word{number}" for number in range(10, 26))
     await announce(kitchen.rest, title="Short", body="text that is cut at some place " * 5)
     await announce(kitchen.rest, title=title, body="line\n" * 60)
-    async with customer_window(demo_server.url, tmp_path, size) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, size) as (app, pilot):
         panel = await live(app)
         await pilot.press(str(panel.number), "down")
         await wait_until(lambda: panel.rows.at_cursor == panel.store.at(1), what="the second")
@@ -209,7 +213,7 @@ async def test_a_cut_line_comes_back_and_misses_nothing(
 ) -> None:
     async with (
         proxy_to(demo_server.url) as proxy,
-        customer_window(proxy.url, tmp_path) as (app, pilot),
+        news_window(proxy.url, tmp_path) as (app, pilot),
     ):
         panel = await live(app)
         proxy.failing(1)  # it stays away until there is something to miss
@@ -225,7 +229,7 @@ async def test_read_while_the_server_is_away_reaches_it_later(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     made = await announce(kitchen.rest)
-    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path) as (app, pilot):
         panel = await live(app)
         await pilot.press(str(panel_of(app).number))
         await demo_server.runner.cleanup()
@@ -241,8 +245,8 @@ async def test_read_in_one_window_it_is_read_in_the_other(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with (
-        customer_window(demo_server.url, tmp_path / "one", NARROW) as (one, _),
-        customer_window(demo_server.url, tmp_path / "two", NARROW) as (two, pilot),
+        news_window(demo_server.url, tmp_path / "one", NARROW) as (one, _),
+        news_window(demo_server.url, tmp_path / "two", NARROW) as (two, pilot),
     ):
         first, second = await live(one), await live(two)
         await announce(kitchen.rest, title="Shut", severity="critical")
@@ -261,7 +265,7 @@ async def test_what_expires_goes_by_itself(
 ) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
     await announce(kitchen.rest, title="Flash sale", expires_at=soon)
-    async with customer_window(demo_server.url, tmp_path) as (app, _):
+    async with news_window(demo_server.url, tmp_path) as (app, _):
         await live(app)
         await wait_until(lambda: len(panel_of(app).store) == 0, what="gone")
         await sees(app, "No announcements.")
@@ -272,7 +276,7 @@ async def test_scrolling_reads_the_older_pages(
 ) -> None:
     for number in range(120):
         await announce(kitchen.rest, title=f"No. {number}")
-    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         panel = await live(app)
         await pilot.press(str(panel_of(app).number))
         await sees(app, "No. 119")
@@ -295,7 +299,7 @@ async def test_nothing_in_it_steers_the_terminal(
         "body": "a\u2060b [b]c[/b] \U0001f9d1\u200d\U0001f373",
     }
     await announce(kitchen.rest, **NEWS | wild | {"severity": "critical"})
-    async with customer_window(demo_server.url, tmp_path) as (app, pilot):
+    async with news_window(demo_server.url, tmp_path) as (app, pilot):
         await live(app)
         await pilot.press(str(panel_of(app).number), "space")
         await sees(app, "neip [red]x[/]", "ab [b]c[/b]")
@@ -307,6 +311,6 @@ async def test_a_card_says_it_in_two_lines(
 ) -> None:
     for title in ("One", "Two", "Three"):
         await announce(kitchen.rest, title=title)
-    async with customer_window(demo_server.url, tmp_path, (92, 30)) as (app, _):
+    async with news_window(demo_server.url, tmp_path, (92, 30)) as (app, _):
         await live(app)
         await sees(app, "Announcements  3", "● Three", "and 2 more unread")

@@ -1,6 +1,6 @@
 """The panel against a live server: the trip on the map, its end, and outages."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,12 @@ from support.waiting import wait_until
 from tui.common.client.meter import Pattern, State
 from tui.common.map.geometry import Marker
 from tui.common.map.widget import TownMap
+from tui.common.panel import Panel
 from tui.customer.app import CustomerApp
 from tui.customer.chat.panel import ChatPanel
 from tui.customer.driver import DriverPanel
 from tui.customer.orders.format import empty_message
+from tui.customer.orders.panel import OrdersPanel
 
 
 @dataclass
@@ -69,10 +71,13 @@ def driver_on(app: CustomerApp) -> Marker | None:
 
 @asynccontextmanager
 async def driver_window(
-    url: str, store: Path, size: tuple[int, int] = WIDE
+    url: str,
+    store: Path,
+    size: tuple[int, int] = WIDE,
+    panels: Sequence[type[Panel]] = (OrdersPanel, DriverPanel),
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
     """A window with this panel in front and the ground on its map."""
-    async with customer_window(url, store, size) as (app, pilot):
+    async with customer_window(url, store, size, panels=panels) as (app, pilot):
         await pilot.press("2")
         await wait_until(lambda: map_of(app).basemap is not None, what="the map")
         yield app, pilot
@@ -238,7 +243,7 @@ async def test_an_error_of_our_own_is_shown_where_the_news_would_be(
     def broken(*_: object, **__: object) -> Any:
         raise RuntimeError("broken")
 
-    async with driver_window(demo_server.url, tmp_path) as (app, _):
+    async with driver_window(demo_server.url, tmp_path, panels=()) as (app, _):
         await wait_until(lambda: driver_on(app) is not None, what="the driver")
         tracker = panel_of(app).tracker
         assert tracker is not None

@@ -41,7 +41,7 @@ async def test_a_window_opens_four_connections_at_start(
     relay = CountingRelay(demo_server.url)
     listener = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    async with customer_window(url, tmp_path) as (app, _):
+    async with customer_window(url, tmp_path, panels=()) as (app, _):
         requests = app.wire.meter("requests", Pattern.REST)
         announcements = app.wire.meter("Announcements", Pattern.SSE)
         await wait_until(lambda: announcements.state is State.LIVE and not requests.connections)
@@ -62,7 +62,7 @@ async def come_back(app: CustomerApp) -> None:
 async def test_an_order_placed_in_another_window_is_followed(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    async with customer_window(demo_server.url, tmp_path) as (app, _):
+    async with customer_window(demo_server.url, tmp_path, panels=()) as (app, _):
         await sees(app, "0 open ·", "no order on its way")
         order = (await guest.post("/orders", await kitchen.basket())).must(201).json
         await sees(app, "1 open ·", "○ Placed")
@@ -87,7 +87,7 @@ async def test_a_new_arrival_time_is_shown(
 async def test_a_chat_started_in_another_window_is_entered(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    async with customer_window(demo_server.url, tmp_path) as (app, _):
+    async with customer_window(demo_server.url, tmp_path, panels=()) as (app, _):
         panel = next(panel for panel in app.panels if isinstance(panel, ChatPanel))
         await sees(app, "No chat yet.")
         first = (await guest.post("/chats", {"subject": "First"})).must(201).json

@@ -1,14 +1,16 @@
 """The employee's window on a real server, with the kitchen in front, and what it shows as text."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from server.features.orders.schemas import Order, OrderStatus
+from support.panels import only
 from support.rest import Rest
 from support.screen import Window
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import State
+from tui.common.panel import Panel
 from tui.employee.app import EmployeeApp
 from tui.employee.kitchen.panel import KitchenPanel
 
@@ -62,12 +64,16 @@ class KitchenWindow(Window):
 
 @asynccontextmanager
 async def kitchen_window(
-    url: str, folder: Path, size: tuple[int, int] = (160, 48)
+    url: str,
+    folder: Path,
+    size: tuple[int, int] = (160, 48),
+    panels: Sequence[type[Panel]] = (KitchenPanel,),
 ) -> AsyncIterator[KitchenWindow]:
-    """Logged in as the demo's employee, with the board shown and live."""
+    """Logged in as the demo's employee, with the board shown and live; of its panels only `panels`
+    have contents."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
-    app = EmployeeApp(url, tokens=tokens)
+    app = only(EmployeeApp(url, tokens=tokens), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await window.live()

@@ -1,6 +1,7 @@
 """The employee's photos: the queue, a dish's photo from the panel and from the menu."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from textual.widgets import Input, OptionList
 from support.live_server import LiveServer, running_server, settings_for
 from support.waiting import wait_until
 from tui.common.uploads.dialogs import PickScreen
+from tui.employee.kitchen.panel import KitchenPanel
 from tui.employee.menu import MenuScreen
 from tui.employee.uploads import DishPhotoPanel, PhotoSubjectScreen
+
+photos_window = partial(kitchen_window, panels=(KitchenPanel, DishPhotoPanel))
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ async def pick(window: KitchenWindow, photo: Path) -> None:
 async def test_the_demos_dishes_are_there_to_compare(
     demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path, size) as window:
+    async with photos_window(demo_server.url, tmp_path, size) as window:
         await window.press(str(panel_of(window).number))
         await window.sees("Pad thai", "shown", "on the menu")
         view = panel_of(window).view
@@ -63,7 +67,7 @@ async def test_a_broken_result_is_told_beside_the_original(
     for blob in (data_dir / "blobs").glob("*.result"):
         blob.unlink()  # a link to the file of every demo
         blob.write_bytes(b"\x89PNG\r\n\x1a\nnot whole")
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with photos_window(demo_server.url, tmp_path) as window:
         await window.press(str(panel_of(window).number))
         view = panel_of(window).view
         await wait_until(lambda: view.before is not None and view.settled, what="the original")
@@ -73,7 +77,7 @@ async def test_a_broken_result_is_told_beside_the_original(
 async def test_a_dish_is_chosen_and_its_photo_queued(
     queue_only: LiveServer, tmp_path: Path, photo: Path
 ) -> None:
-    async with kitchen_window(queue_only.url, tmp_path) as window:
+    async with photos_window(queue_only.url, tmp_path) as window:
         await window.press(str(panel_of(window).number), "n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
         await window.sees("Every dish has its photo", "Green curry", "Yourself")
@@ -97,7 +101,7 @@ async def test_a_dish_is_chosen_and_its_photo_queued(
 async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
     queue_only: LiveServer, tmp_path: Path, photo: Path
 ) -> None:
-    async with kitchen_window(queue_only.url, tmp_path) as window:
+    async with photos_window(queue_only.url, tmp_path) as window:
         await window.press("s")
         await wait_until(lambda: isinstance(window.app.screen, MenuScreen), what="the menu")
         await window.sees("8 dishes")
@@ -112,7 +116,7 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
 async def test_where_there_is_room_for_one_the_list_takes_its_turn(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path, (60, 18)) as window:
+    async with photos_window(demo_server.url, tmp_path, (60, 18)) as window:
         await window.press(str(panel_of(window).number))
         panel = panel_of(window)
         await wait_until(lambda: panel.view.has_focus and panel.view.settled, what="the picture")

@@ -91,6 +91,10 @@ class Composer(TextArea):
         """Insert a line break."""
         self.insert("\n")
 
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Enter sends here, so what it does elsewhere is not offered."""
+        return key == "enter" or super().check_consume_key(key, character)
+
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
             event.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from server.features.chat.frame_schemas import (
     ClosedFrame,
     ErrorCode,
     ErrorFrame,
+    PresenceFrame,
     ReadFrame,
     ReopenedFrame,
     ResetFrame,
@@ -38,8 +38,6 @@ SILENCE_SECONDS = 25.0
 """More than two pings of ours and one of the server's."""
 AGAIN_SECONDS = 1.0
 """Until a message is sent again that could not be taken, where the server names no time."""
-QUIET_SECONDS = 0.25
-"""What arrives on a reopened room until nothing has come for so long counts as replayed."""
 CURSORS_KEPT = 1024
 
 
@@ -81,7 +79,6 @@ class Room(Stream[WebSocket, ServerFrame]):
         self._writing: asyncio.Task[None] | None = None
         self._admitted = False
         self._replaying = False
-        self._heard_at = 0.0
         self._rejected: str | None = None
         """The token with which the last connection was closed."""
 
@@ -122,9 +119,6 @@ class Room(Stream[WebSocket, ServerFrame]):
                 raise dropped
             await self._on_closed(news, socket.token)
             return
-        now = time.monotonic()
-        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
-        self._heard_at = now
         if not self._admitted:
             self._admitted = True
             self._rejected = None
@@ -175,7 +169,6 @@ class Room(Stream[WebSocket, ServerFrame]):
         self.accepted = True
         self._admitted = False
         self._replaying = self._lost_before
-        self._heard_at = time.monotonic()
         self.send_on(sends=self.sends)
         return socket
 
@@ -204,6 +197,8 @@ class Room(Stream[WebSocket, ServerFrame]):
         if isinstance(frame, ResetFrame):
             self._pending.append(frame)
             return
+        if isinstance(frame, ReadFrame | PresenceFrame):  # sent on entering, after what was missed
+            self._replaying = False
         self._meter.event(frame.type, size, replayed=self._replaying)
         if isinstance(frame, ErrorFrame):
             self._on_message_refused(frame)

@@ -56,6 +56,8 @@ class SSEParser:
         self.retry_ms: int | None = None
         """Milliseconds, from the newest `retry:`."""
         self.comments = 0
+        self.caught_up_at: int | None = None
+        """How many events of the last `feed` came before a block that has only an id."""
         self._partial = bytearray()
         self._first_line = True
         self._skip_lf = False
@@ -67,6 +69,7 @@ class SSEParser:
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """The events that these bytes complete. Raises `EventTooLarge`."""
+        self.caught_up_at = None
         start = 0
         if self._skip_lf and chunk:
             self._skip_lf = False
@@ -80,9 +83,12 @@ class SSEParser:
                 self._partial.clear()
             self._size += len(line) + end.end() - end.start()
             start = end.end()
+            has_id = self._has_id
             event = self._line(line)
             if event is not None:
                 events.append(event)
+            elif has_id and not line:
+                self.caught_up_at = len(events)
         self._partial += chunk[start:]
         if self._size + len(self._partial) > EVENT_BYTES:
             raise EventTooLarge
@@ -137,8 +143,6 @@ class SSEParser:
 SILENCE_SECONDS = 40.0
 RETRY_AT_MOST = 30.0
 IDS_KEPT = 1024
-QUIET_SECONDS = 0.25
-"""What arrives on a reopened stream until nothing has come for so long counts as replayed."""
 GATHER_SECONDS = 0.05
 RUSH_SECONDS = 2 * GATHER_SECONDS
 """What comes faster than this is gathered: a read for each event costs more than the event."""
@@ -173,6 +177,7 @@ class EventStream(RequestStream[ServerSentEvent]):
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
         self._replaying = False
+        """Until the server says that all was sent that was missed, by an id without an event."""
         self._rushing = False
         self._heard_at = 0.0
 
@@ -183,7 +188,6 @@ class EventStream(RequestStream[ServerSentEvent]):
         chunk = await request.chunk()
         now = time.monotonic()
         self._rushing = now - self._heard_at < RUSH_SECONDS
-        self._replaying = self._replaying and now - self._heard_at < QUIET_SECONDS
         self._heard_at = now
         if not chunk:
             if (dropped := self._pop_drop_error()) is not None:
@@ -204,11 +208,14 @@ class EventStream(RequestStream[ServerSentEvent]):
             self._meter.frame("heartbeat", len(chunk))
         if self._parser.retry_ms is not None:
             self._backoff.floor = min(self._parser.retry_ms / 1000, RETRY_AT_MOST)
-        for event in events:
+        caught_up_at = self._parser.caught_up_at
+        for number, event in enumerate(events):
+            replaying = self._replaying and (caught_up_at is None or number < caught_up_at)
             if not (event.has_id and event.last_event_id in self._seen):
                 self._remember(event)
                 self._pending.append(event)
-                self._meter.event(event.type, event.size, replayed=self._replaying)
+                self._meter.event(event.type, event.size, replayed=replaying)
+        self._replaying = self._replaying and caught_up_at is None
         self._on_received(heartbeat=self._parser.comments > comments)
 
     def resume_from(self, cursor: str | None) -> None:

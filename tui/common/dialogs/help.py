@@ -58,17 +58,29 @@ PATTERNS = {
     Pattern.SHORT_POLL: "ask again, when the server says",
     Pattern.REST: "one request, one answer",
 }
+TEXTUALS_OWN = frozenset(
+    {"app.focus_next", "app.focus_previous", "screen.copy_text"}
+    | {f"{how}_{side}" for how in ("scroll", "page") for side in ("left", "right")}
+)
+"""Actions of keys that Textual gives to every screen, or to lists that never scroll sideways."""
+KEYS_CELLS = 38
+"""The width of the keys' column, as in the CSS below."""
 KEY_CELLS = 9
 
 
 def keys_of(screen: Screen[Any]) -> Keys:
-    """The keys of a dialog that have a description."""
+    """The keys of a dialog that have a description; what works everywhere is in `GENERAL`."""
     found = {
         active.binding.action: active.binding
         for active in screen.active_bindings.values()
         if active.enabled and active.binding.description and not isinstance(active.node, App)
     }
-    return [(screen.app.get_key_display(one), one.description) for one in found.values()]
+    shown = [
+        (screen.app.get_key_display(one), one.description)
+        for action, one in found.items()
+        if action not in TEXTUALS_OWN
+    ]
+    return list(dict.fromkeys(shown))  # ten keys may be shown as one: 0-9
 
 
 class HelpScreen(Dialog[None]):
@@ -196,6 +208,8 @@ def _reading() -> Content:
 
 
 def _row(key: str, words: str) -> Content:
-    return Content.assemble(
-        (" " * max(0, KEY_CELLS - cell_len(key)), ""), (key, "bold $primary"), "  ", words
-    )
+    """Key and words, whose further lines begin below the first."""
+    first, *more = Content(words).wrap(KEYS_CELLS - KEY_CELLS - 2)
+    before = " " * max(0, KEY_CELLS - cell_len(key))
+    line = Content.assemble(before, (key, "bold $primary"), "  ", first)
+    return Content("\n").join([line, *(Content(" " * (KEY_CELLS + 2)) + one for one in more)])

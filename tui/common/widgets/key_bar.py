@@ -71,7 +71,7 @@ class KeyBar(Widget):
     def render(self) -> Content:
         """The keys that fit, the palette at the right edge."""
         self._places = []
-        if not self.screen.is_current:  # under a dialog, these keys do nothing
+        if not self.screen.is_active:  # under a dialog, these keys do nothing
             return Content("")
         width = self.content_size.width
         palette: Item | None = ("^p", "palette", self._palette) if self._palette else None

@@ -57,7 +57,7 @@ class RowList(OptionList):
         & > .option-list--option-disabled { color: $foreground; }
         & > .option-list--option-highlighted { background: $panel; text-style: none; }
         &:focus > .option-list--option-highlighted {
-            background: $block-cursor-background; color: $block-cursor-foreground;
+            background: $block-cursor-background; color: $foreground;
             text-style: none;
         }
         &:nocolor:focus > .option-list--option-highlighted { text-style: reverse; }
@@ -162,6 +162,8 @@ class RowList(OptionList):
 
     def _replace_rows(self, rows: list[_Shown]) -> None:
         kept, at, offset = self.highlighted_id, self.highlighted or 0, self.scroll_offset.y
+        if bool(rows) != bool(self._rows):
+            self.refresh_bindings()  # only what has rows can be filtered
         self._rows = rows
         self.set_options(self._options_for(rows))
         if not rows:

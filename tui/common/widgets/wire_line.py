@@ -113,7 +113,8 @@ class WireLine(Widget):
         if meter.state is State.CONNECTING:
             return [("connecting", "$wire-ink"), (plain(meter.detail), "$wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
-        parts: list[Part] = [(f"{count} {self.verb}", "$wire-ink")]
+        verb = self.verb.removesuffix("s") if count == 1 else self.verb
+        parts: list[Part] = [(f"{count} {verb}", "$wire-ink")]
         if meter.detail:  # why it is not carried as usual
             parts.append((plain(meter.detail), "$warning"))
         if meter.reconnects:

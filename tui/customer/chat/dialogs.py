@@ -16,7 +16,7 @@ from server.text import shows
 from tui.common.chat.session import ChatSession
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import clock_time, fit, message_for
+from tui.common.format import STATUS_LOOKS, clock_time, fit, message_for
 from tui.common.sanitize import in_one_line
 from tui.common.widgets.status_line import StatusLine
 
@@ -195,7 +195,7 @@ class NewChatScreen(Dialog[NewChat]):
 
 
 def _in_short(order: Order) -> Content:
-    status = order.status.value.replace("_", " ")
+    status = STATUS_LOOKS[order.status][1].lower()
     return Content.assemble(
         (f"#{order.number:04d} ", "bold"),
         fit(order.restaurant.name, 28),

@@ -98,7 +98,7 @@ class OrderDetailsScreen(Dialog[str]):
         """Draw the order as the store has it."""
         order = self._store.get(self._id)
         if order is None:
-            if self.is_current:
+            if self.is_active:
                 self.dismiss(None)
             return
         now = self.services.session.server_now()

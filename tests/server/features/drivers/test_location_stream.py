@@ -151,7 +151,7 @@ async def test_a_delivery_whose_event_was_trimmed_unread_ends_the_stream(
     async def delivered(tx: Transaction) -> None:
         """As another process does it, with the event trimmed before this one reads it."""
         topic = f"restaurant:{cast.place.id}"
-        await tx.execute("UPDATE orders SET status = 'delivered' WHERE id = :id", order)
+        await tx.execute("UPDATE orders SET status = 'delivered', ended = 1 WHERE id = :id", order)
         await tx.execute(
             "UPDATE topics SET seq = seq + 1, trimmed = seq + 1 WHERE name = :name", {"name": topic}
         )

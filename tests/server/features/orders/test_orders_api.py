@@ -263,14 +263,14 @@ async def test_open_orders_are_listed_without_those_that_are_over(cast: Cast) ->
 @sqlite_only
 async def test_open_orders_are_found_by_an_index(data_dir: Path) -> None:
     async with database_in(data_dir) as database:
-        given = {"owner": "x", "before": 1, "id": "x", "limit": 1}
+        given = {"owner": "x", "ended": 0, "least": 0, "before": 1, "id": "x", "limit": 1}
         for owner in ("customer", "restaurant"):
-            (sql,) = getattr(store._queries, f"open_orders_of_{owner}").args
+            (sql,) = getattr(store._queries, f"orders_of_{owner}").args
             rows = await database.read(
                 lambda tx, sql=sql: tx.fetch(f"EXPLAIN QUERY PLAN {sql}", given)
             )
             steps = [row["detail"] for row in rows]
-            assert any("orders_under_way" in step for step in steps), steps
+            assert any(f"orders_of_{owner}" in step for step in steps), steps
             assert not [step for step in steps if "TEMP B-TREE" in step], steps
         (sql,) = store._queries.rides.args  # type: ignore[attr-defined]
         plan = await database.read(

@@ -304,19 +304,6 @@ FAILING = [
     Odd("WebP cut in half", lambda: webp()[: len(webp()) // 2], "failed"),
     Odd("WebP that lies about its size", lying_webp, "failed"),
     Odd("WebP of a header alone", lambda: flat_webp(200, 100), "failed"),
-    Odd("nothing but white", lambda: plain("white"), "failed", words=NOTHING),
-    Odd("nothing but black", lambda: plain("black"), "failed", words=NOTHING),
-    Odd("nothing but red", lambda: plain("red"), "failed", words=NOTHING),
-    Odd(
-        "a gradient",
-        lambda: saved(Image.linear_gradient("L"), "PNG"),
-        "failed",
-        words=NOTHING,
-    ),
-    Odd("noise", noise, "failed", words=NOTHING),
-    Odd("coloured noise", coloured_noise, "failed", words=NOTHING),
-    Odd("all of it transparent", lambda: plain("#ffffff00"), "failed", words=NOTHING),
-    Odd("one pixel", lambda: saved(plate(size=(1, 1)), "PNG"), "failed", words=NOTHING),
 ]
 FINE = [
     Odd("JPEG of many scans", lambda: scans(100), "done", (240, 180)),
@@ -334,6 +321,21 @@ FINE = [
     Odd("animated WebP", lambda: animated("WEBP"), "done", (240, 180)),
     Odd("a long line", lambda: saved(plate(size=(5000, 1)), "PNG"), "done", (1280, 1)),
     Odd("a long line upright", lambda: saved(plate(size=(1, 5000)), "PNG"), "done"),
+]
+JUDGED = [
+    Odd("nothing but white", lambda: plain("white"), "failed", words=NOTHING),
+    Odd("nothing but black", lambda: plain("black"), "failed", words=NOTHING),
+    Odd("nothing but red", lambda: plain("red"), "failed", words=NOTHING),
+    Odd(
+        "a gradient",
+        lambda: saved(Image.linear_gradient("L"), "PNG"),
+        "failed",
+        words=NOTHING,
+    ),
+    Odd("noise", noise, "failed", words=NOTHING),
+    Odd("coloured noise", coloured_noise, "failed", words=NOTHING),
+    Odd("all of it transparent", lambda: plain("#ffffff00"), "failed", words=NOTHING),
+    Odd("one pixel", lambda: saved(plate(size=(1, 1)), "PNG"), "failed", words=NOTHING),
     Odd("PNG with text of 100 MB", wordy_png, "done", (240, 180)),
     Odd("PNG with a profile of 100 MB", wordy_profile, "done", (240, 180)),
     # The demo's least striking dishes: a tenth of the picture stands out.
@@ -347,6 +349,7 @@ FINE = [
         (1280, 1280),
     ),
 ]
+"""Of which the model itself decides whether something stands out, or that take much memory."""
 READ = [
     Odd("progressive JPEG", lambda: jpeg(progressive=True), "done", (240, 180)),
     Odd("JPEG that speaks of scans", lambda: jpeg(comment=b"\xff\xda" * 999), "done", (240, 180)),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from photo_corpus import FAILING, FINE, NAMES, READ, REFUSED, SECRET, Odd, jpeg
+from photo_corpus import FAILING, FINE, JUDGED, NAMES, READ, REFUSED, SECRET, Odd, jpeg
 from PIL import Image
 
 from server.features.uploads.picture import cut_out, read_picture, save_picture
@@ -45,7 +45,7 @@ async def ana(server: LiveServer) -> AsyncIterator[Rest]:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    everything = [*REFUSED, *FAILING, *FINE, *READ]
+    everything = [*REFUSED, *FAILING, *FINE, *JUDGED, *READ]
     assert len(everything) >= 40
     assert len({odd.name for odd in everything}) == len(everything)
 
@@ -66,8 +66,17 @@ async def test_a_file_that_is_not_a_picture_is_refused_at_once(
 
 @pytest.mark.timeout(240)
 async def test_an_odd_picture_is_done_or_fails_with_a_reason(ana: Rest, server: LiveServer) -> None:
+    await _check_all([*FAILING, *FINE], ana, server)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("true_model")
+async def test_the_model_judges_a_picture_in_little_memory(ana: Rest, server: LiveServer) -> None:
+    await _check_all(JUDGED, ana, server)
+
+
+async def _check_all(odds: list[Odd], ana: Rest, server: LiveServer) -> None:
     """All are sent at once."""
-    odds = [*FAILING, *FINE]
     ids = {}
     for odd in odds:
         content = await asyncio.to_thread(odd.make)

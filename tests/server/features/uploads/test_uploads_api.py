@@ -50,6 +50,7 @@ async def dish_of(cast: Cast, number: int = 0) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("true_model")
 async def test_a_photo_of_food_loses_its_background(cast: Cast, data_dir: Path) -> None:
     """A real photograph, a cup on a wooden table, from the upload to its deletion."""
     accepted = await send(cast.customer)

@@ -23,6 +23,8 @@ from server.features.uploads.worker_process import WorkerLimits, WorkerLost, Wor
 from support.uploads import COFFEE, photo_workers
 from support.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.usefixtures("true_model")
+
 ROOT = Path(__file__).resolve().parents[4]
 
 

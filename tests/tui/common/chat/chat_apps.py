@@ -6,6 +6,7 @@ from pathlib import Path
 
 from textual.events import Paste
 
+from support.panels import only
 from support.rest import Rest
 from support.screen import Window
 from support.waiting import wait_until
@@ -69,7 +70,7 @@ async def customer_side(
     """The demo's customer, with the chats read."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("customer")).keep_in(folder / "customer.json")
-    app = CustomerApp(url, tokens=tokens)
+    app = only(CustomerApp(url, tokens=tokens), ChatPanel)
     async with _window(app, size) as side:
         panel = side.panel
         assert isinstance(panel, ChatPanel)
@@ -84,7 +85,7 @@ async def employee_side(
     """The demo's employee, with the queue read."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
-    app = EmployeeApp(url, tokens=tokens)
+    app = only(EmployeeApp(url, tokens=tokens), SupportPanel)
     async with _window(app, size) as side:
         panel = side.panel
         assert isinstance(panel, SupportPanel)

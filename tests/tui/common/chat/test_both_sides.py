@@ -12,6 +12,7 @@ from server.features.chat.schemas import LONGEST_TEXT
 from support.live_server import LiveServer
 from support.proxy import proxy_to
 from support.rest import Rest
+from support.screen import shown
 from support.waiting import wait_until
 from tui.common import alerts
 from tui.common.chat.panel import ConversationPanel
@@ -86,6 +87,9 @@ async def test_what_is_pasted_is_one_message_and_nothing_in_it_steers(
 async def test_too_long_a_message_is_counted_and_not_lost(customer: Side) -> None:
     await ask(customer, "A longer story")
     composer = customer.panel.chat_view.composer
+    await wait_until(lambda: composer.has_focus, what="the field to have the focus")
+    await customer.sees("f2 Account")
+    assert "⏎ Write" not in shown(customer.app), "enter sends here"
     composer.insert("x" * (LONGEST_TEXT - 7))
     await customer.sees("7 left")
     composer.insert("y" * 10)

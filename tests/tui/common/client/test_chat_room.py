@@ -19,7 +19,6 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import history, open_chat
 from support.waiting import PATIENCE, wait_until
-from tui.common.client import chat_room
 from tui.common.client.chat_room import Room
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.outbox import Outbox
@@ -95,17 +94,24 @@ async def test_what_is_said_comes_back_once_and_leaves_the_outbox(
 
 
 async def test_a_room_comes_back_after_its_cursor(
-    far: FaultyRoom, room: Room, reader: Reader, meter: Meter, monkeypatch: pytest.MonkeyPatch
+    far: FaultyRoom, room: Room, reader: Reader, meter: Meter
 ) -> None:
-    monkeypatch.setattr(chat_room, "QUIET_SECONDS", PATIENCE)
     await far.post("before")
     await reader.has("before")
+
+    async def be_slow(_: web.WebSocketResponse) -> None:
+        await asyncio.sleep(0.3)
+
+    far.before_open = be_slow
     room.drop_connection()
     far.keep("while-away", "missed")
     await reader.has("before", "missed")
     assert far.afters == ["c-0", "c-1"]
     await live(meter)
-    assert (meter.reconnects, meter.replayed) == (1, 1)
+    await far.tell({"type": "presence", "chat_id": CHAT, "present": []})
+    await far.post("after")
+    await reader.has("before", "missed", "after")
+    assert (meter.reconnects, meter.replayed) == (1, 1), "what came after the presence is new"
 
 
 async def test_messages_arrive_once_and_in_order_while_every_connection_breaks(

@@ -10,12 +10,12 @@ from tui.common.widgets.wire_line import WireLine
 
 
 class Line(App[None]):
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, verb: str = "ev") -> None:
         super().__init__()
-        self.meter = meter
+        self.meter, self.verb = meter, verb
 
     def compose(self) -> ComposeResult:
-        yield WireLine(self.meter)
+        yield WireLine(self.meter, self.verb)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return NIGHT.variables
@@ -60,6 +60,16 @@ async def test_it_says_why_something_else_carries() -> None:
         line = await drawn(meter, width)
         assert line.startswith("◐ long poll · 0 ev · no stream: n")
         assert len(line) <= width - 2
+
+
+async def test_one_is_not_counted_as_several() -> None:
+    app = Line(Wire().meter("orders", Pattern.LONG_POLL), "polls")
+    async with app.run_test(size=(80, 3)):
+        app.meter.set_state(State.WAITING)
+        app.meter.sent("GET /orders", 400)
+        assert "1 poll ·" in app.query_one(WireLine).render().plain
+        app.meter.sent("GET /orders", 400)
+        assert "2 polls ·" in app.query_one(WireLine).render().plain
 
 
 async def test_it_tells_what_was_replayed() -> None:

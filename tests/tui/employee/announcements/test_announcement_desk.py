@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tui.common.client.meter import State
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.announcements.compose import ComposeScreen
 from tui.employee.announcements.panel import EmployeeAnnouncementsPanel
+from tui.employee.kitchen.panel import KitchenPanel
+
+news_window = partial(kitchen_window, panels=(KitchenPanel, EmployeeAnnouncementsPanel))
 
 
 def desk_of(window: KitchenWindow) -> EmployeeAnnouncementsPanel:
@@ -53,7 +57,7 @@ async def guest(demo_server: LiveServer) -> AsyncIterator[Rest]:
 async def test_composed_by_keys_read_and_counted_live(
     demo_server: LiveServer, guest: Rest, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path, size) as window:
+    async with news_window(demo_server.url, tmp_path, size) as window:
         await at_desk(window)
         await composing(window)
         await window.press(*"Rain", "tab", *"Slow", "enter", *"down", "tab")
@@ -77,7 +81,7 @@ async def test_keys_that_come_all_at_once_go_where_they_were_meant(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
     """As over a slow line, or from a program."""
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with news_window(demo_server.url, tmp_path) as window:
         await at_desk(window)
         await composing(window)
         for key in [*"Rain", "tab", *"Slow", "tab", "right", "right", "ctrl+s"]:
@@ -90,7 +94,7 @@ async def test_keys_that_come_all_at_once_go_where_they_were_meant(
 async def test_withdrawn_after_a_question(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with news_window(demo_server.url, tmp_path) as window:
         desk = await at_desk(window)
         await composing(window)
         await window.press(*"Rain", "tab", *"Slow", "ctrl+s")
@@ -106,7 +110,7 @@ async def test_withdrawn_after_a_question(
 
 
 async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with news_window(demo_server.url, tmp_path) as window:
         await at_desk(window)
         await composing(window)
         await window.press("ctrl+s")
@@ -130,7 +134,7 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
 
 async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
     """An answer that was lost: the same draft again is the same announcement."""
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with news_window(demo_server.url, tmp_path) as window:
         desk = await at_desk(window)
         desk.draft.title, desk.draft.body = "Rain", "Slow"
         new, key = desk.draft.attempt(window.app.session.server_now())
@@ -146,7 +150,7 @@ async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_pa
 async def test_what_is_for_customers_is_nothing_to_read_here(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    async with news_window(demo_server.url, tmp_path) as window:
         desk = await at_desk(window)
         accounts = json.loads((demo_server.settings.data_dir / "demo-accounts.json").read_text())
         green_bowl = next(one for one in accounts if "green-bowl" in one["email"])

@@ -17,6 +17,7 @@ from support.waiting import wait_until
 from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.model import DriverState
 from tui.employee.drivers.panel import DriversPanel
+from tui.employee.kitchen.panel import KitchenPanel
 
 BASE = Point(lat=47.07613, lng=15.43387)
 """Where the demo's employee works."""
@@ -123,7 +124,7 @@ async def drivers_window(
     url: str, folder: Path, size: tuple[int, int] = (160, 48)
 ) -> AsyncIterator[DriversWindow]:
     """Logged in as the demo's employee, with the drivers loaded and their panel in front."""
-    async with kitchen_window(url, folder, size) as kitchen:
+    async with kitchen_window(url, folder, size, (KitchenPanel, DriversPanel)) as kitchen:
         window = DriversWindow(kitchen.app, kitchen.pilot)
         await wait_until(
             lambda: window.controller.feed.loaded and len(window.controller.trackers) > 0,
