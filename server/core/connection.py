@@ -229,7 +229,7 @@ class Connection(web_protocol.RequestHandler):
         if not self._rest or self._reading_paused or self._buffer_paused:
             return
         turn = self._turn()
-        data, self._rest = bytes(self._rest[:turn]), self._rest[turn:]
+        data, self._rest = bytes(self._rest[:turn]), self._rest[turn:] or NO_BYTES
         self._parse(data)
         if not (self._reading_paused or self._buffer_paused):
             self._resume_transport_reading()

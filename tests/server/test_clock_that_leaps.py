@@ -110,6 +110,7 @@ async def test_a_start_with_the_clock_ahead_deletes_nothing(data_dir: Path) -> N
         await run(
             database,
             "UPDATE events SET at = :then",
+            "UPDATE topics SET oldest = :then",
             "UPDATE sessions SET expires_at = :expired",
             "UPDATE refresh_tokens SET expires_at = :expired",
             "UPDATE sign_in_addresses SET seen_at = :then",

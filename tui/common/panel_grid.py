@@ -84,9 +84,10 @@ class PanelGrid(Container):
     def _on_layout(self, _: object) -> None:
         parts = (part for panel in self.panels for part in (panel, *panel.walk_children(Widget)))
         sizes = {part: part.outer_size for part in parts if part.outer_size}
-        for part in sizes.keys() - self._sizes.keys():
-            # Textual does not if anything has asked for a size since the part was mounted
-            part.post_message(events.Resize(part.outer_size, part.virtual_size))
+        for part, size in sizes.items():
+            # Textual does not where anything has asked for the new size before the layout was over
+            if size != self._sizes.get(part):
+                part.post_message(events.Resize(size, part.virtual_size))
         if sizes != self._sizes:  # a redraw that leads to a layout must not lead to a redraw
             self._sizes = sizes
             self._redraw.request_all()

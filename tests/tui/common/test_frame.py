@@ -1,6 +1,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from frame_window import EchoPanel, Window, numbered, opened, settled, signed_in
@@ -129,8 +130,8 @@ async def test_six_panels_are_three_by_two(demo_server: LiveServer, tmp_path: Pa
         await wait_until(lambda: app.grid.main is app.panels[3])
 
 
-async def test_a_new_panel_learns_its_size_also_where_that_was_asked_for_before(
-    tmp_path: Path,
+async def test_a_panel_learns_its_size_also_where_that_was_asked_for_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Textual sends no `Resize` to what it has laid out in passing."""
     sizes: list[Size] = []
@@ -150,7 +151,18 @@ async def test_a_new_panel_learns_its_size_also_where_that_was_asked_for_before(
         assert isinstance(app, Window)
         await app.grid.fill([Asking()])
         await wait_until(lambda: sizes, what="the panel's size")
-        assert sizes[-1] == app.panels[0].outer_size
+        panel = app.panels[0]
+        assert sizes[-1] == panel.outer_size
+        reflow = panel.screen._compositor.reflow
+
+        def in_passing(*args: Any) -> Any:
+            return reflow(*args)._replace(resized=set())
+
+        monkeypatch.setattr(panel.screen._compositor, "reflow", in_passing)
+        before = panel.outer_size
+        await pilot.resize_terminal(100, 30)
+        await wait_until(lambda: panel.outer_size != before, what="another size")
+        await wait_until(lambda: sizes[-1] == panel.outer_size, what="the panel to know it")
 
 
 async def test_below_56_by_16_it_says_so_and_comes_back(

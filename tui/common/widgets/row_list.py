@@ -57,7 +57,7 @@ class RowList(OptionList):
         & > .option-list--option-disabled { color: $foreground; }
         & > .option-list--option-highlighted { background: $panel; text-style: none; }
         &:focus > .option-list--option-highlighted {
-            background: $block-cursor-background; color: $foreground;
+            background: $block-cursor-background; color: $block-cursor-foreground;
             text-style: none;
         }
         &:nocolor:focus > .option-list--option-highlighted { text-style: reverse; }
