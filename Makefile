@@ -30,9 +30,11 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
 	@$(PYTEST) -m "not soak and not others" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults
+test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
+	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others and not fault" -n 3 \
+		--dist loadfile --no-loadscope-reorder tests/server/features tests/server/core $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \

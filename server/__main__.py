@@ -14,11 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
-from server.core.database import Database, opened_database
+from server.core.database import Database
+from server.core.databases import migrate, opened_database
 from server.core.errors import Problem, validation_problem
 from server.core.logging import configure_logging
 from server.core.memory import use_one_heap
-from server.core.migrate import MigrationError, migrate
+from server.core.migrate import MigrationError
 from server.settings import (
     Settings,
     SettingsError,
@@ -236,8 +237,8 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
     """Run a command against the migrated database, and print its result."""
 
     async def run() -> str:
-        await migrate(settings.database_path)
-        async with opened_database(settings.database_path) as database:
+        await migrate(settings.database)
+        async with opened_database(settings.database) as database:
             return await work(database)
 
     try:
@@ -249,8 +250,8 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
 
 
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:
-    ran = asyncio.run(migrate(settings.database_path))
-    print("\n".join(ran) if ran else f"{settings.database_path} is up to date")
+    ran = asyncio.run(migrate(settings.database))
+    print("\n".join(ran) if ran else "the database is up to date")
     return 0
 
 

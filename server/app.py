@@ -20,6 +20,7 @@ from server.core.auth import AccessTokens, Gate
 from server.core.bodies import BodyDeadlines
 from server.core.clock import to_text
 from server.core.database import Database
+from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
 from server.core.health import Readiness, add_health
 from server.core.limits import RequestLimits
@@ -27,7 +28,6 @@ from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
 from server.core.metrics import Metrics
 from server.core.middleware import access_middleware, add_headers
-from server.core.migrate import migrate
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
 from server.core.routing import Router
@@ -128,7 +128,7 @@ def create_app(settings: Settings) -> web.Application:
     add_health(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        for name in await migrate(settings.database_path):
+        for name in await migrate(settings.database):
             logger.info("migrated: %s", name)
         if not settings.demo:
             await refuse_demo_database(settings)
@@ -151,7 +151,7 @@ def create_app(settings: Settings) -> web.Application:
 
 def _services(settings: Settings) -> Services:
     """The services below the features, in the order in which they are opened."""
-    database = Database(settings.database_path, settings.public_reads_at_once)
+    database = database_at(settings.database, settings.public_reads_at_once)
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
@@ -165,9 +165,9 @@ def _services(settings: Settings) -> Services:
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
     frame_limits = FrameLimits(settings)
-    services = Services(
-        settings,
-        database,
+    services = Services(settings)
+    services.add(database, Database)
+    for service in (
         retention,
         log,
         hub,
@@ -184,7 +184,8 @@ def _services(settings: Settings) -> Services:
         SocketIo(settings, gate, connections, frame_limits),
         Readiness(),
         Metrics(),
-    )
+    ):
+        services.add(service)
     _add_checks(services, broker)
     _add_gauges(services, broker)
     return services

@@ -178,8 +178,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
+        if url.startswith(("postgresql://", "postgres://")):
+            return url
         if url and not url.startswith("sqlite:///"):
-            raise ValueError("only sqlite:///<path> is supported")
+            raise ValueError(
+                "only sqlite:///<path> and postgresql://<user>@<host>/<name> are supported"
+            )
         if url.startswith("sqlite:///~"):
             return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url
@@ -242,6 +246,11 @@ class Settings(BaseSettings):
         if secret and len(secret.get_secret_value().encode()) < SECRET_BYTES:
             raise ValueError(f"must be at least {SECRET_BYTES} bytes; {_MAKE_ONE}")
         return secret
+
+    @property
+    def database(self) -> Path | str:
+        """The SQLite file, or PostgreSQL's URL."""
+        return self.database_url if "postgres" in self.database_url[:8] else self.database_path
 
     @property
     def database_path(self) -> Path:

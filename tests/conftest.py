@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from support.azurite import Azurite
 from support.redis_server import RedisServer
-from support.server_process import ServerProcess, StartServer
+from support.server_process import ON_POSTGRES, ServerProcess, StartServer
 from support.uploads import QUICK_WORKER
 
 if TYPE_CHECKING:
@@ -37,6 +37,17 @@ settings.register_profile("all", settings.get_profile("tiffin"), max_examples=50
 settings.load_profile("tiffin")
 # Where `make test` has put the model: servers under test have data folders of their own.
 os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".tiffin" / "rembg"))
+
+
+def pytest_configure() -> None:
+    """Say in words that PostgreSQL cannot be had here, and end the run."""
+    if ON_POSTGRES:
+        try:
+            from support.postgres import BINARIES
+        except ImportError as error:
+            pytest.exit(f"no test is run on PostgreSQL, which cannot be had here: {error}", 0)
+        if not (BINARIES / "bin" / "postgres").exists():
+            pytest.exit(f"no test is run on PostgreSQL: there is none in {BINARIES}", 0)
 
 
 def pytest_collection_finish() -> None:

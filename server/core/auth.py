@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import jwt
 
+from server.core.clock import ahead, seconds
 from server.core.errors import Problem, unauthorized
 
 ALGORITHM = "HS256"
@@ -41,7 +42,7 @@ class Claims:
     @property
     def seconds_left(self) -> float:
         """How long the token is still valid."""
-        return self.expires - time.time()
+        return self.expires - seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class AccessTokens:
         self, account_id: str, session_id: str, shared: bool = False, lifetime: int | None = None
     ) -> str:
         """A token for this session, see `Claims`; `lifetime` overrides the usual one."""
-        issued = int(time.time())
+        issued = int(seconds())
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -90,7 +91,7 @@ class AccessTokens:
     def verify(self, token: str) -> Claims:
         """The content of a valid token. Raises Problem 401."""
         known = self._verified.get(token)
-        if known is not None and time.time() < known.expires:
+        if known is not None and seconds() < known.expires:
             return known
         claims = self._decode(token)
         self._verified[token] = claims
@@ -106,6 +107,7 @@ class AccessTokens:
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
+                leeway=-ahead(),
                 # Clocks of several machines differ, so a token may be issued a second ahead.
                 options={"require": _CLAIMS, "verify_iat": False},
             )

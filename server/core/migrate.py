@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import sqlite3
 import time
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def statements(script: str) -> list[str]:
     return found
 
 
-async def migrate(path: Path) -> list[str]:
+async def migrate_sqlite(path: Path) -> list[str]:
     """Bring that SQLite file up to date; returns the migrations it ran. Raises MigrationError."""
     return await asyncio.to_thread(_migrate, path)
 
@@ -88,18 +89,23 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _missing(connection: sqlite3.Connection, known: list[Migration]) -> list[Migration]:
-    """Those that have not run. Raises MigrationError where the database has run unknown ones."""
+    """Those that have not run."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchall():
         return known
     done = dict(connection.execute("SELECT number, digest FROM migrations").fetchall())
+    return missing_migrations(done, known)
+
+
+def missing_migrations(done: Mapping[int, str], known: list[Migration]) -> list[Migration]:
+    """Those that are not `done`. Raises MigrationError where unknown ones are, or others."""
     newer = set(done) - {number for number, _, _ in known}
     if newer:
         raise MigrationError(
             f"this database was written by a newer Tiffin (migration {max(newer)});"
-            " update the server, or point TIFFIN_DATABASE_URL at another file"
+            " update the server, or point TIFFIN_DATABASE_URL at another database"
         )
     for number, name, script in known:
-        if number in done and done[number] != _digest(script):
+        if number in done and done[number] != digest_of(script):
             raise MigrationError(f"{name} was changed after this database had run it")
     return [migration for migration in known if migration[0] not in done]
 
@@ -115,10 +121,11 @@ def _run(connection: sqlite3.Connection, known: list[Migration]) -> list[str]:
             connection.execute(statement)
         connection.execute(
             "INSERT INTO migrations (number, name, digest) VALUES (?, ?, ?)",
-            (number, name, _digest(script)),
+            (number, name, digest_of(script)),
         )
     return [name for _, name, _ in missing]
 
 
-def _digest(script: str) -> str:
+def digest_of(script: str) -> str:
+    """A digest of a migration."""
     return hashlib.sha256(script.encode()).hexdigest()

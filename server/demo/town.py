@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from server.core.clock import now
-from server.core.database import Database, opened_database
+from server.core.database import Database
+from server.core.databases import opened_database
 from server.core.ids import new_id
 from server.core.queries import load_queries
 from server.core.transaction import Transaction
@@ -45,7 +46,7 @@ STEP_MINUTES = (0, 1, 3, 16, 19, 31)
 
 async def refuse_demo_database(settings: Settings) -> None:
     """Raises SettingsError where the database is a demo's, which must not be run in production."""
-    async with opened_database(settings.database_path) as database:
+    async with opened_database(settings.database) as database:
         found = await database.read(lambda tx: _queries.town_claimed(tx))
     if found:
         raise SettingsError(

@@ -14,8 +14,7 @@ RETURNING seq, oldest;
 UPDATE topics SET oldest = :at WHERE name = :topic;
 
 -- name: last_changes^
-SELECT (SELECT COALESCE(MAX(changed), 0) FROM topics) AS topics,
-    (SELECT COALESCE(MAX(changed), 0) FROM states) AS states;
+SELECT topics, states FROM last_changes;
 
 -- name: changed_topics
 SELECT name, seq FROM topics WHERE changed > :after LIMIT :limit;

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.core.database import READERS
+from server.core.sqlite import READERS
 from support.server_process import ROOT, ServerProcess
 from support.waiting import wait_until
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from server.core.database import Database
-from server.core.migrate import migrate
+from server.core.databases import migrate
+from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
@@ -74,7 +75,7 @@ class Process:
     """A hub as one process has it."""
 
     def __init__(self, path: Path) -> None:
-        self.database = Database(path)
+        self.database = SqliteDatabase(path)
         self.log = SlowLog(self.database)
         self.hub = Hub(self.database, self.log, MemoryBroker(), sweep_seconds=0.05)
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from server.core.clock import now, to_text
-from server.core.database import Database, opened_database
-from server.core.migrate import migrate
+from server.core.database import Database
+from server.core.databases import migrate, opened_database
 from server.core.retention import Retention
-from server.core.transaction import Transaction
+from server.core.sqlite_transaction import SqliteTransaction
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
@@ -76,7 +76,7 @@ async def test_no_query_reads_a_whole_table(database: Database) -> None:
         for query in re.split(r"^-- name: ", file.read_text(encoding="utf-8"), flags=re.M)[1:]:
             name, _, sql = query.partition("\n")
             explain = partial(
-                Transaction.fetch,
+                SqliteTransaction.fetch,
                 sql=f"EXPLAIN QUERY PLAN {sql}",
                 parameters=dict.fromkeys(re.findall(r":(\w+)", sql)),
             )

@@ -13,15 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.core.migrate import migrate
+from server.core.databases import migrate
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
-from support.server_process import JWT_SECRET, UNLIMITED
+from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED
+
+sqlite_only = pytest.mark.skipif(ON_POSTGRES, reason="about SQLite's plans, steps or file")
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,13 @@ async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIte
     Unless `copied` is False, a new database and a demo's town are copies: making them takes longer
     than the rest of the start.
     """
-    if copied:
+    if ON_POSTGRES and not settings.database_url:
+        from support.postgres import database_for
+
+        settings = settings.model_copy(
+            update={"database_url": await database_for(settings.data_dir)}
+        )
+    elif copied:
         await _prepare(settings)
     app = create_app(settings)
     runner = Runner(app, settings)

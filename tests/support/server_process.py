@@ -18,6 +18,9 @@ from support.waiting import PATIENCE
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 
+ON_POSTGRES = os.environ.get("TIFFIN_TEST_DATABASE") == "postgresql"
+"""Whether servers under test use PostgreSQL."""
+
 UNLIMITED = dict.fromkeys(
     (
         "rate_per_minute",
@@ -60,6 +63,10 @@ def server_environment(
         **{f"TIFFIN_{name.upper()}": str(value) for name, value in UNLIMITED.items()},
         "PYTHONUNBUFFERED": "1",
     }
+    if ON_POSTGRES:
+        from support.postgres import url_for
+
+        environment["TIFFIN_DATABASE_URL"] = url_for(data_dir)
     if redis_url:
         environment["TIFFIN_REDIS_URL"] = redis_url
     return environment | dict(more or {})

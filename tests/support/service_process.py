@@ -14,6 +14,9 @@ from support.waiting import PATIENCE, wait_for
 class ServiceProcess:
     """A process on its own port and folder; as a context manager it runs until the block ends."""
 
+    user: str | None = None
+    """The system's user that it runs as, if not as this one."""
+
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
@@ -63,6 +66,7 @@ class ServiceProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                user=self.user,
             )
         try:
             wait_for(self._ready, seconds, what=f"{self.name} answers on port {self.port}")

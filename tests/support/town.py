@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.core.database import Database, opened_database
-from server.core.migrate import migrate
+from server.core.database import Database
+from server.core.databases import migrate, opened_database
 from server.features.accounts.service import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
 from support.rest import Rest
+from support.server_process import ON_POSTGRES
 
 PASSWORD = "correct horse battery"
 HOME = {"text": "1 Quay Street", "lat": 48.85, "lng": 2.35}
@@ -35,9 +36,13 @@ class Place:
 @asynccontextmanager
 async def database_in(data_dir: Path) -> AsyncIterator[Database]:
     """The database of the servers whose data is there, opened once more."""
-    path = data_dir / "tiffin.sqlite3"
-    await migrate(path)
-    async with opened_database(path) as database:
+    where: Path | str = data_dir / "tiffin.sqlite3"
+    if ON_POSTGRES:
+        from support.postgres import database_for
+
+        where = await database_for(data_dir)
+    await migrate(where)
+    async with opened_database(where) as database:
         yield database
 
 

@@ -9,8 +9,12 @@ ON CONFLICT (email) DO NOTHING;
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
 FROM accounts WHERE id = :id;
 
+-- name: lock_account^
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
+FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
+
 -- name: contact^
-SELECT name, phone FROM accounts WHERE id = :id;
+SELECT name, phone FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: account_by_email^
 SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo

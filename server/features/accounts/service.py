@@ -157,7 +157,7 @@ class AccountService(Component):
         replacement = await self.passwords.renewed(stored.password_hash, password, origin.key)
 
         async def fn(tx: Transaction) -> Session | None:
-            current = await store.account_by_id(tx, stored.account.id)
+            current = await store.lock_account(tx, stored.account.id)
             if current is None or current.password_hash != stored.password_hash:
                 return None
             if replacement is not None:
@@ -199,8 +199,9 @@ class AccountService(Component):
         await self._database.write(fn)
 
     async def account_of(self, tx: Transaction, account_id: str) -> Account:
-        """The caller's account as this transaction sees it. Raises Problem 401 where it is gone."""
-        stored = await store.account_by_id(tx, account_id)
+        """The caller's account, which nobody changes before the transaction's end. Raises Problem
+        401 where it is gone."""
+        stored = await store.lock_account(tx, account_id)
         if stored is None:
             raise ended()
         return stored.account
@@ -309,9 +310,9 @@ class AccountService(Component):
         return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
-        """The caller's account, if the session still holds in this transaction."""
+        """The caller's account, locked, if the session still holds then."""
+        stored = await store.lock_account(tx, who.account_id)
         await self.sessions.check_in(tx, who)
-        stored = await store.account_by_id(tx, who.account_id)
         assert stored is not None, "a session goes with its account"
         return stored
 

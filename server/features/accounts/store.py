@@ -99,6 +99,11 @@ async def account_by_id(tx: Transaction, account_id: str) -> StoredAccount | Non
     return _account(await _queries.account_by_id(tx, id=account_id))
 
 
+async def lock_account(tx: Transaction, account_id: str) -> StoredAccount | None:
+    """The same, in a write locked until its end."""
+    return _account(await _queries.lock_account(tx, id=account_id))
+
+
 async def contact(tx: Transaction, account_id: str) -> Contact | None:
     """The name and phone of the account of that id."""
     row = await _queries.contact(tx, id=account_id)

@@ -140,7 +140,7 @@ class Presence(Component):
 
         for process in await self._database.write(fn):
             await self._remove(process)
-        rooms = [*self._outdated]
+        rooms = sorted(self._outdated)
         for start in range(0, len(rooms), ROOMS_PER_WRITE):
             await self._write(rooms[start : start + ROOMS_PER_WRITE])
 

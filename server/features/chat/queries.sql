@@ -19,7 +19,8 @@ LIMIT :limit;
 -- name: open_chats_of$
 SELECT COUNT(*) FROM (
     SELECT 1 AS one FROM chats WHERE customer_id = :customer_id AND status = 'open' LIMIT :most
-) AS found;
+) AS found
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :customer_id FOR NO KEY UPDATE */;
 
 -- name: opened_before_others$
 -- When the customer opened the chat before the last so many others.
@@ -51,9 +52,7 @@ SET subject = :subject, status = :status, customer_name = :customer_name,
 WHERE id = :id;
 
 -- name: locked_chat^
--- Sets a column that is in no index, which would be written too.
-UPDATE chats SET subject = subject WHERE id = :id
-RETURNING *;
+SELECT * FROM chats WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: set_last_message^
 -- No row where the sender may not write in the chat, or has sent that message before.
@@ -65,8 +64,8 @@ SET last_message = :last_message,
         WHEN customer_id = :sender_id THEN COALESCE(waiting_since, :sent_at)
         WHEN employee_id IS NULL THEN waiting_since
     END,
-    customer_unread = customer_unread + (customer_id <> :sender_id),
-    support_unread = support_unread + (customer_id = :sender_id)
+    customer_unread = customer_unread + CASE WHEN customer_id <> :sender_id THEN 1 ELSE 0 END,
+    support_unread = support_unread + CASE WHEN customer_id = :sender_id THEN 1 ELSE 0 END
 WHERE id = :id AND status = 'open'
 AND (customer_id = :sender_id OR (:is_staff AND COALESCE(employee_id, :sender_id) = :sender_id))
 AND NOT EXISTS (
@@ -149,18 +148,20 @@ UPDATE presence_leases SET until = '' WHERE process = :process;
 SELECT process FROM presence_leases WHERE until <= :now;
 
 -- name: expired_lease$
-SELECT 1 AS expired FROM presence_leases WHERE process = :process AND until <= :now;
+SELECT 1 AS expired FROM presence_leases WHERE process = :process AND until <= :now
+/*+ FOR UPDATE */;
 
 -- name: drop_lease!
 DELETE FROM presence_leases WHERE process = :process;
 
 -- name: rooms_of_process
-SELECT DISTINCT chat_id FROM presence WHERE process = :process LIMIT :limit;
+SELECT DISTINCT chat_id FROM presence WHERE process = :process ORDER BY chat_id LIMIT :limit;
 
 -- name: present
 SELECT account_id, name, role FROM presence
 JOIN presence_leases ON presence_leases.process = presence.process
-WHERE chat_id = :chat_id AND until > :now;
+WHERE chat_id = :chat_id AND until > :now
+/*+ FIRST SELECT 1 FROM chats WHERE id = :chat_id FOR NO KEY UPDATE */;
 
 -- name: present_through
 SELECT account_id, name, role FROM presence WHERE chat_id = :chat_id AND process = :process;

@@ -48,8 +48,8 @@ async def read_state(tx: Transaction, states: States, chat_id: str) -> RoomState
 
 async def put_present(tx: Transaction, states: States, chat_id: str) -> None:
     """Publish who is in the room, if it has changed."""
+    present = tuple(await presence_store.present(tx, chat_id, now()))  # locks the room
     state = await read_state(tx, states, chat_id)
-    present = tuple(await presence_store.present(tx, chat_id, now()))
     if present != state.present:
         await _put(tx, states, chat_id, state.model_copy(update={"present": present}))
 

@@ -204,7 +204,7 @@ async def insert(tx: Transaction, chat: Chat) -> None:
 
 
 async def locked(tx: Transaction, chat_id: str) -> Chat | None:
-    """One chat, locked for the rest of the transaction (PostgreSQL needs that)."""
+    """One chat, locked for the rest of the transaction."""
     row = await _queries.locked_chat(tx, id=chat_id)
     return _chat(row) if row else None
 

@@ -1,7 +1,6 @@
 -- name: order^
--- To change it: a write transaction has the database for itself, PostgreSQL will need FOR UPDATE.
-SELECT * FROM order_details
-WHERE id = :id;
+SELECT * FROM order_details WHERE id = :id
+/*+ FIRST SELECT 1 FROM orders WHERE id = :id FOR NO KEY UPDATE */;
 
 -- name: orders_of_customer
 -- Those under way, or those that have ended.
@@ -35,7 +34,8 @@ WHERE customer_id = :customer_id AND ended IN (0, 1) AND arrival = (
         UNION ALL
         SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 1
     ) AS last
-) - :others;
+) - :others
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :customer_id FOR NO KEY UPDATE */;
 
 -- name: tracked^
 SELECT id, restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
@@ -93,7 +93,12 @@ SELECT * FROM order_details WHERE id IN (
     SELECT id FROM orders WHERE customer_id = :account_id
     UNION
     SELECT order_id FROM order_staff WHERE account_id = :account_id
-);
+)
+/*+ FIRST SELECT 1 FROM orders WHERE id IN (
+    SELECT id FROM orders WHERE customer_id = :account_id
+    UNION
+    SELECT order_id FROM order_staff WHERE account_id = :account_id
+) ORDER BY id FOR NO KEY UPDATE */;
 
 -- name: add_staff!
 INSERT INTO order_staff (account_id, order_id) VALUES (:account_id, :order_id)

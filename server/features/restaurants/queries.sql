@@ -33,8 +33,14 @@ ORDER BY position, id;
 SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
 WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL;
 
+-- name: lock_menu_item^
+SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
+WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL
+/*+ FOR NO KEY UPDATE */;
+
 -- name: menu_length$
-SELECT COUNT(*) FROM menu_items WHERE restaurant_id = :restaurant_id AND removed_at IS NULL;
+SELECT COUNT(*) FROM menu_items WHERE restaurant_id = :restaurant_id AND removed_at IS NULL
+/*+ FIRST SELECT 1 FROM restaurants WHERE id = :restaurant_id FOR NO KEY UPDATE */;
 
 -- name: insert_menu_item!
 INSERT INTO menu_items

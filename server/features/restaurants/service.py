@@ -120,7 +120,7 @@ class RestaurantService:
         return await store.driver(tx, restaurant_id, driver_id)
 
     async def _menu_item(self, tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem:
-        item = await store.menu_item(tx, restaurant_id, item_id)
+        item = await store.lock_menu_item(tx, restaurant_id, item_id)
         if item is None:
             raise not_found("dish")
         return item

@@ -65,6 +65,12 @@ async def menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuIt
     return MenuItem(**row) if row else None
 
 
+async def lock_menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
+    """The same, in a write locked until its end."""
+    row = await _queries.lock_menu_item(tx, id=item_id, restaurant_id=restaurant_id)
+    return MenuItem(**row) if row else None
+
+
 async def menu_length(tx: Transaction, restaurant_id: str) -> int:
     """How many dishes its menu has."""
     return int(await _queries.menu_length(tx, restaurant_id=restaurant_id))

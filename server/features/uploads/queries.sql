@@ -13,7 +13,7 @@ VALUES
     :size, :original_blob, :media_type, 0, :created_at, :turn, :arrival);
 
 -- name: upload^
-SELECT * FROM uploads WHERE id = :id;
+SELECT * FROM uploads WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: uploads_of
 SELECT * FROM uploads
@@ -25,7 +25,8 @@ LIMIT :limit;
 -- name: usage_of^
 SELECT COUNT(*) AS uploads, COALESCE(SUM(original_bytes + result_bytes), 0) AS bytes,
     COUNT(CASE WHEN status IN ('queued', 'processing') THEN 1 END) AS pending
-FROM uploads WHERE account_id = :account_id;
+FROM uploads WHERE account_id = :account_id
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :account_id FOR NO KEY UPDATE */;
 
 -- name: any_ready$
 SELECT 1 AS found FROM uploads WHERE status = 'queued' AND due_at IS NULL LIMIT 1;
@@ -40,7 +41,6 @@ SELECT 1 AS found FROM uploads WHERE due_at IS NOT NULL LIMIT 1;
 UPDATE uploads SET due_at = NULL WHERE due_at <= :now OR due_at > :latest;
 
 -- name: claim^
--- The outer condition is checked again once a row that another worker has locked is free.
 UPDATE uploads
 SET status = 'processing', attempts = attempts + 1, beat = 0, started_at = :now
 WHERE status = 'queued' AND id = (
@@ -48,6 +48,7 @@ WHERE status = 'queued' AND id = (
     WHERE status = 'queued' AND due_at IS NULL
     ORDER BY turn, arrival
     LIMIT 1
+    /*+ FOR UPDATE SKIP LOCKED */
 )
 RETURNING *;
 
@@ -93,7 +94,9 @@ WHERE shown = 1 AND purpose = :purpose
 AND ((menu_item_id IS NOT NULL AND menu_item_id = :menu_item_id)
     OR (menu_item_id IS NULL AND account_id = :account_id))
 AND arrival > :arrival
-LIMIT 1;
+LIMIT 1
+/*+ FIRST SELECT 1 FROM menu_items WHERE id = :menu_item_id FOR NO KEY UPDATE */
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :account_id FOR NO KEY UPDATE */;
 
 -- name: hide_others
 UPDATE uploads SET shown = 0

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from server.core.database import Database
+from server.core.databases import database_at, migrate
 from server.core.logging import configure_logging, flush_logs
-from server.core.migrate import migrate
+from support.server_process import ON_POSTGRES
 
 OpenDatabase = Callable[[], Awaitable[Database]]
 
@@ -24,8 +25,13 @@ async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
     opened: list[Database] = []
 
     async def open_one() -> Database:
-        await migrate(database_path)
-        database = Database(database_path)
+        where: Path | str = database_path
+        if ON_POSTGRES:
+            from support.postgres import database_for
+
+            where = await database_for(database_path)
+        await migrate(where)
+        database = database_at(where)
         await database.open()
         opened.append(database)
         return database

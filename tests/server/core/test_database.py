@@ -15,13 +15,16 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from server.core import database as database_module
+from server.core import sqlite as sqlite_module
 from server.core.database import Database, public_request
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
+from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
+from support.live_server import sqlite_only
 from support.waiting import PATIENCE, wait_until
 
+pytestmark = sqlite_only
 Fn = Callable[[Transaction], Awaitable[str]]
 
 
@@ -201,7 +204,7 @@ async def test_a_cancellation_inside_a_read_does_not_cancel_its_caller(
     database: Database,
 ) -> None:
     for read in (database.read, database.look_up):
-        for _ in range(2 * database_module.READERS):
+        for _ in range(2 * sqlite_module.READERS):
             with pytest.raises(Problem):
                 await read(cancelled_from_within())
     await database.read(lambda tx: tx.fetch("SELECT 1 AS one", {}))
@@ -245,9 +248,10 @@ async def test_a_failing_database_says_so_until_a_commit_succeeds(
     await wait_until(well)
     told = [json.loads(line) for line in logged.getvalue().splitlines()]
     # Once an outage, and not with each write of it.
-    assert [
-        one["level"] for one in told if one["logger"].endswith(("database", "transaction"))
-    ] == ["ERROR", "INFO"]
+    assert [one["level"] for one in told if one["logger"].endswith(("sqlite", "transaction"))] == [
+        "ERROR",
+        "INFO",
+    ]
 
 
 async def test_a_transaction_inside_a_transaction_raises(database: Database) -> None:
@@ -348,7 +352,7 @@ async def test_a_cancelled_read_returns_its_connection(database: Database) -> No
         sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000)"
         return int((await tx.fetch(sql + " SELECT COUNT(*) AS n FROM c", {}))[0]["n"])
 
-    for _ in range(2 * database_module.READERS):
+    for _ in range(2 * sqlite_module.READERS):
         entered.clear()
         task = asyncio.create_task(database.read(fn))
         await wait_until(entered.is_set)
@@ -367,9 +371,9 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
 
     holding = [
         asyncio.create_task(database.read(lambda tx: wait("holds")))
-        for _ in range(database_module.READERS)
+        for _ in range(sqlite_module.READERS)
     ]
-    await wait_until(lambda: len(began) == database_module.READERS)
+    await wait_until(lambda: len(began) == sqlite_module.READERS)
     left = asyncio.create_task(database.read(lambda tx: wait("left")))
     stays = asyncio.create_task(database.read(lambda tx: wait("stays")))
     await asyncio.sleep(0)  # both are in line
@@ -377,12 +381,12 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
     await asyncio.wait({left})
     let_go.set()
     await asyncio.gather(*holding, stays)
-    assert began == ["holds"] * database_module.READERS + ["stays"]
+    assert began == ["holds"] * sqlite_module.READERS + ["stays"]
 
 
 async def test_reads_without_a_token_do_not_delay_others(database_path: Path) -> None:
-    public_reads = database_module.READERS - 1
-    database = Database(database_path, public_reads)
+    public_reads = sqlite_module.READERS - 1
+    database = SqliteDatabase(database_path, public_reads)
     await database.open()
     began: list[str] = []
     free = threading.Event()
@@ -419,7 +423,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
 async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
     database_path: Path, open_database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 1.0)
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 1.0)
     database: Database = await open_database()
     holder = subprocess.Popen(  # noqa: ASYNC220
         [
@@ -462,7 +466,7 @@ async def test_a_lock_held_elsewhere_is_a_503_within_its_bound(
 async def test_a_process_that_keeps_the_turn_to_write_is_a_503_within_the_bound(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0.2)
     other = FileLock(database.path)
     other.acquire(1)
     for _ in range(2):
@@ -636,5 +640,5 @@ async def test_a_failed_opening_leaves_no_thread(
 
     monkeypatch.setattr(aiosqlite, "connect", third_fails)
     with pytest.raises(sqlite3.OperationalError):
-        await Database(tmp_path / "tiffin.sqlite3").open()
+        await SqliteDatabase(tmp_path / "tiffin.sqlite3").open()
     await wait_until(lambda: threading.active_count() <= before)

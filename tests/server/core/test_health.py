@@ -11,7 +11,7 @@ from server.core import health
 from server.core.database import Database
 from server.core.health import Readiness
 from server.transports.connections import Connections
-from support.live_server import LiveServer, running_server, settings_for
+from support.live_server import LiveServer, running_server, settings_for, sqlite_only
 from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
@@ -56,6 +56,7 @@ async def test_a_redis_that_refuses_messages_is_reported(
         await wait_until(degraded)
 
 
+@sqlite_only
 async def test_readiness_does_not_wait_for_a_lock_that_a_writer_waits_for(
     live_server: LiveServer, rest: Rest
 ) -> None:

@@ -25,6 +25,17 @@ def order(text: str = "1 Quay", key: str | None = "k1", account: str = "acc_1") 
     return KeyedRequest.of(account, "POST /orders", key, Address(text=text, lat=0, lng=0))
 
 
+@pytest.fixture(autouse=True)
+async def accounts(database: Database) -> None:
+    """Those whose requests these are."""
+    sql = (
+        "INSERT INTO accounts (id, email, password_hash, role, name, created_at)"
+        " VALUES (:id, :id, '', 'customer', 'Ana', '')"
+    )
+    for account_id in ("acc_1", "acc_2"):
+        await database.write(lambda tx, id=account_id: tx.execute(sql, {"id": id}))
+
+
 async def send(database: Database, request: KeyedRequest, made: list[str | None]) -> int:
     async def make() -> Made:
         made.append(request.key)

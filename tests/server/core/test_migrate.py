@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from server.core import migrate as migrate_module
-from server.core.migrate import MigrationError, migrate, migrations, statements
+from server.core.databases import migrate
+from server.core.migrate import MigrationError, migrations, statements
 from server.features.shared.schemas import Actor
+from support.live_server import sqlite_only
 from support.waiting import PATIENCE
 
+pytestmark = sqlite_only
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import asyncio, os, pathlib, sys, time
-from server.core.migrate import migrate
+from server.core.databases import migrate
 start = time.monotonic() + 0.1
 for _ in range(10):
     if os.fork() == 0:

@@ -52,7 +52,8 @@ def memory(server: ServerProcess) -> float:
 def connections(server: ServerProcess) -> int:
     """How many clients are connected."""
     found = psutil.Process(server.pid).net_connections("tcp")
-    return sum(one.status == psutil.CONN_ESTABLISHED for one in found)
+    clients = [one for one in found if one.laddr.port == server.port]
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in clients)
 
 
 async def answered(rest: Rest, route: str) -> int:

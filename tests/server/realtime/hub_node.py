@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from server.core.database import Database
-from server.core.migrate import migrate
+from server.core.databases import migrate
+from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
@@ -36,7 +36,7 @@ class Node:
     def __init__(
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
     ) -> None:
-        self.database = Database(path)
+        self.database = SqliteDatabase(path)
         self.log = CountingLog(self.database)
         self.broker = broker or MemoryBroker()
         self.hub = Hub(self.database, self.log, self.broker, sweep_seconds)

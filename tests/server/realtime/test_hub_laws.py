@@ -12,8 +12,8 @@ from hub_node import ListSink, Node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.database import Database
-from server.core.migrate import migrate
+from server.core.databases import migrate
+from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
 from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
@@ -71,12 +71,12 @@ class World:
 
     async def _open(self) -> None:
         await migrate(self.path)
-        self.writing = Database(self.path)
+        self.writing = SqliteDatabase(self.path)
         await self.writing.open()
         await spare_the_disk(self.writing)
         self.log = EventLog(self.writing)
         await self.log.open()
-        self.listening = Database(self.path)
+        self.listening = SqliteDatabase(self.path)
         await self.listening.open()
         self.listening_log = EventLog(self.listening)
         await self.listening_log.open()

@@ -13,12 +13,11 @@ from aiohttp import web
 
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
-from server.core.database import Database
+from server.core.databases import migrate
 from server.core.errors import not_found
 from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
 from server.core.middleware import access_middleware, add_headers
-from server.core.migrate import migrate
 from server.core.routing import (
     ANY_ROLE,
     Answer,
@@ -26,6 +25,7 @@ from server.core.routing import (
 )
 from server.core.services import SERVICES, Services, service
 from server.core.serving import Runner, Server
+from server.core.sqlite import SqliteDatabase
 from server.features.shared.schemas import EventPage, Wire
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Cursor, Event
@@ -179,7 +179,7 @@ class HeldApp:
         stalled_seconds: float = 90,
         **limits: float,
     ) -> None:
-        self.database = Database(path)
+        self.database = SqliteDatabase(path)
         self.log = EventLog(self.database)
         self.hub = CountingHub(self.database, self.log, MemoryBroker(), 0.1)
         self.connections = Connections(most, most_an_account)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from server.core.clock import now, to_text
+from server.core.clock import from_text, now, to_text
 from server.core.database import Database
 from server.features.accounts.refresh_token import digest_of, new_token, session_of
 from server.features.accounts.service import drop_expired
@@ -25,14 +25,9 @@ async def refresh(who: Rest, token: str | None = None, key: str | None = None) -
 async def let_pass(sql: Sql, seconds: int) -> None:
     """Move every exchange that many seconds into the past."""
     for row in await sql("SELECT digest, spent_at FROM refresh_tokens WHERE spent_at IS NOT NULL"):
-        [moved] = await sql(
-            "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', :at, :by) AS at",
-            at=row["spent_at"],
-            by=f"-{seconds} seconds",
-        )
         await sql(
             "UPDATE refresh_tokens SET spent_at = :at WHERE digest = :digest",
-            at=moved["at"],
+            at=to_text(from_text(row["spent_at"]) - timedelta(seconds=seconds)),
             digest=row["digest"],
         )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from server.core.clock import from_text, now, to_text
-from server.core.migrate import migrate, migrations
+from server.core.databases import migrate
+from server.core.migrate import migrations
 from support.accounts import PASSWORD, Revoked, Sql, kitchen_stream, reads_to_the_end
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.core.auth import AccessTokens, Identity
-from server.core.database import Database
-from server.core.migrate import migrate
+from server.core.databases import migrate
+from server.core.sqlite import SqliteDatabase
 from server.features.accounts.schemas import Account, Role
 from server.features.accounts.service import AccountService, add_account
 from server.features.accounts.store import NewAccount
@@ -50,7 +50,7 @@ class World:
         self.runner = asyncio.Runner()
         self.numbers = itertools.count()
         self.settings = settings_for(folder)
-        self.databases = [Database(self.settings.database_path) for _ in range(2)]
+        self.databases = [SqliteDatabase(self.settings.database_path) for _ in range(2)]
         self.logs = [EventLog(database) for database in self.databases]
         self.people: dict[Role, Account] = {}
         self.runner.run(self._open())

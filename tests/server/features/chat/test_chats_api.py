@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -260,20 +261,14 @@ async def test_the_queue_is_a_snapshot_and_a_stream(cast: Cast) -> None:
             assert (event.type, event.data) == (kind, chat)
 
 
-def everything(server: LiveServer) -> str:
+async def everything(server: LiveServer) -> str:
     """All rows of the tables of chats, events and states."""
-    import sqlite3
-    from contextlib import closing
 
-    path = server.services[Database].path
-    with closing(sqlite3.connect(path)) as database:
-        return json.dumps(
-            [
-                database.execute(f"SELECT * FROM {table}").fetchall()
-                for table in ("chats", "chat_messages", "chat_reads", "events", "states")
-            ],
-            ensure_ascii=False,
-        )
+    async def fn(tx: Transaction) -> list[Any]:
+        tables = ("chats", "chat_messages", "chat_reads", "events", "states")
+        return [await tx.fetch(f"SELECT * FROM {table}", {}) for table in tables]
+
+    return json.dumps(await server.services[Database].read(fn), ensure_ascii=False)
 
 
 async def conversation(cast: Cast) -> tuple[str, str]:
@@ -299,7 +294,7 @@ async def test_a_deleted_customer_leaves_no_text(cast: Cast, live_server: LiveSe
     other = await open_chat(cast.stranger, "Untouched")
     page = (await cast.employee.get(f"/chats/{chat_id}/messages")).json
     (await cast.customer.delete_account()).must(204)
-    left = everything(live_server)
+    left = await everything(live_server)
     for word in ("Ana", "My secret", "Our answer", "Secret soup"):
         assert f'"{word}' not in left.replace("\\", ""), word
     chat = (await cast.employee.get(f"/chats/{chat_id}")).must(200).json
@@ -317,7 +312,7 @@ async def test_a_deleted_employee_leaves_the_customers_text(
     chat_id, _ = await conversation(cast)
     async with room(cast.customer, chat_id) as ana:
         (await cast.employee.delete_account()).must(204)
-        left = everything(live_server)
+        left = await everything(live_server)
         for word in ("saffron1", "Our answer"):
             assert f'"{word}' not in left.replace("\\", ""), word
         chat = (await cast.customer.get(f"/chats/{chat_id}")).must(200).json
@@ -339,6 +334,6 @@ async def test_a_deleted_employee_is_in_no_event_of_a_chat_they_have_left(
     chat_id = await open_chat(cast.customer)
     for who, step in ((cast.outsider, "take"), (cast.outsider, "close"), (cast.customer, "reopen")):
         (await who.post(f"/chats/{chat_id}/{step}")).must(200)
-    assert '"harbour-grill1' in everything(live_server).replace("\\", "")
+    assert '"harbour-grill1' in (await everything(live_server)).replace("\\", "")
     (await cast.outsider.delete_account()).must(204)
-    assert '"harbour-grill1' not in everything(live_server).replace("\\", "")
+    assert '"harbour-grill1' not in (await everything(live_server)).replace("\\", "")

@@ -22,7 +22,7 @@ from server.features.chat import room_state
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
 from support.cast import Cast, cast_of
-from support.live_server import LiveServer, running_server, settings_for
+from support.live_server import LiveServer, running_server, settings_for, sqlite_only
 from support.room import Room, open_chat, room
 from support.steps import steps_of
 from support.waiting import wait_until
@@ -101,6 +101,23 @@ async def roles(member: Room, *wanted: str) -> None:
         found = sorted(one["role"] for one in (await member.next("presence"))["present"])
 
 
+async def test_everybody_who_enters_rooms_at_once_is_present(sides: Sides) -> None:
+    chats = [await open_chat(sides.cast.customer) for _ in range(40)]
+    presences = [side.services[Presence] for side in (sides.left, sides.right)]
+    with ExitStack() as stack:
+        for chat_id in chats:
+            for presence in presences:
+                who = someone(f"acc_{presence._process}")
+                stack.enter_context(presence.connected(chat_id, who, 0))
+        await wait_until(lambda: not any(presence._tasks for presence in presences))
+        for chat_id in chats:
+            topic = state_topic_of(chat_id)
+            [row] = await sides.rows("SELECT data FROM states WHERE topic = :topic", topic=topic)
+            present = {one["id"] for one in json.loads(str(row["data"]))["present"]}
+            assert present == {f"acc_{presence._process}" for presence in presences}
+        await sides.renew(sides.left, sides.right)
+
+
 async def test_a_process_that_ends_takes_its_lease_and_its_people_with_it(data_dir: Path) -> None:
     async with two_sides(data_dir) as sides, sides.both_present() as desk:
         assert len(await sides.rows("SELECT * FROM presence_leases")) == 2
@@ -138,24 +155,26 @@ async def test_the_rooms_of_a_lost_process_are_emptied_a_few_at_a_time(
 ) -> None:
     monkeypatch.setattr(presence_module, "ROOMS_PER_WRITE", 2)
     chats = [await open_chat(sides.cast.customer) for _ in range(4)]
-    write, writes = Database.write, 0
+    database = sides.right.services[Database]
+    write, writes = database.write, 0
 
-    async def counted(database: Database, fn: Any) -> Any:
+    async def counted(fn: Any) -> Any:
         nonlocal writes
         writes += 1
-        return await write(database, fn)
+        return await write(fn)
 
     for number in (3, 4):
         await add_lost_process(sides, chats[:number], until="2000-01-01T00:00:00.000Z")
         writes = 0
         with monkeypatch.context() as patch:
-            patch.setattr(Database, "write", counted)
+            patch.setattr(database, "write", counted)
             await sides.renew(sides.right)
         assert writes == 1 + number // 2 + 1
         for table in ("presence", "presence_leases"):
             assert not await sides.rows(f"SELECT * FROM {table} WHERE process = 'lost'")
 
 
+@sqlite_only
 async def test_a_renewal_costs_the_same_however_many_rooms_there_are(sides: Sides) -> None:
     presence, database = sides.right.services[Presence], sides.right.services[Database]
     chats = [await open_chat(sides.cast.customer) for _ in range(60)]
@@ -173,12 +192,12 @@ async def test_a_renewal_costs_the_same_however_many_rooms_there_are(sides: Side
 async def test_a_room_that_could_not_be_written_is_written_by_the_next_renewal(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(database: Database, fn: object) -> None:
+    async def fails(fn: object) -> None:
         raise unavailable("The disk is full.")
 
     async with room(sides.cast.customer, sides.chat_id) as ana:
         with monkeypatch.context() as patch:
-            patch.setattr(Database, "write", fails)
+            patch.setattr(sides.right.services[Database], "write", fails)
             async with room(sides.cast.employee, sides.chat_id):
                 presence = sides.right.services[Presence]
                 await wait_until(lambda: presence._outdated == {sides.chat_id})
@@ -242,10 +261,10 @@ async def add_lost_process(sides: Sides, chats: list[str], until: str) -> None:
         await sides.run(row, chat_id=chat_id)
 
 
-def someone() -> Identity:
+def someone(account_id: str = "acc_many") -> Identity:
     """An account that is in many rooms."""
     return Identity(
-        account_id="acc_many",
+        account_id=account_id,
         session_id="ses_1",
         expires=0,
         name="Many",

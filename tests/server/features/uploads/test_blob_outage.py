@@ -1,9 +1,7 @@
 """While their store is away photos wait, and then all of them are processed."""
 
 import base64
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,11 @@ from typing import Any
 import pytest
 
 from server.core import health
+from server.core.database import Database
 from server.features.uploads import jobs, processor
 from server.features.uploads.jobs import MAX_TOTAL_ATTEMPTS
 from support.azurite import KEY, Azurite
-from support.live_server import running_server, settings_for
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.uploads import done, final, sent
 from support.waiting import wait_until
@@ -63,11 +62,11 @@ async def works(worker: Rest) -> None:
     await wait_until(reported, every=0.05, what="no photo waits any more")
 
 
-def attempts(data_dir: Path, upload_id: str) -> int:
+async def attempts(server: LiveServer, upload_id: str) -> int:
     """How often a worker has claimed it."""
-    with closing(sqlite3.connect(data_dir / "tiffin.sqlite3")) as database:
-        asked = "SELECT attempts FROM uploads WHERE id = ?"
-        return int(database.execute(asked, (upload_id,)).fetchone()[0])
+    asked = "SELECT attempts FROM uploads WHERE id = :id"
+    rows = await server.services[Database].read(lambda tx: tx.fetch(asked, {"id": upload_id}))
+    return int(rows[0]["attempts"])
 
 
 async def test_photos_survive_any_outage_of_their_store(
@@ -81,7 +80,7 @@ async def test_photos_survive_any_outage_of_their_store(
     async with running_server(settings) as server, Rest(server.url) as worker:
 
         async def tried_often() -> bool:
-            return attempts(data_dir, ids[0]) > MAX_TOTAL_ATTEMPTS
+            return await attempts(server, ids[0]) > MAX_TOTAL_ATTEMPTS
 
         await waits(ana, worker, ids[0], "a disk is not mounted")
         await wait_until(tried_often, what="it is tried again and again")

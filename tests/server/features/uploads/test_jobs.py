@@ -11,7 +11,9 @@ from server.app import create_app
 from server.core.clock import now
 from server.core.database import Database
 from server.core.services import SERVICES
-from server.features.accounts.service import AccountService
+from server.features.accounts.schemas import Role
+from server.features.accounts.service import AccountService, add_account
+from server.features.accounts.store import NewAccount
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import jobs, store
 from server.features.uploads.jobs import (
@@ -24,7 +26,7 @@ from server.features.uploads.jobs import (
 )
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 from server.features.uploads.store import NewUploadRow, ProcessedPhoto, StoredUpload
-from support.live_server import settings_for
+from support.live_server import settings_for, sqlite_only
 from support.town import database_in
 
 LEASE = timedelta(seconds=30)
@@ -136,6 +138,7 @@ async def test_accounts_take_turns(database: Database, queue: JobQueue, clock: C
     ]
 
 
+@sqlite_only
 async def test_the_cost_of_a_claim_does_not_grow_with_what_is_stored(
     database: Database, queue: JobQueue, clock: Clock
 ) -> None:
@@ -332,6 +335,26 @@ async def test_the_newer_photo_is_shown_whichever_is_done_first(
     assert await queue.finish(newer, result_of(newer))
     assert await queue.finish(older, result_of(older))
     assert [(await stored(database, name)).shown for name in ("upl_1", "upl_2")] == [False, True]
+
+
+async def test_of_two_photos_that_are_done_at_once_the_newer_is_shown(data_dir: Path) -> None:
+    async with database_in(data_dir) as one, database_in(data_dir) as two:
+        account = NewAccount("acc_ana", "ana@example.com", "", Role.CUSTOMER, "Ana")
+        await one.write(lambda tx: add_account(tx, account))
+        queues = [queue_on(one, data_dir), queue_on(two, data_dir)]
+        for number in range(10):
+            names = [f"upl_{number}_{order}" for order in range(2)]
+            for name in names:
+                await enqueue(one, name, now())
+            taken = [(queue, await claimed(queue)) for queue in queues]
+            done = await asyncio.gather(
+                *(queue.finish(job, result_of(job)) for queue, job in reversed(taken))
+            )
+            assert done == [True, True]
+            shown = await one.read(
+                lambda tx: tx.fetch("SELECT id FROM uploads WHERE shown = 1", {})
+            )
+            assert [row["id"] for row in shown] == names[1:]
 
 
 async def test_a_job_whose_upload_was_deleted_changes_nothing(

@@ -1,0 +1,337 @@
+"""PostgreSQL: each transaction on a connection of its own, READ COMMITTED."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from server.core.clock import set_ahead
+from server.core.database import Database, public_request
+from server.core.errors import Problem, unavailable
+from server.core.migrate import (
+    MigrationError,
+    digest_of,
+    migrations,
+    missing_migrations,
+    statements,
+)
+from server.core.queries import Parameters, Row
+from server.core.transaction import Transaction, inside, refused
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+CONNECTIONS = 8
+"""Of each process, at most."""
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 30.0
+CLOCK_SECONDS = 10.0
+"""How often its clock is compared with this machine's."""
+ATTEMPTS = 20
+"""How often a transaction is tried that others have made fail."""
+_LOCK = 0x7469_6666_696E
+"""The advisory lock of migrations."""
+_RETRIED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    # Another transaction has inserted or deleted the row since this one has looked for it.
+    asyncpg.UniqueViolationError,
+    asyncpg.ForeignKeyViolationError,
+)
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+)
+_TYPES = (
+    (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
+    (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),
+    (re.compile(r"\bINTEGER\b"), "BIGINT"),
+)
+_OWN = resources.files("server.core").joinpath("postgres.sql")
+_PARAMETER = re.compile(r"'[^']*'|--[^\n]*|(?<!:):([a-z_][a-z0-9_]*)")
+_HINT = re.compile(r"/\*\+ (?:FIRST (SELECT .*?)|(FOR .*?)) \*/", re.DOTALL)
+"""A lock that a write takes: by a statement before this one, so that this one sees what the lock
+has waited for, or by a clause. To SQLite, which has one writer at a time, it is a comment."""
+_COUNT = re.compile(r"(\d+)$")
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on a connection; a `read` takes no locks."""
+
+    __slots__ = ("_connection", "_read")
+
+    def __init__(self, connection: asyncpg.Connection, *, read: bool) -> None:
+        super().__init__()
+        self._connection = connection
+        self._read = read
+
+    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
+        """Run a statement; returns all its rows."""
+        *locks, (text, names) = _statements(sql, self._read)
+        for lock, its_names in locks:
+            await self._connection.fetch(lock, *[parameters[name] for name in its_names])
+        values = [parameters[name] for name in names]
+        return [dict(row) for row in await self._connection.fetch(text, *values)]
+
+    async def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run a statement; returns the number of rows it changed."""
+        [(text, names)] = _statements(sql, self._read)
+        values = [parameters[name] for name in names]
+        status = await self._connection.execute(text, *values)
+        count = _COUNT.search(status)
+        return int(count[1]) if count else 0
+
+
+@lru_cache(maxsize=1024)
+def _statements(sql: str, read: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """The statement, numbered, after those that take its locks."""
+    locks = [] if read else [found[1] for found in _HINT.finditer(sql) if found[1]]
+    own = _HINT.sub("" if read else lambda found: found[2] or "", sql)
+    return [numbered(text) for text in (*locks, own)]
+
+
+def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with `$1` for its first parameter, and the parameters' names in order."""
+    names: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return found[0]
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return _PARAMETER.sub(number, sql), tuple(names)
+
+
+class PostgresDatabase(Database):
+    """PostgreSQL. Every transaction has a connection of its own, and is tried again where others
+    have made it fail."""
+
+    def __init__(self, url: str, public_reads: int = 0) -> None:
+        """Requests without a token use so many connections at a time; 0 is any number."""
+        super().__init__()
+        self._url = url
+        self._public = asyncio.Semaphore(public_reads or CONNECTIONS)
+        self._pool: asyncpg.Pool | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._failure = ""
+        self._versions = 0
+        self._compared_at = 0.0
+
+    async def open(self) -> None:
+        """Connect. Raises MigrationError where that is impossible."""
+        self.closing = False
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=CONNECTIONS,
+            statement_cache_size=1024,
+            command_timeout=STATEMENT_SECONDS,
+            timeout=CONNECT_SECONDS,
+            server_settings={"application_name": "tiffin", "jit": "off"},
+            init=self._compare_clocks,
+            reset=_keep,
+        )
+
+    async def close(self) -> None:
+        """Finish every transaction that was accepted, then disconnect."""
+        self.closing = True
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """See `Database.write`."""
+        self.check_outside()
+        return await self._shielded(self._write(fn))
+
+    async def read(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """See `Database.read`."""
+        self.check_outside()
+        async with (
+            self._public if public_request.get() else contextlib.nullcontext(),
+            self._connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _run(fn, PostgresTransaction(connection, read=True))
+
+    async def look_up(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        """See `Database.look_up`."""
+        self.check_outside()
+        try:
+            async with self._connection() as connection:
+                return await _run(fn, PostgresTransaction(connection, read=True))
+        except asyncpg.SerializationError:
+            return await self.read(fn)  # only where transactions are serializable by default
+
+    async def data_version(self) -> int:
+        """Another number each time: asking what has changed costs no more than whether."""
+        if time.monotonic() - self._compared_at > CLOCK_SECONDS:
+            async with self._connection() as connection:
+                await self._compare_clocks(connection)
+        self._versions += 1
+        return self._versions
+
+    async def state(self) -> str:
+        """`ok`, or why changes fail."""
+        public_request.set(False)
+        sql = "UPDATE meta SET value = value WHERE name = 'epoch'" if self._failure else "SELECT 1"
+        try:
+            await self.write(lambda tx: tx.execute(sql, {}))
+        except Problem:
+            return self._failure
+        return "ok"
+
+    async def _write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
+        for attempt in range(1, ATTEMPTS + 1):
+            done = False
+            try:
+                async with self._connection() as connection:
+                    tx = PostgresTransaction(connection, read=False)
+                    async with connection.transaction():
+                        result = await _run(fn, tx)
+                        done = True
+            except _RETRIED as error:
+                if attempt == ATTEMPTS:
+                    logger.error("a transaction was tried %d times: %s", attempt, error)
+                    raise refused() from error
+            except Problem as problem:
+                if done:  # the connection was lost during the commit
+                    raise _unknown() from problem
+                raise
+            else:
+                break
+            await asyncio.sleep(random.uniform(0, 0.005 * attempt))  # noqa: S311
+        if tx.announced:
+            try:
+                self.publish(tx.announced)
+            except Exception:
+                logger.exception("publishing failed; the sweep will find these events")
+        return result
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        assert self._pool is not None
+        try:
+            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
+                yield connection
+        except asyncpg.CharacterNotInRepertoireError:
+            raise Problem(422, "Text with a NUL character is not accepted.") from None
+        except _UNAVAILABLE as error:
+            if isinstance(error, ValueError):  # asyncpg's, of a parameter
+                raise
+            failure = f"{type(error).__name__}: {error}"
+            if failure != self._failure:  # logged once while it lasts, not with each request
+                logger.error("database: %s", failure)
+            self._failure = failure
+            raise refused() from error
+        if self._failure:
+            logger.info("database: it answers again")
+        self._failure = ""
+
+    async def _compare_clocks(self, connection: asyncpg.Connection) -> None:
+        sql = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8"
+        before = time.time()
+        there = await connection.fetchval(sql)
+        set_ahead(there - (before + time.time()) / 2)
+        self._compared_at = time.monotonic()
+
+    async def _shielded(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """A connection goes back as it is: no transaction leaves anything on it."""
+
+
+def _unknown() -> Problem:
+    return unavailable(
+        "The connection to the database was lost while this was saved. Whether it was is not"
+        " known: look, or send it again with the same Idempotency-Key.",
+        1,
+    )
+
+
+async def _run(fn: Callable[[Transaction], Awaitable[ResultT]], tx: PostgresTransaction) -> ResultT:
+    outer = inside.set(True)
+    try:
+        return await fn(tx)
+    finally:
+        inside.reset(outer)
+
+
+async def migrate_postgres(url: str) -> list[str]:
+    """Bring that database up to date; returns the migrations it ran. Raises MigrationError."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            return await _migrate(connection)
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
+    finally:
+        await connection.close()
+
+
+async def _migrate(connection: asyncpg.Connection) -> list[str]:
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (number BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
+    )
+    done = {
+        row["number"]: row["digest"]
+        for row in await connection.fetch("SELECT number, digest FROM migrations")
+    }
+    missing = missing_migrations(done, migrations())
+    for number, name, script in missing:
+        for statement in statements(script):
+            await connection.execute(_translated(statement))
+        await connection.execute(
+            "INSERT INTO migrations (number, name, digest) VALUES ($1, $2, $3)",
+            number,
+            name,
+            digest_of(script),
+        )
+    if missing:
+        await connection.execute(_OWN.read_text(encoding="utf-8"))
+    return [name for _, name, _ in missing]
+
+
+def _translated(statement: str) -> str:
+    """The statement with PostgreSQL's types: SQLite's have 64 bits, and its texts are compared
+    by their bytes."""
+    for pattern, type in _TYPES:
+        statement = pattern.sub(type, statement)
+    return statement
+
+
+def _place(url: str) -> str:
+    """Host and database, without the password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'a socket'}{parts.path}"

@@ -1,0 +1,173 @@
+"""What PostgreSQL does otherwise than SQLite: transactions at once, on connections that break."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from server.core.clock import now, set_ahead
+from server.core.database import Database
+from server.core.errors import Problem
+from server.core.transaction import Transaction
+from support.server_process import ON_POSTGRES
+from support.waiting import PATIENCE, wait_until
+
+pytestmark = pytest.mark.skipif(not ON_POSTGRES, reason="needs TIFFIN_TEST_DATABASE=postgresql")
+
+READ = "SELECT value FROM meta WHERE name = :name"
+LOCK = f"{READ} /*+ FOR NO KEY UPDATE */"
+LOCK_FIRST = f"{READ} /*+ FIRST SELECT 1 FROM meta WHERE name = :name FOR NO KEY UPDATE */"
+UPDATE = "UPDATE meta SET value = :value WHERE name = :name"
+INSERT = "INSERT INTO meta (name, value) VALUES (:name, :value)"
+
+
+async def run(database: Database, sql: str, **parameters: object) -> list[dict[str, Any]]:
+    """The rows of one statement, in a write."""
+    rows = await database.write(lambda tx: tx.fetch(sql, parameters))
+    return [dict(row) for row in rows]
+
+
+@pytest.mark.parametrize("lock", [LOCK, LOCK_FIRST])
+async def test_a_lock_makes_a_change_see_those_it_has_waited_for(
+    database: Database, lock: str
+) -> None:
+    await run(database, INSERT, name="n", value="0")
+
+    async def count(tx: Transaction) -> None:
+        [row] = await tx.fetch(lock, {"name": "n"})
+        await tx.fetch(UPDATE, {"name": "n", "value": str(int(row["value"]) + 1)})
+
+    await asyncio.gather(*(database.write(count) for _ in range(30)))
+    for read in (database.read, database.look_up):  # which take no locks
+        assert [dict(row) for row in await read(lambda tx: tx.fetch(lock, {"name": "n"}))] == [
+            {"value": "30"}
+        ]
+
+
+async def test_a_deadlock_is_tried_again(database: Database) -> None:
+    for name in ("a", "b"):
+        await run(database, INSERT, name=name, value="")
+    locked = asyncio.Barrier(2)
+    runs = 0
+
+    async def change(tx: Transaction, first: str, second: str) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.fetch(f"{UPDATE} RETURNING value", {"name": first, "value": second})
+        if runs <= 2:
+            await locked.wait()
+        await tx.fetch(f"{UPDATE} RETURNING value", {"name": second, "value": first})
+
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(
+            database.write(lambda tx: change(tx, "a", "b")),
+            database.write(lambda tx: change(tx, "b", "a")),
+        )
+    assert runs == 3
+
+
+async def test_a_row_that_another_has_inserted_meanwhile_is_found_by_another_try(
+    database: Database,
+) -> None:
+    looked = asyncio.Barrier(2)
+    runs = 0
+
+    async def insert(tx: Transaction) -> str:
+        nonlocal runs
+        runs += 1
+        found = await tx.fetch(READ, {"name": "n"})
+        if runs <= 2:
+            await looked.wait()
+        if found:
+            return "found"
+        await tx.fetch(INSERT, {"name": "n", "value": ""})
+        return "made"
+
+    outcomes = await asyncio.gather(database.write(insert), database.write(insert))
+    assert sorted(outcomes) == ["found", "made"]
+
+
+async def test_a_row_that_is_always_missing_is_a_503_and_no_500(database: Database) -> None:
+    await run(database, "CREATE TABLE parts (name TEXT REFERENCES meta (name))")
+    with pytest.raises(Problem) as refused:
+        await run(database, "INSERT INTO parts (name) VALUES ('nobody')")
+    assert refused.value.status == 503
+
+
+async def test_a_nul_is_refused_in_words(database: Database) -> None:
+    for call in (database.read, database.look_up, database.write):
+        with pytest.raises(Problem, match="NUL") as refused:
+            await call(lambda tx: tx.fetch(READ, {"name": "a\0b"}))
+        assert refused.value.status == 422
+
+
+async def test_a_connection_lost_during_the_commit_leaves_its_outcome_open(
+    database: Database,
+) -> None:
+    published: list[object] = []
+    database.publish = published.extend
+    for statement in (
+        "CREATE TABLE doomed (name TEXT)",
+        "CREATE FUNCTION cut() RETURNS trigger AS"
+        " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'"
+        " LANGUAGE plpgsql",
+        "CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON doomed"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
+    ):
+        await run(database, statement)
+
+    async def doomed(tx: Transaction) -> None:
+        await tx.fetch("INSERT INTO doomed (name) VALUES ('x')", {})
+        tx.announce("x")
+
+    with pytest.raises(Problem, match="was is not") as lost:
+        await database.write(doomed)
+    assert lost.value.status == 503
+    assert not published
+    assert await database.state() == "ok"
+    assert await run(database, "SELECT 1 AS one") == [{"one": 1}]
+
+
+async def test_a_connection_lost_before_the_commit_has_changed_nothing(database: Database) -> None:
+    async def cut(tx: Transaction) -> None:
+        await tx.fetch(INSERT, {"name": "n", "value": ""})
+        await tx.fetch("SELECT pg_terminate_backend(pg_backend_pid())", {})
+
+    with pytest.raises(Problem, match="Nothing was changed"):
+        await database.write(cut)
+    assert await run(database, READ, name="n") == []
+
+
+async def test_a_cancelled_caller_does_not_cancel_its_write(database: Database) -> None:
+    began = asyncio.Event()
+
+    async def slow(tx: Transaction) -> None:
+        began.set()
+        await tx.fetch("SELECT pg_sleep(0.1)", {})
+        await tx.fetch(INSERT, {"name": "n", "value": ""})
+
+    task = asyncio.create_task(database.write(slow))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async def stored() -> bool:
+        return bool(await run(database, READ, name="n"))
+
+    await wait_until(stored)
+
+
+async def test_the_time_is_that_of_the_databases_clock(
+    open_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour before this machine's."""
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3600)
+    try:
+        database: Database = await open_database()
+        [row] = await run(database, "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8 AS at")
+        assert abs(now().timestamp() - row["at"]) < 60
+    finally:
+        set_ahead(0)
