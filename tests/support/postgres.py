@@ -36,7 +36,11 @@ class PostgresServer(ServiceProcess):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "postgres")
         self.data = folder / "data"
-        self.made = 0
+        self._programs = BINARIES / "bin"
+        if USER and not all(parent.stat().st_mode & 0o001 for parent in self._programs.parents):
+            # USER may not enter a folder of the virtual environment.
+            shutil.copytree(BINARIES, folder / "pginstall", symlinks=True)
+            self._programs = folder / "pginstall" / "bin"
 
     def start(self) -> None:
         """Start it, and return once it accepts connections."""
@@ -52,7 +56,7 @@ class PostgresServer(ServiceProcess):
             "default_transaction_isolation": ISOLATION,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self.launch([str(BINARIES / "bin" / "postgres"), "-D", str(self.data), *settings], PATIENCE)
+        self.launch([str(self._programs / "postgres"), "-D", str(self.data), *settings], PATIENCE)
 
     def answers(self) -> bool:
         """Whether it accepts connections."""
@@ -77,7 +81,7 @@ class PostgresServer(ServiceProcess):
             await connection.close()
 
     def _run(self, program: str, *options: str) -> None:
-        command = [str(BINARIES / "bin" / program), "-D", str(self.data), *options]
+        command = [str(self._programs / program), "-D", str(self.data), *options]
         subprocess.run(command, check=True, capture_output=True, user=USER, cwd=self.folder)
 
     user = USER
