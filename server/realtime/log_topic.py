@@ -127,14 +127,21 @@ class LogTopic(Topic):
         task = self._loads.get((start, size))
         joined = task is not None
         if task is None:
-            task = asyncio.create_task(self._read(start, size), name="load")
+            task = asyncio.create_task(self._load(start, size), name="load")
             self._loads[start, size] = task
-            task.add_done_callback(lambda _: self._loads.pop((start, size), None))
         page = await asyncio.shield(task)
         if joined and page.head < cursor:  # it began before the cursor's event was written
             page = await self._read(start, size)
         self.hint(page.head)
         return page
+
+    async def _load(self, start: int, size: int) -> LogPage:
+        """One read that is shared. Nobody finds it once it is over: readers still behind would get
+        its page again and again, without ever waiting, and nothing else would run."""
+        try:
+            return await self._read(start, size)
+        finally:
+            del self._loads[start, size]
 
     async def _read(self, after: int, count: int) -> LogPage:
         """Read events after that `seq`, and adjust the next read's count to their size."""

@@ -210,6 +210,31 @@ async def test_readers_further_back_than_the_ring_share_their_reads(
     assert fresh.log.reads <= 4
 
 
+async def test_a_read_that_is_over_is_not_shared(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for it would let nothing else run: a reader who is ahead of the topic would read on
+    for ever."""
+    await node.append(count=3)
+    topic = await node.hub.topic(TOPIC)
+    read, reads = node.log.read, 0
+    late: list[asyncio.Task[LogPage]] = []
+
+    async def followed(name: str, after: int, limit: int) -> LogPage:
+        nonlocal reads
+        reads += 1
+        page = await read(name, after, limit)
+        if not late:  # begins after this read, and before those who wait for it
+            late.append(asyncio.create_task(topic.load(0)))
+        return page
+
+    monkeypatch.setattr(node.log, "read", followed)
+    assert isinstance(topic, LogTopic)
+    await topic.load(0)
+    await late[0]
+    assert reads == 2
+
+
 async def test_a_full_sink_is_left_alone_and_catches_up(node: Node) -> None:
     slow, quick = ListSink(room=2), ListSink()
     await node.hub.subscribe(TOPIC, None, slow)
