@@ -99,7 +99,8 @@ class AnnouncementList(ScrollView, can_focus=True):
     def wants_more(self) -> bool:
         """Whether older ones should be asked for: the end is near and there are any."""
         below = self._tops[-1] - self.scroll_offset.y - self.size.height
-        return self.store.older is not None and below <= NEAR_THE_END
+        laid_out = len(self._tops) > len(self.store)
+        return self.store.older is not None and laid_out and below <= NEAR_THE_END
 
     def select(self, announcement_id: str) -> None:
         """Put the cursor on that one."""

@@ -223,6 +223,8 @@ class PhotoPanel(Panel):
     def _read_on(self) -> None:
         """Read older photos where the end is near the view or the highlight, which may be ahead."""
         manager, uploads = self.manager, self.uploads
+        if not uploads.option_count:  # what there is is not drawn yet
+            return
         left = min(uploads.rows_to_end, uploads.option_count - 1 - (uploads.highlighted or 0))
         reading = self._reader is not None and not self._reader.is_finished
         if manager is not None and manager.store.has_more and left < LIST_ROWS and not reading:

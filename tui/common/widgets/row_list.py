@@ -184,8 +184,9 @@ class RowList(OptionList):
 
     @property
     def rows_to_end(self) -> int:
-        """How many rows there are below those in view."""
-        return len(self._rows) - (self.scroll_offset.y + self.size.height) // self.ROW_LINES
+        """How many rows there are below those in view, with those that are not drawn yet."""
+        rows = len(self._rows) if self.filter_text else len(self.row_ids())
+        return rows - (self.scroll_offset.y + self.size.height) // self.ROW_LINES
 
     def render_line(self, y: int) -> Strip:
         """A line of a row, or of the message while there are none."""

@@ -22,6 +22,7 @@ from support.waiting import wait_until
 from tui.common import app as frame
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
+from tui.customer.orders.panel import OrdersPanel
 
 
 async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:
@@ -113,8 +114,10 @@ async def test_a_new_customer_is_told_how_to_order(demo_server: LiveServer, tmp_
 
 
 async def test_scrolling_reads_the_older_pages(
-    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The window gets its size when the orders have come and are not drawn yet.
+    monkeypatch.setattr(OrdersPanel, "on_loaded", OrdersPanel._scrolled)
     rest = await kitchen.rest.another().register("neil@example.com", PASSWORD)
     body = await kitchen.basket()
     for _ in range(120):
