@@ -24,7 +24,8 @@ class JsonResponse(web.StreamResponse):
     """An answer whose body is known; without one, its status is 204.
 
     It has the same headers as aiohttp's own response with `middleware.add_headers`, put together as
-    text: a dictionary of them takes longer to make than a small answer.
+    text: a dictionary of them takes longer to make than a small answer. What is put into `headers`
+    later is not sent.
     """
 
     def __init__(self, status: int, body: bytes | None, headers: Mapping[str, str]) -> None:
