@@ -1,12 +1,14 @@
 """Tests of what other tests rely on: Redis, server processes, waiting."""
 
+import asyncio
 import socket
 
 import pytest
 
+from support.proxy import Proxy
 from support.redis_server import RedisServer
 from support.server_process import StartServer
-from support.waiting import wait_for, wait_until
+from support.waiting import PATIENCE, wait_for, wait_until
 
 
 def test_redis_restarts_on_its_port_with_no_data(own_redis: RedisServer) -> None:
@@ -48,3 +50,14 @@ def test_a_killed_server_process_can_be_restarted(start_server: StartServer) -> 
 def test_a_server_that_cannot_start_shows_why(start_server: StartServer) -> None:
     with pytest.raises(AssertionError, match=r"TIFFIN_JWT_SECRET.*at least 32 bytes"):
         start_server(env={"TIFFIN_JWT_SECRET": "short"})
+
+
+async def test_a_proxy_that_passes_again_holds_nothing_that_was_on_its_way() -> None:
+    proxy, reader = Proxy(""), asyncio.StreamReader()
+    proxy.stalling(5)
+    body = asyncio.create_task(proxy._body(reader, 10))
+    await asyncio.sleep(0)
+    proxy.passing()
+    reader.feed_data(b"0123456789")
+    async with asyncio.timeout(PATIENCE):
+        assert await body == b"0123456789"

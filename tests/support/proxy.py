@@ -216,9 +216,10 @@ class Proxy:
 
     async def _body(self, reader: Reader, length: int) -> bytes:
         start = b""
+        changed = self._changed  # now: the mode may change while the start arrives
         if self._stall is not None and length > self._stall:
             start = await reader.readexactly(self._stall)
-            await self._changed.wait()
+            await changed.wait()
         return start + await reader.readexactly(length - len(start))
 
     def _refuses(self, request: Head) -> bool:
@@ -275,9 +276,10 @@ class _Passing:
     async def let_go(self) -> None:
         """Pass on what is held whenever the mode changes to one that holds nothing."""
         while True:
-            await self._proxy._changed.wait()
+            changed = self._proxy._changed
             if not self._proxy._hold_body:
                 self.flush()
+            await changed.wait()
 
     def flush(self) -> None:
         self._writer.write(self._held)
