@@ -14,7 +14,7 @@ def set_ahead(seconds: float) -> None:
 
 
 def ahead() -> float:
-    """The same."""
+    """By how many seconds the database's clock is ahead of this machine's."""
     return _ahead
 
 

@@ -66,7 +66,7 @@ async def menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuIt
 
 
 async def lock_menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
-    """The same, in a write locked until its end."""
+    """The dish, which no other transaction changes until this one ends."""
     row = await _queries.lock_menu_item(tx, id=item_id, restaurant_id=restaurant_id)
     return MenuItem(**row) if row else None
 

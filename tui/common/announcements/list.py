@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable
 from datetime import datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.actions import SkipAction
@@ -24,9 +24,6 @@ from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, centred
-
-if TYPE_CHECKING:
-    pass
 
 ROW_LINES = 3
 """Of one that is folded, with the gap below it."""
