@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import lru_cache
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from server.core.clock import set_ahead
-from server.core.database import Database, public_request
+from server.core.database import Database, moved_words, public_request
 from server.core.errors import Problem, unavailable
 from server.core.migrate import (
     MigrationError,
@@ -41,6 +42,19 @@ ATTEMPTS = 20
 """How often a transaction is tried that others have made fail."""
 _LOCK = 0x7469_6666_696E
 """The advisory lock of migrations."""
+_USE = 0x7469_6666_6975
+"""The advisory lock that every connection of a server shares, and a move holds alone."""
+_SHARE = "SELECT pg_try_advisory_lock_shared($1)"
+BEING_MOVED = "the database is being moved to another one"
+_CLAIM = """
+INSERT INTO meta (name, value) VALUES ('instance', $1)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+_STATE = """
+SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8 AS at,
+    (SELECT value FROM meta WHERE name = 'instance') AS instance,
+    (SELECT value FROM meta WHERE name = 'moved_to') AS moved_to
+"""
 _RETRIED = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -137,8 +151,16 @@ class PostgresDatabase(Database):
         self._compared_at = 0.0
 
     async def open(self) -> None:
-        """Connect. Raises MigrationError where that is impossible."""
+        """Connect. Raises MigrationError where that is impossible, or the rows were moved."""
         self.closing = False
+        joined = await self._join()
+        try:
+            await self._open_pool()
+        finally:
+            await joined.close()
+        await self.refuse_moved()
+
+    async def _open_pool(self) -> None:
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=1,
@@ -147,7 +169,7 @@ class PostgresDatabase(Database):
             command_timeout=STATEMENT_SECONDS,
             timeout=CONNECT_SECONDS,
             server_settings={"application_name": "tiffin", "jit": "off"},
-            init=self._compare_clocks,
+            init=self._begin,
             reset=_keep,
         )
 
@@ -188,7 +210,7 @@ class PostgresDatabase(Database):
         """Another number each time: asking what has changed costs no more than whether."""
         if time.monotonic() - self._compared_at > CLOCK_SECONDS:
             async with self._connection() as connection:
-                await self._compare_clocks(connection)
+                await self._read_state(connection)
         self._versions += 1
         return self._versions
 
@@ -249,12 +271,36 @@ class PostgresDatabase(Database):
             logger.info("database: it answers again")
         self._failure = ""
 
-    async def _compare_clocks(self, connection: asyncpg.Connection) -> None:
-        sql = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8"
+    async def _join(self) -> asyncpg.Connection:
+        """A connection that shares the lock of those who use the database: the first claims an
+        instance for them."""
+        connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS)
+        try:
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _USE):
+                    await connection.execute(_CLAIM, secrets.token_hex(8))
+                if not await connection.fetchval(_SHARE, _USE):
+                    raise MigrationError(f"{BEING_MOVED}; start again once that has ended")
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _begin(self, connection: asyncpg.Connection) -> None:
+        if not await connection.fetchval(_SHARE, _USE):
+            raise asyncpg.InterfaceError(BEING_MOVED)
+        await self._read_state(connection)
+
+    async def _read_state(self, connection: asyncpg.Connection) -> None:
+        """Read its clock and instance, which may be another one since all connections were lost."""
         before = time.time()
-        there = await connection.fetchval(sql)
-        set_ahead(there - (before + time.time()) / 2)
+        row = await connection.fetchrow(_STATE)
+        set_ahead(row["at"] - (before + time.time()) / 2)
         self._compared_at = time.monotonic()
+        if row["moved_to"] is not None and self.instance:  # it was moved since this began
+            raise asyncpg.InterfaceError(moved_words(row["moved_to"]))
+        self.instance = row["instance"]
 
     async def _shielded(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         task = asyncio.create_task(work)

@@ -63,6 +63,11 @@ class Node:
 
         return await self.database.write(fn)
 
+    @property
+    def channel(self) -> str:
+        """The beginning of the names of its channels on Redis."""
+        return f"tiffin:{self.log.epoch}:{self.database.instance}:"
+
     def cursor(self, seq: int, topic: str = TOPIC) -> str:
         return str(Cursor(self.log.epoch, topic, seq))
 
