@@ -10,10 +10,12 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from server.core.backup import CopyError
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
 from server.core.errors import Problem, validation_problem
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         use_one_heap()
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
-    except (SettingsError, MigrationError) as error:
+    except (SettingsError, MigrationError, CopyError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -92,6 +94,34 @@ def _parser() -> argparse.ArgumentParser:
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
+    saving = commands.add_parser(
+        "backup",
+        help="write a backup of the SQLite database, also while servers run",
+        description="Write what is committed to a new file that only you can read. Do not copy the"
+        " database's file and then its -wal file instead: while a server writes, that gives a"
+        " damaged database.",
+    )
+    saving.add_argument("file", type=Path)
+    saving.set_defaults(run=_back_up)
+    restoring = commands.add_parser(
+        "restore",
+        help="replace the SQLite database by a backup; every client reads its lists again",
+    )
+    restoring.add_argument("file", type=Path)
+    restoring.set_defaults(run=_restore)
+    moving = commands.add_parser(
+        "copy",
+        help="move all rows to an empty database; clients go on with their cursors",
+        description="The first database is then marked as moved, and no server starts on it.",
+    )
+    moving.add_argument(
+        "--from", dest="source", required=True, help="sqlite:///… or postgresql://…"
+    )
+    moving.add_argument("--to", dest="target", required=True, help="sqlite:///… or postgresql://…")
+    moving.set_defaults(run=_move)
+    commands.add_parser(
+        "unretire", help="let servers use a database again that was moved"
+    ).set_defaults(run=_unretire)
     return parser
 
 
@@ -252,6 +282,56 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:
     ran = asyncio.run(migrate(settings.database))
     print("\n".join(ran) if ran else "the database is up to date")
+    return 0
+
+
+def _back_up(options: argparse.Namespace, settings: Settings) -> int:
+    from server.core.backup import back_up
+
+    size = back_up(_sqlite(settings, "pg_dump --format=custom --file=FILE URL"), options.file)
+    print(f"{options.file}: {size:,} bytes")
+    print(_PHOTOS.format("in it"))
+    return 0
+
+
+def _restore(options: argparse.Namespace, settings: Settings) -> int:
+    from server.core.backup import restore
+
+    command = "pg_restore --dbname=URL FILE, and then DELETE FROM meta WHERE name = 'epoch'"
+    path = _sqlite(settings, command)
+    aside = restore(path, options.file)
+    print(f"{path} is as it was in {options.file}" + (f"; before, it was {aside}" if aside else ""))
+    print("Every client reads its lists again. " + _PHOTOS.format("changed"))
+    return 0
+
+
+_PHOTOS = "Photos (DATA_DIR/blobs, or the container) and TIFFIN_JWT_SECRET are not {}."
+
+
+def _sqlite(settings: Settings, command: str) -> Path:
+    """The file. Raises CopyError which names PostgreSQL's own command."""
+    if isinstance(settings.database, Path):
+        return settings.database
+    raise CopyError(f"this database is PostgreSQL, which has its own tool: {command}")
+
+
+def _move(options: argparse.Namespace, settings: Settings) -> int:
+    from server.core.move import move
+
+    source, target = (
+        load_settings(database_url=url).database for url in (options.source, options.target)
+    )
+    asyncio.run(move(source, target, lambda line: print(line, file=sys.stderr)))
+    print("All rows were moved; start servers with TIFFIN_DATABASE_URL set to the value of --to.")
+    print(_PHOTOS.format("moved"))
+    return 0
+
+
+def _unretire(options: argparse.Namespace, settings: Settings) -> int:
+    from server.core.move import unretire
+
+    asyncio.run(unretire(settings.database))
+    print("Servers may use this database again. Every client reads its lists again.")
     return 0
 
 

@@ -72,7 +72,7 @@ class Database(Component):
         raise NotImplementedError
 
     async def refuse_moved(self) -> None:
-        """Raises MigrationError where the rows are in another database now, see core/copy.py."""
+        """Raises MigrationError where the rows are in another database now, see core/move.py."""
         rows = await self.look_up(lambda tx: tx.fetch(MOVED, {}))
         if rows:
             raise MigrationError(moved_words(rows[0]["value"]))

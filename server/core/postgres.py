@@ -42,7 +42,7 @@ ATTEMPTS = 20
 """How often a transaction is tried that others have made fail."""
 _LOCK = 0x7469_6666_696E
 """The advisory lock of migrations."""
-_USE = 0x7469_6666_6975
+USE_LOCK = 0x7469_6666_6975
 """The advisory lock that every connection of a server shares, and a move holds alone."""
 _SHARE = "SELECT pg_try_advisory_lock_shared($1)"
 BEING_MOVED = "the database is being moved to another one"
@@ -278,9 +278,9 @@ class PostgresDatabase(Database):
         try:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-                if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _USE):
+                if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", USE_LOCK):
                     await connection.execute(_CLAIM, secrets.token_hex(8))
-                if not await connection.fetchval(_SHARE, _USE):
+                if not await connection.fetchval(_SHARE, USE_LOCK):
                     raise MigrationError(f"{BEING_MOVED}; start again once that has ended")
         except BaseException:
             await connection.close()
@@ -288,7 +288,7 @@ class PostgresDatabase(Database):
         return connection
 
     async def _begin(self, connection: asyncpg.Connection) -> None:
-        if not await connection.fetchval(_SHARE, _USE):
+        if not await connection.fetchval(_SHARE, USE_LOCK):
             raise asyncpg.InterfaceError(BEING_MOVED)
         await self._read_state(connection)
 
@@ -334,13 +334,13 @@ async def migrate_postgres(url: str) -> list[str]:
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
+        raise MigrationError(f"PostgreSQL at {place_of(url)}: {error}") from error
     try:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             return await _migrate(connection)
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
+        raise MigrationError(f"PostgreSQL at {place_of(url)}: {error}") from error
     finally:
         await connection.close()
 
@@ -377,7 +377,7 @@ def _translated(statement: str) -> str:
     return statement
 
 
-def _place(url: str) -> str:
+def place_of(url: str) -> str:
     """Host and database, without the password."""
     parts = urlsplit(url)
     return f"{parts.hostname or 'a socket'}{parts.path}"
