@@ -54,7 +54,7 @@ def restore(path: Path, file: Path) -> Path | None:
             raise CopyError(f"a server uses {path}: stop all its processes first")
         with _errors(path), _staged(path) as staged:
             _unpack(file, staged)
-            _release(path)
+            check_unused(path)
             aside = _keep(path)
             os.replace(staged, path)
             _sync(path.parent)
@@ -92,9 +92,9 @@ def _finish(copied: sqlite3.Connection, path: Path) -> None:
         raise CopyError(f"{path} is damaged: {found}")
 
 
-def _release(path: Path) -> None:
-    """Check that nobody has the database open, by SQLite's own lock too, and write its log into the
-    file. A damaged one is left as it is."""
+def check_unused(path: Path) -> None:
+    """Raises CopyError where somebody has the database open, such as a server of a version that
+    does not hold `UseLock`. It then is one file. A damaged one is left as it is."""
     if not path.exists():
         return
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as present:

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from server.core.backup import NEW_EPOCH, CopyError, new_epoch
+from server.core.backup import NEW_EPOCH, CopyError, check_unused, new_epoch
 from server.core.clock import now, to_text
 from server.core.database import MOVED, moved_words
 from server.core.databases import Where, migrate
@@ -109,6 +109,7 @@ class SqliteEnd(End):
         self._use = UseLock(self._path)
         if not self._use.alone():
             raise CopyError(f"a server uses {self._path}: stop all its processes first")
+        check_unused(self._path)
 
     async def begin(self) -> None:
         """See End."""
@@ -171,12 +172,6 @@ class PostgresEnd(End):
         assert self._connection is not None
         self._transaction = self._connection.transaction(isolation="repeatable_read")
         await self._transaction.start()
-        # Servers of earlier versions do not hold the lock of `open`.
-        names = ", ".join(table.name for table in tables())
-        try:
-            await self._connection.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
-        except asyncpg.LockNotAvailableError as error:
-            raise CopyError(f"a server uses {self.place}: stop all its processes first") from error
 
     async def execute(self, sql: str, **parameters: Any) -> list[Values]:
         """See End."""

@@ -378,6 +378,6 @@ def _translated(statement: str) -> str:
 
 
 def place_of(url: str) -> str:
-    """Host and database, without the password."""
+    """Host, port and database, without user and password."""
     parts = urlsplit(url)
-    return f"{parts.hostname or 'a socket'}{parts.path}"
+    return f"{parts.netloc.rpartition('@')[2] or 'a socket'}{parts.path}"
