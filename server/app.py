@@ -23,6 +23,7 @@ from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
 from server.core.health import Readiness, add_health
+from server.core.leases import Lease
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
@@ -156,7 +157,8 @@ def _services(settings: Settings) -> Services:
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
-    retention = Retention(database)
+    upkeep = Lease(database, "upkeep", settings.upkeep_lease_seconds)
+    retention = Retention(database, upkeep)
     events_kept = timedelta(days=settings.event_days)
     retention.jobs += [
         lambda at: log.trim(to_text(at - events_kept)),
@@ -168,6 +170,7 @@ def _services(settings: Settings) -> Services:
     services = Services(settings)
     services.add(database, Database)
     for service in (
+        upkeep,
         retention,
         log,
         hub,

@@ -142,6 +142,7 @@ class Settings(BaseSettings):
     max_unidentified: Annotated[int, Field(ge=0)] = 1_000
     max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
     identify_seconds: Annotated[float, Field(ge=0)] = 10
+    upkeep_lease_seconds: Annotated[float, Field(gt=0)] = 15
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
