@@ -160,6 +160,7 @@ class Settings(BaseSettings):
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: SecretStr = SecretStr("")
+    blob_dir: Path | None = None
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
     failed_photo_hours: Annotated[float, Field(ge=0)] = 1
@@ -219,7 +220,7 @@ class Settings(BaseSettings):
             raise PydanticUseDefault
         return value.strip()
 
-    @field_validator("data_dir", "map")
+    @field_validator("data_dir", "blob_dir", "map")
     @classmethod
     def _at_home(cls, path: Path | None) -> Path | None:
         try:
