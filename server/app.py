@@ -49,6 +49,7 @@ from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import RingMemory
+from server.realtime.shared_limits import SharedLimits
 from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
@@ -167,6 +168,9 @@ def _services(settings: Settings) -> Services:
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
     frame_limits = FrameLimits(settings)
+    limits = RequestLimits(settings)
+    shared = SharedLimits(hub, settings.limits_shared_seconds if settings.redis_url else 0)
+    shared.add(limits.shared)
     services = Services(settings)
     services.add(database, Database)
     for service in (
@@ -180,7 +184,8 @@ def _services(settings: Settings) -> Services:
         Revocations(hub, connections, gate),
         connections,
         gate,
-        RequestLimits(settings),
+        limits,
+        shared,
         BodyDeadlines(),
         MemoryTrim(),
         frame_limits,

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
     address_per_minute: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
+    limits_shared_seconds: Annotated[float, Field(ge=0, le=10)] = 0.2
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
