@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -28,6 +29,7 @@ from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
 from server.core.metrics import Metrics
+from server.core.metrics_folder import MetricsFolder
 from server.core.middleware import access_middleware, add_headers
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
@@ -220,7 +222,9 @@ def _runner(settings: Settings) -> web.AppRunner:
     gunicorn_log = logging.getLogger("gunicorn.error")
     gunicorn_log.handlers.clear()
     gunicorn_log.propagate = True
-    runner = Runner(create_app(settings), settings)
+    app = create_app(settings)
+    app[SERVICES][Metrics].share(MetricsFolder(settings.data_dir / "metrics", os.getppid()))
+    runner = Runner(app, settings)
     tune_process()
     return runner
 
