@@ -107,11 +107,13 @@ async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIte
     than the rest of the start.
     """
     if ON_POSTGRES and not settings.database_url:
-        from support.postgres import database_for
+        from support.postgres import database_for, shared_folder
 
         settings = settings.model_copy(
             update={"database_url": await database_for(settings.data_dir)}
         )
+        if not settings.azure_storage_connection_string:
+            settings = settings.model_copy(update={"blob_dir": shared_folder(settings.data_dir)})
     elif copied:
         await _prepare(settings)
     app = create_app(settings)

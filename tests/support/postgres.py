@@ -120,3 +120,10 @@ def url_for(data_dir: Path) -> str:
     """The same where no coroutine can be awaited."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, database_for(data_dir)).result()
+
+
+def shared_folder(data_dir: Path) -> Path:
+    """The folder of pictures of servers whose data is in that folder."""
+    folder = data_dir / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

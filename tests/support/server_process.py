@@ -64,9 +64,10 @@ def server_environment(
         "PYTHONUNBUFFERED": "1",
     }
     if ON_POSTGRES:
-        from support.postgres import url_for
+        from support.postgres import shared_folder, url_for
 
         environment["TIFFIN_DATABASE_URL"] = url_for(data_dir)
+        environment["TIFFIN_BLOB_DIR"] = str(shared_folder(data_dir))
     if redis_url:
         environment["TIFFIN_REDIS_URL"] = redis_url
     return environment | dict(more or {})

@@ -21,7 +21,7 @@ from server.core.errors import (
 )
 from server.core.ids import new_id
 from server.core.lifecycle import Component
-from server.core.limits import RateLimit
+from server.core.limits import GrowingDelay, RateLimit
 from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses
@@ -98,6 +98,14 @@ class AccountService(Component):
         )
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
+        self.shared_limits: dict[str, RateLimit | GrowingDelay] = {
+            "log-ins": self._by_address,
+            "registrations": self._registrations,
+            "refused registrations": self._taken,
+            "refreshes": self._refreshes,
+            **self._guesses.shared,
+        }
+        """Those that hold for all processes together."""
 
     async def close(self) -> None:
         """Stop the threads that hash passwords."""

@@ -8,6 +8,7 @@ from server.core.services import Services
 from server.features.accounts import routes
 from server.features.accounts.service import AccountService, drop_expired
 from server.realtime.log import EventLog
+from server.realtime.shared_limits import SharedLimits
 from server.settings import Settings
 from server.transports.connections import AUTH_TOPIC
 
@@ -21,5 +22,6 @@ def setup(services: Services) -> None:
         AccountService(services[Settings], database, services[EventLog], gate.tokens, AUTH_TOPIC)
     )
     accounts.on_delete.append(idempotency.forget_account)
+    services[SharedLimits].add(accounts.shared_limits)
     gate.look_up = accounts.sessions.look_up
     services[Retention].jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))
