@@ -24,7 +24,9 @@ from server.settings import Settings
 from support.ports import free_port
 from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, where_for
 
-sqlite_only = pytest.mark.skipif(ON_POSTGRES, reason="about SQLite's plans, steps or file")
+sqlite_only = pytest.mark.skipif(
+    ON_POSTGRES, reason="about SQLite's plans, steps, file or single writer"
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from functools import cache
@@ -62,13 +61,15 @@ class PostgresServer(ServiceProcess):
 
     def answers(self) -> bool:
         """Whether it accepts connections."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return "ready to accept connections" in self.log_path.read_text(errors="replace")
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            in_a_thread(self.execute("SELECT 1"))
+            return True
         return False
 
-    def stop(self) -> None:
-        """Stop it, and disconnect its clients."""
-        self.end(signal.SIGINT)
+    def restart(self) -> None:
+        """Restart it on the same port, as after a crash."""
+        self.end(signal.SIGQUIT)
+        self.start()
 
     def url(self, database: str) -> str:
         """The URL of that database."""

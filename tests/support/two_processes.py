@@ -60,9 +60,12 @@ class Two:
 
 
 @contextmanager
-def two_processes(data_dir: Path, redis_url: str = "", *, quiet: bool = False) -> Iterator[Two]:
+def two_processes(
+    data_dir: Path, redis_url: str = "", *, quiet: bool = False, **settings: object
+) -> Iterator[Two]:
     """Start both at once, on an empty database; unless `quiet`, print their output at the end."""
-    env = {"TIFFIN_LOG_LEVEL": "WARNING"}
+    env = {f"TIFFIN_{name.upper()}": str(value) for name, value in settings.items()}
+    env = {"TIFFIN_LOG_LEVEL": "WARNING"} | env
     left, right = (ServerProcess(data_dir, redis_url=redis_url, env=env) for _ in range(2))
     try:
         for server in (left, right):

@@ -14,6 +14,7 @@ from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import LogPage, Position
 from server.realtime.log_topic import LogTopic
+from support.live_server import sqlite_only
 from support.waiting import PATIENCE, wait_until
 
 
@@ -445,6 +446,7 @@ async def test_processes_on_one_file_learn_of_each_others_events_by_the_sweep(
     assert other.hub.gaps == 1
 
 
+@sqlite_only  # which tells for nothing that nobody has committed
 async def test_the_sweep_reads_nothing_while_nobody_else_commits(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
