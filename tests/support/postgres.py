@@ -32,10 +32,15 @@ another reason than a lock that is missing."""
 
 
 class PostgresServer(ServiceProcess):
-    """A PostgreSQL cluster on its own port, whose databases are in `folder`."""
+    """A PostgreSQL cluster on its own port, whose databases are in `folder`; tests need it not
+    survive a power failure, so it does without fsync."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         super().__init__(folder, "postgres")
+        self._fsync = fsync
+        if USER is not None:
+            folder.chmod(0o755)
+            shutil.chown(folder, USER)
         self.data = folder / "data"
         self._programs = BINARIES / "bin"
         if USER and not all(parent.stat().st_mode & 0o001 for parent in self._programs.parents):
@@ -53,7 +58,7 @@ class PostgresServer(ServiceProcess):
             "port": self.port,
             "max_connections": 200,
             "shared_buffers": "32MB",
-            "fsync": "off",
+            "fsync": "on" if self._fsync else "off",
             "default_transaction_isolation": ISOLATION,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -93,12 +98,8 @@ class PostgresServer(ServiceProcess):
 @cache
 def shared_server() -> PostgresServer:
     """One cluster for all tests of this process, with a migrated database to copy."""
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-postgres-"))
-    if USER is not None:
-        folder.chmod(0o755)
-        shutil.chown(folder, USER)
-    server = PostgresServer(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="tiffin-postgres-")))
+    atexit.register(shutil.rmtree, server.folder, ignore_errors=True)
     atexit.register(server.kill)
     server.start()
 

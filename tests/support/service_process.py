@@ -32,6 +32,12 @@ class ServiceProcess:
         """Whether the process exists (a frozen one does)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and return once it answers."""
         raise NotImplementedError
@@ -54,8 +60,7 @@ class ServiceProcess:
 
     def _signal_all(self, sign: signal.Signals) -> None:
         """Send it to the process and then to its children."""
-        assert self._process is not None
-        main = psutil.Process(self._process.pid)
+        main = psutil.Process(self.pid)
         main.send_signal(sign)
         for child in main.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
