@@ -155,7 +155,12 @@ def create_app(settings: Settings) -> web.Application:
 
 def _services(settings: Settings) -> Services:
     """The services below the features, in the order in which they are opened."""
-    database = database_at(settings.database, settings.public_reads_at_once)
+    database = database_at(
+        settings.database,
+        settings.public_reads_at_once,
+        settings.database_connections,
+        settings.database_seconds,
+    )
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     demo_public: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
+    database_connections: Annotated[int, Field(ge=2)] = 8
+    database_seconds: Annotated[float, Field(gt=0)] = 10
     redis_url: SecretStr = SecretStr("")
     jwt_secret: SecretStr = SecretStr("")
 
