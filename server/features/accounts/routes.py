@@ -70,7 +70,9 @@ async def refresh(request: web.Request, body: RefreshGrant, key: IdempotencyKey 
 @router.route("POST", "/auth/logout", roles=ANY_ROLE)
 async def log_out(request: web.Request, body: RefreshGrant) -> None:
     """End the session of this refresh token, and its live streams."""
-    await _accounts(request).log_out(identity_of(request), body.refresh_token)
+    await _accounts(request).log_out(
+        identity_of(request), body.refresh_token, client_address(request)
+    )
 
 
 @router.route("GET", "/me", roles=ANY_ROLE)
@@ -88,13 +90,13 @@ async def change_profile(request: web.Request, body: ProfileChange) -> Account:
 @router.route("DELETE", "/me", roles=ANY_ROLE, problems=(409,))
 async def delete_account(request: web.Request, body: AccountDeletion) -> None:
     """Delete one's account and all that is its own; not while an order of it is under way."""
-    await _accounts(request).delete(identity_of(request), body)
+    await _accounts(request).delete(identity_of(request), body, client_address(request))
 
 
 @router.route("PUT", "/me/password", roles=ANY_ROLE, problems=(409,))
 async def change_password(request: web.Request, body: PasswordChange) -> None:
     """Change one's password; every other session of the account ends."""
-    await _accounts(request).change_password(identity_of(request), body)
+    await _accounts(request).change_password(identity_of(request), body, client_address(request))
 
 
 @router.route("GET", "/me/sessions", roles=ANY_ROLE)
@@ -108,13 +110,13 @@ async def active_sessions(
 @router.route("DELETE", "/me/sessions/{id}", roles=ANY_ROLE)
 async def end_session(request: web.Request, id: Id) -> None:
     """End a session of the account, its live streams and its sockets."""
-    await _accounts(request).sessions.end_own(identity_of(request), id)
+    await _accounts(request).sessions.end_own(identity_of(request), id, client_address(request))
 
 
 @router.route("DELETE", "/me/sessions", roles=ANY_ROLE)
 async def end_other_sessions(request: web.Request) -> None:
     """End all sessions of the account but the one that asks."""
-    await _accounts(request).sessions.end_others(identity_of(request))
+    await _accounts(request).sessions.end_others(identity_of(request), client_address(request))
 
 
 def _accounts(request: web.Request) -> AccountService:

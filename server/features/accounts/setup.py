@@ -1,6 +1,8 @@
 """Puts accounts into the application."""
 
-from server.core import idempotency
+from datetime import timedelta
+
+from server.core import audit, idempotency
 from server.core.auth import Gate
 from server.core.database import Database
 from server.core.retention import Retention
@@ -22,4 +24,7 @@ def setup(services: Services) -> None:
     )
     accounts.on_delete.append(idempotency.forget_account)
     gate.look_up = accounts.sessions.look_up
-    services[Retention].jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))
+    jobs = services[Retention].jobs
+    jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))
+    if days := services[Settings].audit_days:
+        jobs.append(lambda at: audit.drop_old(database, at - timedelta(days=days)))

@@ -50,8 +50,9 @@ class StepData(Wire):
 class ChatService:
     """Chats of customers with support.
 
-    Any employee may read any chat. Once one of them has claimed it, only that one may write in
-    it. Until then any of them may answer, which does not end the customer's wait.
+    Everybody at the desk, support and employees who share it, may read any chat. Once one of them
+    has claimed it, only that one may write in it. Until then any of them may answer, which does not
+    end the customer's wait.
     """
 
     def __init__(
@@ -105,9 +106,9 @@ class ChatService:
     async def chats(
         self, identity: Identity, status: ChatStatus | None, before: str | None, limit: int
     ) -> ChatPage:
-        """A page of the customer's own, or of all for an employee, with the queue's cursor.
+        """A page of the customer's own, or of all for the desk, with the queue's cursor.
 
-        Without a status an employee gets the open ones, a customer all.
+        Without a status the desk gets the open ones, a customer all.
         Raises Problem 422 for a `before` that no page gave.
         """
         start = pages.numbered(before)
@@ -146,7 +147,7 @@ class ChatService:
             raise not_found("chat")
 
     async def take(self, identity: Identity, chat_id: str) -> Chat:
-        """Claim the chat for that employee.
+        """Claim the chat for the caller.
 
         Raises Problem 404, 409 with the chat where somebody else has claimed it, or it is closed.
         """
@@ -200,6 +201,17 @@ class ChatService:
             return await self._step(tx, opened, "reopened", actor(identity), QueueEvent.OPENED)
 
         return await self._database.write(fn)
+
+    async def release(self, tx: Transaction, account_id: str) -> None:
+        """Put the open chats that this account has claimed back into the queue, as its role is
+        going to be another one."""
+        for chat_id in await store.claimed_by(tx, account_id):
+            chat = await store.locked(tx, chat_id)
+            if chat is not None and chat.employee and chat.employee.id == account_id:
+                changes = {"employee": None, "taken_at": None, "waiting_since": now()}
+                chat = chat.model_copy(update=changes)
+                await store.save(tx, chat)
+                await self.publish_to_queue(tx, QueueEvent.UPDATED, chat)
 
     async def end(self, tx: Transaction, chat: Chat, by: Actor) -> Chat:
         """Close the chat on behalf of that account."""
