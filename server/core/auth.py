@@ -145,7 +145,7 @@ class AccessTokens:
         if kid in self._secrets:
             return self._secrets[kid]
         if kid is not None:
-            raise jwt.InvalidKeyError
+            raise jwt.InvalidTokenError("an unknown kid")
         for secret in self._secrets.values():
             with contextlib.suppress(jwt.InvalidSignatureError):
                 _SIGNATURES.decode(token, secret, [ALGORITHM])

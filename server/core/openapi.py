@@ -192,7 +192,7 @@ def _operation(
 
 def _schema_of(media: str) -> dict[str, Any]:
     """The schema of a body without a model."""
-    if media.endswith("+json"):
+    if media.endswith("json"):
         return {"type": "object"}
     return {"type": "string"} | ({"format": "binary"} if media.startswith("image/") else {})
 

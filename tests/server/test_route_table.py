@@ -71,6 +71,7 @@ TABLE = {
     "PATCH /me": Row(ALL, body={}),
     "DELETE /me": Row(ALL, body={"password": "x"}),
     "PUT /me/password": Row(ALL, body={"current_password": "x", "new_password": "long enough"}),
+    "GET /me/export": Row(ALL),
     "GET /me/sessions": Row(ALL),
     "DELETE /me/sessions/{id}": Row(ALL, there=False),
     "DELETE /me/sessions": Row(ALL),
@@ -285,3 +286,36 @@ async def test_an_empty_authorization_is_401(live_server: LiveServer, header: st
         problem = answer.json
         assert problem["status"] == 401
         assert problem["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.server_settings(photo_workers=0, shared_support=False)
+async def test_without_shared_support_only_support_has_the_desk(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    support = await log_in_support(live_server, cast.nobody)
+    assert cast.employee.grant["account"]["support"] is False
+    assert (await cast.employee.get("/me")).json["support"] is False
+    assert "support" not in support.grant["account"]
+    order, chat = str((await cast.order())["id"]), await open_chat(cast.customer)
+    news = (await support.post("/announcements", NEWS)).must(201).json["id"]
+    for route, row in TABLE.items():
+        path = route.split(" ")[1]
+        if not row.roles or not path.startswith(("/chats", "/announcements")):
+            continue
+        ids = {"id": news if path.startswith("/announcements") else chat}
+        desk = row.roles == DESK or path.startswith("/chats")
+        status = await call(cast.employee, route, ids, row)
+        assert (status == 403) == desk, f"employee at {route}: {status}"
+        status = await call(support, route, ids, row)
+        assert (status == 403) == (row.roles == CUSTOMERS), f"support at {route}: {status}"
+    for path in ("/announcements", "/announcements/events", "/announcements/stream"):
+        (await cast.employee.get(f"{path}?scope=all")).must(403)
+    async with room(cast.employee, chat, settled=False) as entered:
+        assert (await entered.closed()).code == 4403
+    client = await connected(cast.employee)
+    message = {"chat_id": chat, "client_id": "1", "text": "Hello"}
+    for event, sent_ in (("join", {"chat_id": chat}), ("message", message)):
+        answer = await client.call(event, sent_, timeout=PATIENCE)
+        assert answer["code"] == "forbidden", event
+    await client.disconnect()
+    assert (await cast.employee.get(f"/orders/{order}")).must(200)

@@ -13,7 +13,7 @@ from server.core.ids import new_id
 from server.core.queries import Row
 from server.core.transaction import Transaction
 from server.features.accounts import store
-from server.features.accounts.passwords import Passwords
+from server.features.accounts.passwords import Passwords, check_password
 from server.features.accounts.schemas import (
     Account,
     Password,
@@ -22,7 +22,7 @@ from server.features.accounts.schemas import (
     fold,
     stored_form,
 )
-from server.features.accounts.service import AccountService, add_account, check_password
+from server.features.accounts.service import AccountService, add_account
 from server.features.accounts.sessions import Cause
 from server.features.accounts.store import NewAccount
 

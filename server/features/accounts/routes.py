@@ -1,10 +1,13 @@
 """Accounts over REST: log-in and out, refresh, one's own profile."""
 
+import logging
 import re
 
 from aiohttp import web
 
 from server.core.addresses import address_key, client_address
+from server.core.auth import Gate
+from server.core.errors import Problem
 from server.core.routing import (
     ANY_ROLE,
     PUBLIC,
@@ -13,8 +16,10 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
+    mark_held,
 )
 from server.core.services import service
+from server.features.accounts.export import AccountExport
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,
@@ -30,6 +35,8 @@ from server.features.accounts.schemas import (
 from server.features.accounts.service import AccountService
 from server.features.accounts.sessions import Origin
 from server.features.shared.schemas import Id
+
+logger = logging.getLogger(__name__)
 
 router = Router("accounts")
 
@@ -97,6 +104,48 @@ async def delete_account(request: web.Request, body: AccountDeletion) -> None:
 async def change_password(request: web.Request, body: PasswordChange) -> None:
     """Change one's password; every other session of the account ends."""
     await _accounts(request).change_password(identity_of(request), body, client_address(request))
+
+
+@router.route("GET", "/me/export", roles=ANY_ROLE, media=("application/json",))
+async def export_data(request: web.Request) -> web.StreamResponse:
+    """One's own data, as JSON, written while it is read.
+
+    `account`, and lists: `sessions`, `audit` (what was done to the account, by whom, from where),
+    `orders` that one has placed, `chats` of one's own and the `messages` in them, or of staff those
+    they have written, `acknowledgements` of announcements, and `uploads` with the paths of their
+    pictures. A few times an hour; an answer that breaks off is not complete.
+    """
+    exports, gate, who = (
+        service(request, AccountExport),
+        service(request, Gate),
+        identity_of(request),
+    )
+    with exports.running(who):
+        mark_held(request)
+        name = f"tiffin-{who.account_id}.json"
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "application/json; charset=utf-8",
+                "Content-Disposition": f'attachment; filename="{name}"',
+            }
+        )
+        try:
+            async for part in exports.parts(who):
+                if not response.prepared:
+                    await response.prepare(request)
+                    if request.method == "HEAD":
+                        return response
+                await response.write(part.encode())
+                if gate.recall(who) is None:  # it may have been ended meanwhile
+                    await gate.check(who)
+        except Problem as problem:
+            if not response.prepared:
+                raise
+            logger.warning("an export broke off: %s", problem)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the export broke off") from None
+    return response
 
 
 @router.route("GET", "/me/sessions", roles=ANY_ROLE)

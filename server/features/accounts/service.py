@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -26,7 +26,7 @@ from server.core.limits import RateLimit
 from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses, RefusedLogIns
-from server.features.accounts.passwords import Passwords, fault_of
+from server.features.accounts.passwords import Passwords, check_password
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,
@@ -53,6 +53,8 @@ RENAMED = "account.renamed"
 """The event that its subject, an account, has a new name: `{"name": ...}`."""
 
 OnAccount = Callable[[Transaction, str], Awaitable[None]]
+Section = Callable[[Identity], AsyncIterator[Sequence[str]]]
+"""Gives the entries of a list, each as JSON, page by page."""
 
 
 class AccountService(Component):
@@ -73,6 +75,8 @@ class AccountService(Component):
         """Called with the account's id before it is removed, in the same transaction."""
         self.on_role_change: list[OnAccount] = []
         """The same before its role is another one."""
+        self.exports: dict[str, Section] = {}
+        """What other features store of an account, by names, for its export."""
         self.passwords = Passwords()
         self.sessions = Sessions(
             database,
@@ -352,12 +356,6 @@ def _digest(secret: bytes, account_id: str, address: str) -> str:
     """What is stored for an address: without the server's secret it reveals nothing."""
     text = f"sign-in address\0{account_id}\0{address}"
     return hmac.digest(secret, text.encode(), "sha256").hex()
-
-
-def check_password(loc: Sequence[str], password: str, email: str) -> None:
-    """Raises Problem 422 for a password that must not be chosen."""
-    if fault := fault_of(password, email):
-        raise invalid(loc, fault)
 
 
 def _forgotten(data: str) -> str:

@@ -8,6 +8,7 @@ from server.core.database import Database
 from server.core.retention import Retention
 from server.core.services import Services
 from server.features.accounts import routes
+from server.features.accounts.export import AccountExport
 from server.features.accounts.service import AccountService, drop_expired
 from server.realtime.log import EventLog
 from server.settings import Settings
@@ -23,6 +24,7 @@ def setup(services: Services) -> None:
         AccountService(services[Settings], database, services[EventLog], gate.tokens, AUTH_TOPIC)
     )
     accounts.on_delete.append(idempotency.forget_account)
+    services.add(AccountExport(database, accounts, services[Settings].exports_per_hour))
     gate.look_up = accounts.sessions.look_up
     jobs = services[Retention].jobs
     jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))

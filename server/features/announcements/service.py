@@ -1,7 +1,7 @@
 """The rules of announcements: who may make them, whom they reach, who has acknowledged."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from server.core import audit, pages
@@ -40,6 +40,8 @@ ACKS = "acks"
 READ = "announcements:read"
 """The topic of acknowledgements, each about its account: nobody reads it but the process itself."""
 DELETED = "Deleted account"
+LATEST = ("9999", "~")
+"""Sorts after every acknowledgement."""
 LONGEST = timedelta(days=366)
 """How far off an announcement's expiry may be."""
 MOST_COUNTED = 1000
@@ -206,6 +208,18 @@ class AnnouncementService:
             await self._count(tx, stored.announcement, count, leaving=1)
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
+
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """What the account has acknowledged, and when."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            start = pages.parse(before) or LATEST
+            acks, following = await self._database.read(
+                lambda tx: store.acks_of(tx, identity.account_id, start, 200)
+            )
+            return [json.dumps(ack, ensure_ascii=False) for ack in acks], following
+
+        return pages.every_page(fetch)
 
     async def drop_gone(self, before: datetime) -> int:
         """Remove what was withdrawn or expired before that time; returns how many."""

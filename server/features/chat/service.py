@@ -1,6 +1,7 @@
 """The rules of support chat: who may see, claim, write in, close and reopen one."""
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 
 from server.core import pages
 from server.core.auth import Identity
@@ -128,6 +129,18 @@ class ChatService:
             return ChatPage(items=page, next=following, cursor=cursor)
 
         return await self._database.read(fn)
+
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every chat that the account has opened, whatever its role is now."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            owner, start = identity.account_id, pages.numbered(before)
+            page, following = await self._database.read(
+                lambda tx: store.chats(tx, customer_id=owner, status=None, before=start, limit=200)
+            )
+            return [one.model_dump_json() for one in page], following
+
+        return pages.every_page(fetch)
 
     async def chat(self, identity: Identity, chat_id: str) -> Chat:
         """One chat. Raises Problem 404."""

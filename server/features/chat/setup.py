@@ -44,3 +44,4 @@ def setup(services: Services) -> None:
     accounts = services[AccountService]
     accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
     accounts.on_role_change.append(chats.release)
+    accounts.exports |= {"chats": chats.export, "messages": messages.export}
