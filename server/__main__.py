@@ -3,18 +3,17 @@
 import argparse
 import asyncio
 import contextlib
-import getpass
 import os
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from server import account_commands, database_commands
 from server.core.backup import CopyError
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
@@ -64,11 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
-    employee = commands.add_parser("add-employee", help="create an employee's account")
-    employee.add_argument("--email", required=True)
-    employee.add_argument("--restaurant", required=True, help="a restaurant's id or name")
-    employee.add_argument("--name", help="shown to customers (default: from the e-mail)")
-    employee.set_defaults(run=_add_employee)
     restaurant = commands.add_parser("add-restaurant", help="add a restaurant")
     restaurant.add_argument("--name", required=True)
     restaurant.add_argument("--cuisine", required=True)
@@ -93,35 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     driver.add_argument("--vehicle", default="bicycle", type=_name)
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
+    account_commands.add_to(commands)
+    database_commands.add_to(commands)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
-    saving = commands.add_parser(
-        "backup",
-        help="write a backup of the SQLite database, also while servers run",
-        description="Write what is committed to a new file that only you can read. Do not copy the"
-        " database's file and then its -wal file instead: while a server writes, that gives a"
-        " damaged database.",
-    )
-    saving.add_argument("file", type=Path)
-    saving.set_defaults(run=_back_up)
-    restoring = commands.add_parser(
-        "restore",
-        help="replace the SQLite database by a backup; every client reads its lists again",
-    )
-    restoring.add_argument("file", type=Path)
-    restoring.set_defaults(run=_restore)
-    moving = commands.add_parser(
-        "copy",
-        help="move all rows to an empty database; clients go on with their cursors",
-        description="The first database is then marked as moved, and no server starts on it.",
-    )
-    moving.add_argument(
-        "--from", dest="source", required=True, help="sqlite:///… or postgresql://…"
-    )
-    moving.add_argument("--to", dest="target", required=True, help="sqlite:///… or postgresql://…")
-    moving.set_defaults(run=_move)
-    commands.add_parser(
-        "unretire", help="let servers use a database again that was moved"
-    ).set_defaults(run=_unretire)
     return parser
 
 
@@ -197,21 +165,6 @@ def _name(typed: str) -> str:
         raise argparse.ArgumentTypeError(words) from None
 
 
-def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
-    from server.features.accounts.service import add_employee
-    from server.features.restaurants.service import restaurant_named
-
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
-    name = options.name or options.email.partition("@")[0]
-
-    async def add(database: Database) -> str:
-        restaurant_id = await restaurant_named(database, options.restaurant)
-        account_id = await add_employee(database, options.email, password, name, restaurant_id)
-        return f"{options.email} is {account_id}"
-
-    return _with_database(settings, add)
-
-
 def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
     from pydantic import ValidationError
 
@@ -282,56 +235,6 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:
     ran = asyncio.run(migrate(settings.database))
     print("\n".join(ran) if ran else "the database is up to date")
-    return 0
-
-
-def _back_up(options: argparse.Namespace, settings: Settings) -> int:
-    from server.core.backup import back_up
-
-    size = back_up(_sqlite(settings, "pg_dump --format=custom --file=FILE URL"), options.file)
-    print(f"{options.file}: {size:,} bytes")
-    print(_PHOTOS.format("in it"))
-    return 0
-
-
-def _restore(options: argparse.Namespace, settings: Settings) -> int:
-    from server.core.backup import restore
-
-    command = "pg_restore --dbname=URL FILE, and then DELETE FROM meta WHERE name = 'epoch'"
-    path = _sqlite(settings, command)
-    aside = restore(path, options.file)
-    print(f"{path} is as it was in {options.file}" + (f"; before, it was {aside}" if aside else ""))
-    print("Every client reads its lists again. " + _PHOTOS.format("changed"))
-    return 0
-
-
-_PHOTOS = "Photos (DATA_DIR/blobs, or the container) and TIFFIN_JWT_SECRET are not {}."
-
-
-def _sqlite(settings: Settings, command: str) -> Path:
-    """The file. Raises CopyError which names PostgreSQL's own command."""
-    if isinstance(settings.database, Path):
-        return settings.database
-    raise CopyError(f"this database is PostgreSQL, which has its own tool: {command}")
-
-
-def _move(options: argparse.Namespace, settings: Settings) -> int:
-    from server.core.move import move
-
-    source, target = (
-        load_settings(database_url=url).database for url in (options.source, options.target)
-    )
-    asyncio.run(move(source, target, lambda line: print(line, file=sys.stderr)))
-    print("All rows were moved; start servers with TIFFIN_DATABASE_URL set to the value of --to.")
-    print(_PHOTOS.format("moved"))
-    return 0
-
-
-def _unretire(options: argparse.Namespace, settings: Settings) -> int:
-    from server.core.move import unretire
-
-    asyncio.run(unretire(settings.database))
-    print("Servers may use this database again. Every client reads its lists again.")
     return 0
 
 

@@ -18,7 +18,8 @@ from server.core.database import MOVED, moved_words
 from server.core.databases import Where, migrate
 from server.core.file_lock import UseLock
 from server.core.migrate import migrations, statements
-from server.core.postgres import CONNECT_SECONDS, USE_LOCK, numbered, place_of
+from server.core.postgres import USE_LOCK, numbered
+from server.core.postgres_migrate import CONNECT_SECONDS, place_of
 
 ROWS = 1000
 """Rows in memory at a time."""
