@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,20 +17,15 @@ from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
 from server.realtime.log import EventLog
 from support.live_server import sqlite_only
-from support.server_process import ON_POSTGRES
+from support.server_process import where_for
 
 OpenDatabase = Callable[[], Awaitable[Database]]
 
 
 @pytest.fixture
-async def target(tmp_path: Path) -> AsyncIterator[Where]:
+def target(tmp_path: Path) -> Where:
     """An empty database of the kind under test."""
-    if ON_POSTGRES:
-        from support.postgres import database_for
-
-        yield await database_for(tmp_path / "target")
-    else:
-        yield tmp_path / "target.sqlite3"
+    return where_for(tmp_path / "target.sqlite3")
 
 
 async def filled(path: Path) -> EventLog:

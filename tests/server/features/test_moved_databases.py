@@ -18,7 +18,7 @@ from support.live_server import LiveServer, running_server, settings_for, sqlite
 from support.news import announce
 from support.rest import Rest
 from support.room import open_chat, room
-from support.server_process import ON_POSTGRES
+from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE
 
 Cursors = dict[str, str]
@@ -141,11 +141,9 @@ async def test_after_a_restore_every_reader_is_reset(data_dir: Path, tmp_path: P
 async def test_who_was_away_during_a_move_misses_nothing(data_dir: Path, tmp_path: Path) -> None:
     """On PostgreSQL the town is moved to SQLite, and from there to another PostgreSQL database."""
     file: Where = tmp_path / "moved.sqlite3"
-    way = [settings_for(data_dir).database, file]
+    way = [where_for(data_dir / "tiffin.sqlite3"), file]
     if ON_POSTGRES:
-        from support.postgres import database_for
-
-        way = [await database_for(data_dir), file, await database_for(tmp_path / "other")]
+        way.append(where_for(tmp_path / "other.sqlite3"))
     missed: list[dict[str, list[Any]]] = []
     async with AsyncExitStack() as stack:
         async with running_server(settings_for(data_dir)) as server:

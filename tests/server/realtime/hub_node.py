@@ -36,6 +36,7 @@ class Node:
     def __init__(
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
     ) -> None:
+        self.path = path
         self.where = where_for(path)
         self.database = database_at(self.where)
         self.log = CountingLog(self.database)

@@ -2,8 +2,6 @@
 the original."""
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,12 +19,26 @@ SHARED, HERE, THERE = (f"2026-01-31T12:00:0{second}.000Z" for second in (1, 2, 3
 LATER = "2026-02-28T12:00:00.000Z"
 
 
-def copy(path: Path, name: str) -> None:
-    """All of its files, as `cp` copies them, with what is still in the log of the file."""
-    with closing(sqlite3.connect(path)) as source:
-        source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for file in path.parent.glob(f"{path.name}*"):
-        shutil.copy(file, file.with_name(file.name.replace(path.stem, name)))
+async def copied(node: Node) -> None:
+    """Close the node, and copy its database as `copy`."""
+    await node.close()
+    path = node.path.with_stem("copy")
+    if isinstance(node.where, Path):
+        for file in files_of(node.where):
+            shutil.copy(file, str(file).replace(str(node.path), str(path)))
+        return
+    from support.postgres import shared_server, url_for
+
+    original, copy = (url.rpartition("/")[2] for url in (node.where, url_for(path)))
+    for statement in (
+        f"DROP DATABASE {copy}",
+        f"CREATE DATABASE {copy} TEMPLATE {original} STRATEGY file_copy",
+    ):
+        await shared_server().execute(statement)
+
+
+def files_of(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{path.name}*"))
 
 
 async def append(node: Node, count: int, at: str) -> list[Event]:
@@ -45,19 +57,19 @@ async def test_a_cursor_of_another_copys_event_is_reset(
     node: Node, open_node: OpenNode, own: int, trimmed: int, seen: int
 ) -> None:
     shared = (await append(node, 3, SHARED))[-1]
-    copy(node.database.path, "copy")
-    theirs = (await append(node, 3, HERE))[seen - 4]
-    there = await open_node(name="copy")
+    await copied(node)
+    here, there = await open_node(), await open_node(name="copy")
+    theirs = (await append(here, 3, HERE))[seen - 4]
     ours = (await append(there, own, THERE))[seen - 4]
     if trimmed:
         mark = f"UPDATE events SET at = '{LATER}' WHERE seq > {trimmed}"
         await there.database.write(lambda tx: tx.execute(mark, {}))
         await there.log.trim(LATER)
     reader = await open_node(name="copy")  # which has nothing in memory
-    assert reader.log.epoch == node.log.epoch
+    assert reader.log.epoch == here.log.epoch
     sinks = {name: ListSink() for name in ("theirs", "ours", "shared", "unchecked")}
     for name, cursor in (
-        ("theirs", node.log.cursor_of(theirs)),
+        ("theirs", here.log.cursor_of(theirs)),
         ("ours", there.log.cursor_of(ours)),
         ("shared", there.log.cursor_of(shared)),
         ("unchecked", there.cursor(seen)),
@@ -105,9 +117,9 @@ async def test_a_cursor_of_another_copys_state_is_reset(
         )
 
     await put(node, SHARED)
-    copy(node.database.path, "copy")
-    there = await open_node(name="copy")
-    theirs = node.log.cursor_of(await put(node, HERE))
+    await copied(node)
+    here, there = await open_node(), await open_node(name="copy")
+    theirs = here.log.cursor_of(await put(here, HERE))
     ours = there.log.cursor_of(await put(there, THERE))
     for cursor, resets in ((theirs, 1), (ours, 0)):
         sink = ListSink()
@@ -135,10 +147,10 @@ async def test_a_copy_on_the_same_redis_is_not_heard(open_node: OpenNode, redis_
     async def opened(name: str) -> Node:
         return await open_node(RedisBroker(redis_url, secret), name=name, sweep_seconds=60)
 
-    here = await opened("tiffin")
-    await here.append()
-    copy(here.database.path, "copy")
-    twin, there = await opened("tiffin"), await opened("copy")
+    first = await open_node()
+    await first.append()
+    await copied(first)
+    here, twin, there = [await opened(name) for name in ("tiffin", "tiffin", "copy")]
     sink, foreign = ListSink(), ListSink()
     await twin.hub.subscribe(TOPIC, None, sink)
     await there.hub.subscribe(TOPIC, None, foreign)
