@@ -102,14 +102,14 @@ SELECT COUNT(*) FROM chat_messages
 WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
 
 -- name: move_read_marker!
-INSERT INTO chat_reads (chat_id, account_id, name, role, seq, at)
-VALUES (:chat_id, :account_id, :name, :role, :seq, :at)
+INSERT INTO chat_reads (chat_id, account_id, name, role, seq, seq_check, at)
+VALUES (:chat_id, :account_id, :name, :role, :seq, :seq_check, :at)
 ON CONFLICT (chat_id, account_id) DO UPDATE
-SET name = excluded.name, seq = excluded.seq, at = excluded.at
+SET name = excluded.name, seq = excluded.seq, seq_check = excluded.seq_check, at = excluded.at
 WHERE chat_reads.seq < excluded.seq;
 
 -- name: read_markers
-SELECT account_id, name, role, seq, at FROM chat_reads
+SELECT account_id, name, role, seq, seq_check, at FROM chat_reads
 WHERE chat_id = :chat_id
 ORDER BY role, account_id;
 

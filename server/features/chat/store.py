@@ -58,11 +58,12 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredReadMarker:
-    """How far an account has read."""
+    """How far an account has read, with the check of that event."""
 
     reader: Actor
     seq: int
     at: datetime
+    check: str
 
 
 def _actor(identifier: str | None, name: str | None, role: str) -> Actor | None:
@@ -299,6 +300,7 @@ async def move_read_marker(tx: Transaction, chat_id: str, marker: StoredReadMark
         name=marker.reader.name,
         role=marker.reader.role,
         seq=marker.seq,
+        seq_check=marker.check,
         at=to_text(marker.at),
     )
     return bool(moved)
@@ -311,6 +313,7 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
             Actor(id=row["account_id"], name=row["name"], role=row["role"]),
             row["seq"],
             from_text(row["at"]),
+            row["seq_check"],
         )
         for row in await _queries.read_markers(tx, chat_id=chat_id)
     ]
