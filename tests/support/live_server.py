@@ -111,6 +111,10 @@ async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIte
     where = settings.database if settings.database_url else where_for(settings.database_path)
     if isinstance(where, str):
         settings = settings.model_copy(update={"database_url": where})
+        if not (settings.azure_storage_connection_string or settings.blob_dir):
+            from support.postgres import shared_folder
+
+            settings = settings.model_copy(update={"blob_dir": shared_folder(settings.data_dir)})
     elif copied:
         await _prepare(settings)
     app = create_app(settings)

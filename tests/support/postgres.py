@@ -118,3 +118,10 @@ def url_for(path: Path) -> str:
     with contextlib.suppress(asyncpg.DuplicateDatabaseError):
         in_a_thread(server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy"))
     return server.url(name)
+
+
+def shared_folder(data_dir: Path) -> Path:
+    """The folder of pictures of servers whose data is in that folder."""
+    folder = data_dir / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

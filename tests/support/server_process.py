@@ -74,7 +74,10 @@ def server_environment(
         "PYTHONUNBUFFERED": "1",
     }
     if isinstance(url := where_for(data_dir / "tiffin.sqlite3"), str):
+        from support.postgres import shared_folder
+
         environment["TIFFIN_DATABASE_URL"] = url
+        environment["TIFFIN_BLOB_DIR"] = str(shared_folder(data_dir))
     if redis_url:
         environment["TIFFIN_REDIS_URL"] = redis_url
     return environment | dict(more or {})

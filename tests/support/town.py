@@ -8,7 +8,7 @@ from pathlib import Path
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
 from server.core.queries import Row
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
 from support.rest import Rest
