@@ -224,8 +224,8 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
     """The chat's JSON with this message as its last, unread by the other side; the customer waits
     from it on, or no longer.
 
-    None, and nothing is changed, where its sender may not write in the chat, or has sent that
-    `client_id` before.
+    None, and nothing is changed, where its sender may not write in the chat, has sent that
+    `client_id` before, or is gone.
     """
     text = json_string(message.text[:PREVIEW])
     row = await _queries.set_last_message(

@@ -198,6 +198,7 @@ class OrderService:
         """
 
         async def fn(tx: Transaction) -> str:
+            await self._accounts.account_of(tx, identity.account_id)
             order = await self._own(tx, identity, order_id)
             status, version = OrderStatus(order["status"]), order["version"]
             with _showing(order):
@@ -223,6 +224,7 @@ class OrderService:
         change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
 
         async def fn(tx: Transaction) -> str:
+            await self._accounts.account_of(tx, identity.account_id)
             order = await self._own(tx, identity, order_id)
             with _showing(order):
                 status = OrderStatus(order["status"])

@@ -264,6 +264,7 @@ class UploadService:
         return await self._estimate.for_upload(tx, found) if found else 0
 
     async def _check(self, tx: Transaction, identity: Identity, new: NewUpload, size: int) -> None:
+        await self._accounts.account_of(tx, identity.account_id)
         if new.purpose is UploadPurpose.MENU_ITEM:
             if identity.role != Role.EMPLOYEE or identity.restaurant_id is None:
                 raise forbidden("Photos of dishes are for employees only.")
