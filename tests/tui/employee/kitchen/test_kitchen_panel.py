@@ -190,7 +190,7 @@ async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.on(order)
         (await town.customer.post(f"/orders/{order.id}/cancel", {"reason": "too late"})).must(200)
-        await window.sees("has cancelled", "✕ off", "off: too late")
+        await window.sees("has cancelled", "cancelled: too late")
         await window.press("enter")
         await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="cleared")
 
