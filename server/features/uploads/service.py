@@ -117,7 +117,7 @@ class UploadService:
         if most_per_account and self._receiving[identity.limit_key] >= most_per_account:
             raise too_many(f"Send at most {most_per_account} photos at once.", 2)
         if most and self._receiving.total() >= most:
-            raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
+            raise unavailable("Too many photos are arriving. Send it again.", 5)
         self._receiving[identity.limit_key] += 1
         try:
             yield
