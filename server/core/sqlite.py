@@ -23,6 +23,7 @@ from server.core.errors import Problem, unavailable
 from server.core.file_lock import FileLock, UseLock
 from server.core.migrate import MigrationError
 from server.core.sqlite_transaction import (
+    SqliteConnection,
     Statement,
     Write,
     commit_batch,
@@ -40,6 +41,11 @@ BATCH = 64
 """Transactions that share a commit, at most, which limits how long the first of them waits."""
 READERS = 3
 BUSY_SECONDS = 5.0
+_OPTIONS: Any = {
+    "isolation_level": None,
+    "cached_statements": 256,
+    "factory": SqliteConnection,
+}
 _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 _READ_ONLY = "PRAGMA query_only=ON"
 """Otherwise a change made in a read would be rolled back silently."""
@@ -79,9 +85,7 @@ class SqliteDatabase(Database):
                 reader = await self._connect()
                 await reader.execute_fetchall(_READ_ONLY)
                 self._readers.put_nowait(reader)
-            self._local = sqlite3.connect(
-                self.path, isolation_level=None, timeout=0, cached_statements=256
-            )
+            self._local = sqlite3.connect(self.path, timeout=0, **_OPTIONS)
             for pragma in (*_PRAGMAS, _READ_ONLY):
                 self._local.execute(pragma)
             await self.refuse_moved()
@@ -119,9 +123,7 @@ class SqliteDatabase(Database):
             await asyncio.sleep(0.01)
 
     async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            self.path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
-        )
+        connection = await aiosqlite.connect(self.path, timeout=BUSY_SECONDS, **_OPTIONS)
         self._opened.append(connection)
         for pragma in _PRAGMAS:
             await connection.execute_fetchall(pragma)

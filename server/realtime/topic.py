@@ -34,6 +34,26 @@ class Sink(Protocol):
         ...
 
 
+class _NoSink:
+    """The sink of a closed subscription, which would else refer to its reader in a circle: a crowd
+    that has left would stay in memory until the next collection."""
+
+    def write(self, event: Event) -> bool:
+        return False
+
+    async def ready(self) -> None:
+        raise ConnectionResetError("the subscription is closed")
+
+    def reset(self) -> None:
+        pass
+
+    def fail(self) -> None:
+        pass
+
+
+_NO_SINK = _NoSink()
+
+
 class Subscription:
     """Writes every event of the topic after `cursor` to the sink, each once and in order.
 
@@ -85,6 +105,7 @@ class Subscription:
         """No more events."""
         self.closed = True
         self.live = False
+        self.sink = _NO_SINK
         self.topic.leave(self)
         if self._task is not None:
             self._task.cancel()
