@@ -22,7 +22,7 @@ from server.core.clock import to_text
 from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
-from server.core.health import Readiness, add_health
+from server.core.health import AdminListener, Readiness, add_health
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
@@ -124,6 +124,7 @@ def create_app(settings: Settings) -> web.Application:
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
+    services.add(AdminListener(settings.admin_port, services[Readiness], services[Metrics]))
     add_document(app, openapi_document)
     add_health(app)
 
