@@ -285,6 +285,8 @@ def _add_checks(services: Services, broker: Broker) -> None:
 def _add_gauges(services: Services, broker: Broker) -> None:
     metrics, hub, connections = services[Metrics], services[Hub], services[Connections]
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
+    most = services[Settings].max_connections
+    metrics.gauge("max_connections", "The most streams and held polls.", lambda: most)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)

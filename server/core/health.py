@@ -96,11 +96,12 @@ def _readiness(parts: Mapping[str, str], shown: Mapping[str, str]) -> web.Respon
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
     count_anonymous(request)
-    return _exposition(service(request, Metrics))
+    return await _exposition(service(request, Metrics), service(request, Readiness))
 
 
-def _exposition(found: Metrics) -> web.Response:
-    return web.Response(body=found.text(), content_type="text/plain", charset="utf-8")
+async def _exposition(metrics: Metrics, readiness: Readiness) -> web.Response:
+    text = metrics.text(await readiness.parts())
+    return web.Response(body=text, content_type="text/plain", charset="utf-8")
 
 
 class AdminListener(Component):
@@ -142,7 +143,7 @@ class AdminListener(Component):
             await self._runner.cleanup()
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
-        return _exposition(self._metrics)
+        return await _exposition(self._metrics, self._readiness)
 
     async def _get_readyz(self, request: web.Request) -> web.Response:
         parts = await self._readiness.parts()

@@ -2,10 +2,16 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -65,6 +71,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = Requests()
         self._registry.register(self._requests)
+        ProcessCollector(registry=self._registry)  # CPU time, memory, open files
+        self._part = Gauge(
+            "tiffin_part_ok", "1 where a part is `ok`.", ["part"], registry=self._registry
+        )
 
     def count_request(
         self, method: str, route: str, status: int, seconds: float, *, held: bool
@@ -81,6 +91,8 @@ class Metrics:
         """Add a value that is computed when the metrics are read."""
         Gauge(f"tiffin_{name}", what, registry=self._registry).set_function(value)
 
-    def text(self) -> bytes:
-        """The exposition text."""
+    def text(self, parts: Mapping[str, str]) -> bytes:
+        """The exposition text, with these states of the parts."""
+        for name, state in parts.items():
+            self._part.labels(name).set(state == "ok")
         return generate_latest(self._registry)
