@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -31,10 +32,12 @@ another reason than a lock that is missing."""
 
 
 class PostgresServer(ServiceProcess):
-    """A PostgreSQL cluster on its own port, whose databases are in `folder`."""
+    """A PostgreSQL cluster on its own port, whose databases are in `folder`; `options` are further
+    settings."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, object] | None = None) -> None:
         super().__init__(folder, "postgres")
+        self._options = dict(options or {})
         self.data = folder / "data"
         self._programs = BINARIES / "bin"
         if USER and not all(parent.stat().st_mode & 0o001 for parent in self._programs.parents):
@@ -54,6 +57,7 @@ class PostgresServer(ServiceProcess):
             "shared_buffers": "32MB",
             "fsync": "off",
             "default_transaction_isolation": ISOLATION,
+            **self._options,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self.launch([str(self._programs / "postgres"), "-D", str(self.data), *settings], PATIENCE)
