@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks._figures import machine
-from server.core.postgres import CONNECTIONS
+from server.settings import Settings
 
 RESULTS = Path(__file__).with_name("results") / "scaling.md"
+CONNECTIONS: int = Settings.model_fields["database_connections"].default
 AT_ONCE = 2 * CONNECTIONS
 """Transactions under way: as many as two processes have connections for."""
 PLACES = 8

@@ -11,7 +11,6 @@ import asyncio
 import copy
 import json
 import math
-import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -55,7 +54,7 @@ from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from support.live_server import LiveServer, running_server, settings_for
-from support.postgres import USER, PostgresServer
+from support.postgres import PostgresServer
 from support.redis_server import RedisServer
 from support.rest import Rest
 from support.room import open_chat
@@ -241,13 +240,11 @@ def identity_of(rest: Rest) -> Identity:
     )
 
 
-def folder_for(user: str | None, folder: Path) -> Path:
-    """A folder that PostgreSQL's user may use."""
+def folder_in(folder: Path) -> Path:
+    """A folder that PostgreSQL's user can reach."""
+    folder.chmod(0o755)
     own = folder / "postgres"
     own.mkdir()
-    if user is not None:
-        folder.chmod(0o755)
-        shutil.chown(own, user)
     return own
 
 
@@ -256,9 +253,7 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
     costs: defaultdict[str, Cost] = defaultdict(Cost)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = PostgresServer(
-            folder_for(USER, folder), {"fsync": "on", "shared_buffers": "128MB"}
-        )
+        server = PostgresServer(folder_in(folder), fsync=True)
         server.start()
         try:
             await server.execute("CREATE DATABASE tiffin")

@@ -96,17 +96,16 @@ def _readiness(parts: Mapping[str, str], shown: Mapping[str, str]) -> web.Respon
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
     count_anonymous(request)
-    return await _exposition(service(request, Metrics), service(request, Readiness))
+    return await _exposition(service(request, Metrics))
 
 
-async def _exposition(metrics: Metrics, readiness: Readiness) -> web.Response:
-    text = metrics.text(await readiness.parts())
-    return web.Response(body=text, content_type="text/plain", charset="utf-8")
+async def _exposition(metrics: Metrics) -> web.Response:
+    return web.Response(text=await metrics.text(), content_type="text/plain", charset="utf-8")
 
 
 class AdminListener(Component):
-    """Answers operators on this machine for its own process: `/metrics`, and `/readyz` with what is
-    wrong with each part. Both are as old as those of the public port."""
+    """Answers operators on this machine: `/readyz` with what is wrong with each part of its own
+    process, and `/metrics`, the same as on the public port."""
 
     def __init__(self, first: int | None, readiness: Readiness, metrics: Metrics) -> None:
         """`first` is the port, or the first of several processes' ports; 0 is any free one, None
@@ -143,7 +142,7 @@ class AdminListener(Component):
             await self._runner.cleanup()
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
-        return await _exposition(self._metrics, self._readiness)
+        return await _exposition(self._metrics)
 
     async def _get_readyz(self, request: web.Request) -> web.Response:
         parts = await self._readiness.parts()
