@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -23,10 +24,12 @@ from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
 from server.core.health import Readiness, add_health
+from server.core.leases import Lease
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
 from server.core.metrics import Metrics
+from server.core.metrics_folder import MetricsFolder
 from server.core.middleware import access_middleware, add_headers
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
@@ -48,6 +51,7 @@ from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import RingMemory
+from server.realtime.shared_limits import SharedLimits
 from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
@@ -158,12 +162,18 @@ def services_of(settings: Settings) -> Services:
 
 def _services(settings: Settings) -> Services:
     """The services below the features."""
-    database = database_at(settings.database, settings.public_reads_at_once)
+    database = database_at(
+        settings.database,
+        settings.public_reads_at_once,
+        settings.database_connections,
+        settings.database_seconds,
+    )
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
-    retention = Retention(database)
+    upkeep = Lease(database, "upkeep", settings.upkeep_lease_seconds)
+    retention = Retention(database, upkeep)
     events_kept = timedelta(days=settings.event_days)
     retention.jobs += [
         lambda at: log.trim(to_text(at - events_kept)),
@@ -173,9 +183,13 @@ def _services(settings: Settings) -> Services:
     secret, *previous = settings.token_secrets
     gate = Gate(AccessTokens(secret, settings.access_token_seconds, *previous))
     frame_limits = FrameLimits(settings)
+    limits = RequestLimits(settings)
+    shared = SharedLimits(hub, settings.limits_shared_seconds if settings.redis_url else 0)
+    shared.add(limits.shared)
     services = Services(settings)
     services.add(database, Database)
     for service in (
+        upkeep,
         retention,
         log,
         hub,
@@ -185,7 +199,8 @@ def _services(settings: Settings) -> Services:
         Revocations(hub, connections, gate),
         connections,
         gate,
-        RequestLimits(settings),
+        limits,
+        shared,
         BodyDeadlines(),
         MemoryTrim(),
         frame_limits,
@@ -220,7 +235,9 @@ def _runner(settings: Settings) -> web.AppRunner:
     gunicorn_log = logging.getLogger("gunicorn.error")
     gunicorn_log.handlers.clear()
     gunicorn_log.propagate = True
-    runner = Runner(create_app(settings), settings)
+    app = create_app(settings)
+    app[SERVICES][Metrics].share(MetricsFolder(settings.data_dir / "metrics", os.getppid()))
+    runner = Runner(app, settings)
     tune_process()
     return runner
 

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     demo_public: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
+    database_connections: Annotated[int, Field(ge=2)] = 8
+    database_seconds: Annotated[float, Field(gt=0)] = 10
     redis_url: SecretStr = SecretStr("")
     jwt_secret: SecretStr = SecretStr("")
     jwt_secret_previous: SecretStr = SecretStr("")
@@ -125,6 +127,7 @@ class Settings(BaseSettings):
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
     address_per_minute: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
+    limits_shared_seconds: Annotated[float, Field(ge=0, le=10)] = 0.2
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
@@ -147,6 +150,7 @@ class Settings(BaseSettings):
     max_unidentified: Annotated[int, Field(ge=0)] = 1_000
     max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
     identify_seconds: Annotated[float, Field(ge=0)] = 10
+    upkeep_lease_seconds: Annotated[float, Field(gt=0)] = 15
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
@@ -164,6 +168,7 @@ class Settings(BaseSettings):
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: SecretStr = SecretStr("")
+    blob_dir: Path | None = None
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
     failed_photo_hours: Annotated[float, Field(ge=0)] = 1
@@ -223,7 +228,7 @@ class Settings(BaseSettings):
             raise PydanticUseDefault
         return value.strip()
 
-    @field_validator("data_dir", "map")
+    @field_validator("data_dir", "blob_dir", "map")
     @classmethod
     def _at_home(cls, path: Path | None) -> Path | None:
         try:

@@ -78,7 +78,7 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
     count_anonymous(request)
     return web.Response(
-        body=service(request, Metrics).text(), content_type="text/plain", charset="utf-8"
+        text=await service(request, Metrics).text(), content_type="text/plain", charset="utf-8"
     )
 
 

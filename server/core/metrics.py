@@ -1,5 +1,7 @@
 """The metrics of `/metrics`, in Prometheus' text format."""
 
+import asyncio
+import logging
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,6 +11,14 @@ from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from server.core.lifecycle import Component, SupervisedTask
+from server.core.metrics_folder import MetricsFolder, merged
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 5.0
+"""How old the metrics of other processes are at most: newer than the last scrape, which is usually
+15 s or longer ago."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """The upper bounds of the histogram's buckets."""
 
@@ -58,10 +68,11 @@ class Requests(Collector):
         yield took
 
 
-class Metrics:
+class Metrics(Component):
     """One registry for each application, so that two in one process do not share counts."""
 
     def __init__(self) -> None:
+        self._folder: MetricsFolder | None = None
         self._registry = CollectorRegistry()
         self._requests = Requests()
         self._registry.register(self._requests)
@@ -81,6 +92,46 @@ class Metrics:
         """Add a value that is computed when the metrics are read."""
         Gauge(f"tiffin_{name}", what, registry=self._registry).set_function(value)
 
-    def text(self) -> bytes:
-        """The exposition text."""
-        return generate_latest(self._registry)
+    def share(self, folder: MetricsFolder) -> None:
+        """From its opening on, this process answers for all that share the folder."""
+        self._folder = folder
+        self.tasks = (SupervisedTask("writing of metrics", self._write_for_ever),)
+
+    async def open(self) -> None:
+        """Get a number among the processes that share the metrics."""
+        if self._folder is not None:
+            try:
+                await asyncio.to_thread(self._folder.open)
+            except OSError as error:
+                logger.warning("/metrics tells only of the process that is asked: %s", error)
+                self._folder, self.tasks = None, ()
+        await super().open()
+
+    async def close(self) -> None:
+        """Give the number up."""
+        await super().close()
+        if self._folder is not None:
+            self._folder.close()
+
+    async def text(self) -> str:
+        """The exposition text, of this process as it is now, and of others a few seconds ago."""
+        own = generate_latest(self._registry).decode()
+        if self._folder is None:
+            return own
+        others = await asyncio.to_thread(self._folder.others)
+        return merged({self._folder.number: own, **others})
+
+    async def _write_for_ever(self) -> None:
+        assert self._folder is not None
+        failing = False
+        while True:
+            text = generate_latest(self._registry).decode()
+            try:
+                await asyncio.to_thread(self._folder.write, text)
+            except OSError as error:
+                if not failing:
+                    logger.warning("other processes cannot tell these metrics: %s", error)
+                failing = True
+            else:
+                failing = False
+            await asyncio.sleep(WRITE_SECONDS)

@@ -303,7 +303,12 @@ class _Link:
         self.known.set()
         news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)
         if news:
-            logger.log(level, "%s: %s; the sweep carries on without it", self._what, self.state)
+            logger.log(
+                level,
+                "%s: %s; without it the sweep carries on, and each process limits requests alone",
+                self._what,
+                self.state,
+            )
         return news
 
 

@@ -33,6 +33,8 @@ class Guesses:
     def __init__(self, free: int, free_of_strangers: int) -> None:
         self._by_address = GrowingDelay(free, LONGEST_SECONDS)
         self._strangers = GrowingDelay(free_of_strangers, LONGEST_OF_STRANGERS_SECONDS)
+        self.shared = {"guesses": self._by_address, "strangers' guesses": self._strangers}
+        """What holds for all processes together."""
 
     async def check(
         self, account: str, address: str, known: bool, verify: Callable[[], Awaitable[bool]]

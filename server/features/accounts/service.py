@@ -22,7 +22,7 @@ from server.core.errors import (
 )
 from server.core.ids import new_id
 from server.core.lifecycle import Component
-from server.core.limits import RateLimit
+from server.core.limits import GrowingDelay, RateLimit
 from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses, RefusedLogIns
@@ -106,6 +106,12 @@ class AccountService(Component):
         )
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
+        self.shared_limits: dict[str, RateLimit | GrowingDelay] = self._guesses.shared | {
+            "log-ins": self._by_address,
+            "registrations": self._registrations,
+            "refused registrations": self._taken,
+            "refreshes": self._refreshes,
+        }
         self._refused = RefusedLogIns(database, settings.audit_refused_per_minute)
         self.tasks = self._refused.tasks
 

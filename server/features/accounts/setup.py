@@ -11,6 +11,7 @@ from server.features.accounts import routes
 from server.features.accounts.export import AccountExport
 from server.features.accounts.service import AccountService, drop_expired
 from server.realtime.log import EventLog
+from server.realtime.shared_limits import SharedLimits
 from server.settings import Settings
 from server.transports.connections import AUTH_TOPIC
 
@@ -24,6 +25,7 @@ def setup(services: Services) -> None:
         AccountService(services[Settings], database, services[EventLog], gate.tokens, AUTH_TOPIC)
     )
     accounts.on_delete.append(idempotency.forget_account)
+    services[SharedLimits].add(accounts.shared_limits)
     services.add(AccountExport(database, accounts, services[Settings].exports_per_hour))
     gate.look_up = accounts.sessions.look_up
     jobs = services[Retention].jobs

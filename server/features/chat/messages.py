@@ -56,7 +56,7 @@ class MessageService:
         self._log = log
         self._states = states
         self._chats = chats
-        self._sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
+        self.sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
 
     def count(self, identity: Identity, size: int) -> None:
         """Count so many bytes that an account sends into a chat. Callers do so before they parse
@@ -64,7 +64,7 @@ class MessageService:
 
         Raises Problem 429 where that is too much.
         """
-        self._sent.consume(identity.limit_key, size + FRAME_COST)
+        self.sent.consume(identity.limit_key, size + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int

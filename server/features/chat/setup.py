@@ -14,6 +14,7 @@ from server.features.chat.rooms import Rooms
 from server.features.chat.service import ChatService
 from server.features.orders.service import OrderService
 from server.realtime.hub import Hub
+from server.realtime.shared_limits import SharedLimits
 from server.settings import Settings
 from server.transports.socketio import SocketIo
 
@@ -36,6 +37,7 @@ def setup(services: Services) -> None:
     messages = services.add(
         MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
     )
+    services[SharedLimits].add({"chat bytes": messages.sent})
     names = services.add(CurrentNames(hub))
     presence = services.add(Presence(database, states, names, settings.presence_seconds))
     writes = services[RequestLimits].writes
