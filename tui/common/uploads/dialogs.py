@@ -168,7 +168,7 @@ class SaveScreen(Dialog[Path]):
     def body(self) -> ComposeResult:
         """A field for the path, and a line for errors."""
         with Vertical(classes="box") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title)
             box.border_subtitle = "tab completes · enter saves · esc closes"
             field = PathField(id="path")
             field.show(home() / self._file_name)
