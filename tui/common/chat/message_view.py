@@ -311,12 +311,12 @@ class MessageView(ThinBarView, can_focus=True):
 
     def _highlight(self, strip: Strip, start: int, end: int) -> Strip:
         """Textual counts a selection in characters, and divides a strip by cells."""
-        ground = self.screen.get_component_rich_style("screen--selection").bgcolor
+        background = self.screen.get_component_rich_style("screen--selection").bgcolor
         text = strip.text
         places = whole_characters(text, start, None if end == -1 else end)
         start, until = (cell_len(text[:place]) for place in places)
         parts = list(strip.divide([start, until, strip.cell_length]))
-        marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=ground))
+        marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=background))
         return Strip.join([parts[0], Strip(marked, parts[1].cell_length), *parts[2:]])
 
     def _message_line(self, y: int, width: int) -> Strip:
