@@ -189,7 +189,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
     # -- moving
 
     def action_step(self, distance: int) -> None:
-        """One announcement up or down; at either end the key is left to whoever else wants it.
+        """One announcement up or down; at either end the key is left to the screen.
 
         A text longer than the window is scrolled through first.
         """
@@ -272,11 +272,11 @@ class AnnouncementList(ThinBarView, can_focus=True):
         self._show_cursor()
 
     def on_focus(self) -> None:
-        """The cursor looks otherwise."""
+        """The cursor is drawn in another colour."""
         self._refresh_changed()
 
     def on_blur(self) -> None:
-        """The cursor looks otherwise."""
+        """The cursor is drawn in another colour."""
         self._refresh_changed()
 
     def on_click(self, event: events.Click) -> None:

@@ -163,7 +163,7 @@ class PhotoPanel(Panel):
             self.actions.choose(new, title, about, then)
 
     def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
-        """Have a picture chosen for one's avatar."""
+        """Ask for a picture for the avatar."""
         new = NewUpload(purpose=UploadPurpose.AVATAR)
         self.offer(new, "A photo for your avatar", "Avatar", then)
 

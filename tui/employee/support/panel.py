@@ -194,7 +194,7 @@ class SupportPanel(ConversationPanel):
     # -- what the queue tells
 
     def _on_queue_change(self, before: Chat | None, chat: Chat) -> None:
-        """Ring for whoever waits, and for news in one's own chats, where nobody looks."""
+        """Ring for a customer who waits, and for news in the user's chats that are not in view."""
         chat_session = self.chat_sessions.get(chat.id)
         if chat_session is not None:
             chat_session.update_chat(chat)
@@ -203,7 +203,7 @@ class SupportPanel(ConversationPanel):
         last = chat.last_message
         new = before is None or not is_open(before)
         if new and self.in_view:
-            return  # it has just come up in the queue, before one's eyes
+            return  # it has just appeared in the queue, which is in view
         words = chat.subject if last is None or new else last.text
         unread = partial(self._needs, chat.id)
         self.alerts.add(ChatAlert(chat.id, plain(chat.customer.name), words, unread, is_chat=new))
@@ -236,7 +236,7 @@ class SupportPanel(ConversationPanel):
         yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
-        """To the messages, if a chat of one's own is in view; else to the queue."""
+        """To the messages, if one of the user's chats is in view; else to the queue."""
         if self.chat_view.has_class("-open"):
             super().enter()
         else:
@@ -320,7 +320,7 @@ class SupportPanel(ConversationPanel):
             self._write_or_choose()
 
     def _write_or_choose(self) -> None:
-        """To the field, if a chat of one's own is in view; else to the queue."""
+        """To the field, if one of the user's chats is in view; else to the queue."""
         self.enter()
         if self.chat_view.has_class("-open"):
             self.chat_view.enter()
