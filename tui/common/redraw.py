@@ -27,8 +27,8 @@ SUSTAINED_FRAMES = 20
 
 
 class Throttle:
-    """Asked at every frame whether to paint; frames may pause. While `busy`, a frame paints one panel,
-    since a key waits until the painting is done.
+    """Asked at every frame whether to paint; frames may pause. While `busy`, a frame paints only
+    one panel, since a key waits until the painting is done.
     """
 
     def __init__(
