@@ -229,7 +229,7 @@ class SqliteDatabase(Database):
         batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         assert self._writer is not None
         commit = _run_in(self._writer, partial(self._commit, batch))
-        commit.add_done_callback(partial(self._conclude, batch))
+        commit.add_done_callback(partial(self._finish, batch))
 
     def _commit(self, batch: list[Write[Any]], connection: sqlite3.Connection) -> None:
         assert self._lock is not None
@@ -239,7 +239,7 @@ class SqliteDatabase(Database):
         finally:
             self._lock.release()
 
-    def _conclude(self, batch: list[Write[Any]], commit: asyncio.Future[None]) -> None:
+    def _finish(self, batch: list[Write[Any]], commit: asyncio.Future[None]) -> None:
         """Publish what the batch has announced, and give each its result; then go on."""
         error = commit.exception()
         if error is None:

@@ -363,12 +363,12 @@ async def test_a_cancelled_read_returns_its_connection(database: Database) -> No
 
 
 async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Database) -> None:
-    let_go = threading.Event()
+    released = threading.Event()
     began: list[str] = []
 
     async def wait(name: str) -> None:
         began.append(name)
-        let_go.wait(10)
+        released.wait(10)
 
     holding = [
         asyncio.create_task(database.read(lambda tx: wait("holds")))
@@ -380,7 +380,7 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
     await asyncio.sleep(0)  # both are in line
     left.cancel()
     await asyncio.wait({left})
-    let_go.set()
+    released.set()
     await asyncio.gather(*holding, stays)
     assert began == ["holds"] * sqlite_module.READERS + ["stays"]
 
