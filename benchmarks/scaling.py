@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from server.core.auth import Identity
 from server.core.database import Database
 from server.core.databases import migrate
 from server.core.services import Services
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from server.features.chat.frame_schemas import SendMessage
 from server.features.chat.messages import MessageService
 from server.features.chat.service import QUEUE
@@ -283,15 +283,16 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
                 await timed(postgres, database, swept, 10 * count, sweep)
                 return costs, median(sweep.cpu), postgres.connection_bytes()
         finally:
-            server.stop()
+            server.kill()
 
 
 async def hear(port: int) -> None:
     """Subscribe, and read what comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"SUBSCRIBE channel\r\n")
-    while await reader.read(1 << 20):
-        pass
+    with closing(writer):
+        writer.write(b"SUBSCRIBE channel\r\n")
+        while await reader.read(1 << 20):
+            pass
 
 
 async def heard_by(redis: Redis, count: int) -> bool:
