@@ -64,8 +64,10 @@ def restore(path: Path, file: Path) -> Path | None:
 
 
 def _unpack(file: Path, staged: Path) -> None:
-    """A copy of the backup, checked, and with a new epoch. The server that starts on it migrates it,
-    which may be an older one."""
+    """A copy of the backup, checked, and with a new epoch.
+
+    It is not migrated: the server that starts on it may be an older one.
+    """
     try:
         with closing(_connect(file)) as source, closing(_connect(staged)) as copied:
             source.backup(copied)
