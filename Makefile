@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo cluster server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -17,6 +17,9 @@ help: ## this list
 
 demo: run-env model ## a server with a small town, an autopilot for its kitchens, and the customer app
 	@exec $(PY) -m tui.demo.run --with-parent $(ARGS)
+
+cluster: dev-env model azurite ## PostgreSQL, Redis, Azurite, two masters and nginx (ARGS=--demo)
+	@exec $(PY) -m tools.cluster --with-parent $(ARGS)
 
 server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))

@@ -167,7 +167,9 @@ def _services(settings: Settings) -> Services:
         lambda at: log.trim(to_text(at - events_kept)),
         lambda at: database.write(lambda tx: idempotency.drop_expired(tx, at)),
     ]
-    connections = Connections(settings.max_connections, settings.max_streams_per_account)
+    connections = Connections(
+        settings.max_connections, settings.max_streams_per_account, settings.shutdown_seconds
+    )
     gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
     frame_limits = FrameLimits(settings)
     limits = RequestLimits(settings)

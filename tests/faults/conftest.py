@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.redis_server import RedisServer
 from support.two_processes import Two, two_processes
 from support.waiting import wait_for
+from tools.cluster.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ from server.core.databases import migrate
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
-from support.ports import free_port
 from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED
+from tools.ports import free_port
 
 sqlite_only = pytest.mark.skipif(ON_POSTGRES, reason="about SQLite's plans, steps or file")
 

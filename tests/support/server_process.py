@@ -11,9 +11,9 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from support.ports import free_port
 from support.preloaded import Forked, fork
 from support.waiting import PATIENCE
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"

@@ -34,10 +34,12 @@ class Place:
 
 
 @asynccontextmanager
-async def database_in(data_dir: Path) -> AsyncIterator[Database]:
-    """The database of the servers whose data is there, opened once more."""
-    where: Path | str = data_dir / "tiffin.sqlite3"
-    if ON_POSTGRES:
+async def database_in(data_dir: Path | str) -> AsyncIterator[Database]:
+    """The database of the servers whose data is there, or that URL's, opened once more."""
+    where: Path | str = data_dir
+    if isinstance(data_dir, Path):
+        where = data_dir / "tiffin.sqlite3"
+    if ON_POSTGRES and isinstance(data_dir, Path):
         from support.postgres import database_for
 
         where = await database_for(data_dir)
@@ -47,7 +49,7 @@ async def database_in(data_dir: Path) -> AsyncIterator[Database]:
 
 
 async def open_restaurant(
-    data_dir: Path,
+    data_dir: Path | str,
     url: str,
     name: str = "Saffron",
     *,

@@ -12,9 +12,9 @@ from server.core.database import Database
 from server.core.health import Readiness
 from server.transports.connections import Connections
 from support.live_server import LiveServer, running_server, settings_for, sqlite_only
-from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
 
 PARTS = ("database", "broker", "connections", "tasks", "blobs", "worker")
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -29,6 +30,33 @@ async def test_every_slot_is_freed_however_the_connection_ends() -> None:
     assert (connections.held, connections.polls) == (0, 0)
     assert not connections._by_account
     assert not connections._by_session
+
+
+async def test_many_connections_of_a_server_that_stops_end_evenly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At most a fifth of the clients of 200 in any one second, and all of them in six."""
+    delays: list[float] = []
+
+    def call_later(delay: float, end: Callable[[End], None], why: End) -> None:
+        delays.append(delay)
+        end(why)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    few, many = (Connections(300, 300, drain_seconds=6) for _ in range(2))
+    ended: list[End] = []
+    for connections, count in ((few, 8), (many, 201)):
+        slots = [connections.hold(claims(), ended.append, poll=True) for _ in range(count)]
+        if count == 201:
+            slots[7].release()
+    few.drain()
+    assert (len(ended), delays) == (8, []), "a few end at once"
+    many.drain()
+    assert ended == [End.DRAINING] * 208
+    assert len(delays) == 200
+    assert max(delays) < 6
+    for start in delays:
+        assert sum(start <= delay < start + 1 for delay in delays) <= 40
 
 
 async def test_an_end_is_delivered_to_its_session_only() -> None:
