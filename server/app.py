@@ -122,9 +122,8 @@ def create_app(settings: Settings) -> web.Application:
         )
     elif settings.demo:
         app.middlewares.append(_loopback_only)
-    services = app[SERVICES] = _services(settings)
+    services = app[SERVICES] = services_of(settings)
     for feature in FEATURES:
-        feature.setup(services)
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
@@ -153,9 +152,22 @@ def create_app(settings: Settings) -> web.Application:
     return app
 
 
+def services_of(settings: Settings) -> Services:
+    """Every service, in the order in which they are opened; none is open yet."""
+    services = _services(settings)
+    for feature in FEATURES:
+        feature.setup(services)
+    return services
+
+
 def _services(settings: Settings) -> Services:
-    """The services below the features, in the order in which they are opened."""
-    database = database_at(settings.database, settings.public_reads_at_once)
+    """The services below the features."""
+    database = database_at(
+        settings.database,
+        settings.public_reads_at_once,
+        settings.database_connections,
+        settings.database_seconds,
+    )
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
@@ -170,7 +182,8 @@ def _services(settings: Settings) -> Services:
     connections = Connections(
         settings.max_connections, settings.max_streams_per_account, settings.shutdown_seconds
     )
-    gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
+    secret, *previous = settings.token_secrets
+    gate = Gate(AccessTokens(secret, settings.access_token_seconds, *previous))
     frame_limits = FrameLimits(settings)
     limits = RequestLimits(settings)
     shared = SharedLimits(hub, settings.limits_shared_seconds if settings.redis_url else 0)
@@ -251,7 +264,7 @@ def _broker(settings: Settings) -> Broker:
     from server.realtime.redis_broker import RedisBroker
 
     try:
-        return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+        return RedisBroker(settings.redis_url.get_secret_value(), *settings.token_secrets)
     except ValueError as error:
         raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 

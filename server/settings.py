@@ -97,8 +97,15 @@ class Settings(BaseSettings):
     demo_public: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
+    database_connections: Annotated[int, Field(ge=2)] = 8
+    database_seconds: Annotated[float, Field(gt=0)] = 10
     redis_url: SecretStr = SecretStr("")
     jwt_secret: SecretStr = SecretStr("")
+    jwt_secret_previous: SecretStr = SecretStr("")
+    shared_support: bool = True
+    audit_days: Annotated[float, Field(ge=0)] = 90
+    audit_refused_per_minute: Annotated[int, Field(ge=0)] = 60
+    exports_per_hour: Annotated[int, Field(ge=0)] = 20
 
     host: str = "127.0.0.1"
     port: Annotated[
@@ -243,7 +250,7 @@ class Settings(BaseSettings):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return level.upper()
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "jwt_secret_previous")
     @classmethod
     def _long_enough(cls, secret: SecretStr) -> SecretStr:
         if secret and len(secret.get_secret_value().encode()) < SECRET_BYTES:
@@ -273,6 +280,12 @@ class Settings(BaseSettings):
     def model_dir(self) -> Path:
         """The folder of the photos' model, which demo and real servers share."""
         return DATA_DIR if self.data_dir == DEMO_DIR else self.data_dir
+
+    @property
+    def token_secrets(self) -> tuple[str, ...]:
+        """`token_secret`, and the previous one where it is still accepted."""
+        previous = self.jwt_secret_previous.get_secret_value()
+        return (self.token_secret, previous) if previous else (self.token_secret,)
 
     @property
     def token_secret(self) -> str:

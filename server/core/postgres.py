@@ -6,7 +6,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any, TypeVar
@@ -31,10 +31,9 @@ logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
-CONNECTIONS = 8
-"""Of each process, at most."""
 CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 30.0
+UNANSWERED_SECONDS = 1.0
+"""How much longer than PostgreSQL itself allows a statement this waits for its answer."""
 CLOCK_SECONDS = 10.0
 """How often its clock is compared with this machine's."""
 ATTEMPTS = 20
@@ -57,6 +56,7 @@ _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,  # of a connection that ends just as it is made
 )
 _TYPES = (
     (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
@@ -74,26 +74,26 @@ _COUNT = re.compile(r"(\d+)$")
 class PostgresTransaction(Transaction):
     """A transaction on a connection; a `read` takes no locks."""
 
-    __slots__ = ("_connection", "_read")
+    __slots__ = ("_read", "connection")
 
     def __init__(self, connection: asyncpg.Connection, *, read: bool) -> None:
         super().__init__()
-        self._connection = connection
+        self.connection = connection
         self._read = read
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
         """Run a statement; returns all its rows."""
         *locks, (text, names) = _statements(sql, self._read)
         for lock, its_names in locks:
-            await self._connection.fetch(lock, *[parameters[name] for name in its_names])
+            await self.connection.fetch(lock, *[parameters[name] for name in its_names])
         values = [parameters[name] for name in names]
-        return [dict(row) for row in await self._connection.fetch(text, *values)]
+        return [dict(row) for row in await self.connection.fetch(text, *values)]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
         """Run a statement; returns the number of rows it changed."""
         [(text, names)] = _statements(sql, self._read)
         values = [parameters[name] for name in names]
-        status = await self._connection.execute(text, *values)
+        status = await self.connection.execute(text, *values)
         count = _COUNT.search(status)
         return int(count[1]) if count else 0
 
@@ -125,11 +125,17 @@ class PostgresDatabase(Database):
     """PostgreSQL. Every transaction has a connection of its own, and is tried again where others
     have made it fail."""
 
-    def __init__(self, url: str, public_reads: int = 0) -> None:
-        """Requests without a token use so many connections at a time; 0 is any number."""
+    def __init__(
+        self, url: str, public_reads: int = 0, connections: int = 8, seconds: float = 10
+    ) -> None:
+        """It has at most so many `connections`, of which requests without a token use
+        `public_reads` at a time; 0 is any number. A statement, a wait for a connection and a
+        pause between two statements of a transaction end after `seconds`."""
         super().__init__()
         self._url = url
-        self._public = asyncio.Semaphore(public_reads or CONNECTIONS)
+        self._public = asyncio.Semaphore(public_reads or connections)
+        self._connections = connections
+        self._seconds = seconds
         self._pool: asyncpg.Pool | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._failure = ""
@@ -139,14 +145,22 @@ class PostgresDatabase(Database):
     async def open(self) -> None:
         """Connect. Raises MigrationError where that is impossible."""
         self.closing = False
+        milliseconds = str(round(self._seconds * 1000))
         self._pool = await asyncpg.create_pool(
             self._url,
-            min_size=1,
-            max_size=CONNECTIONS,
+            min_size=0,
+            max_size=self._connections,
             statement_cache_size=1024,
-            command_timeout=STATEMENT_SECONDS,
+            command_timeout=self._seconds + UNANSWERED_SECONDS,
             timeout=CONNECT_SECONDS,
-            server_settings={"application_name": "tiffin", "jit": "off"},
+            server_settings={
+                "application_name": "tiffin",
+                "jit": "off",
+                # PostgreSQL ends what a process has left that is frozen or cut off, and with it
+                # its locks, for which the others wait.
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
             init=self._compare_clocks,
             reset=_keep,
         )
@@ -157,7 +171,11 @@ class PostgresDatabase(Database):
         if self._running:
             await asyncio.wait(self._running)
         if self._pool is not None:
-            await self._pool.close()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._pool.close()
+            except TimeoutError:
+                self._pool.terminate()
             self._pool = None
 
     async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
@@ -233,14 +251,17 @@ class PostgresDatabase(Database):
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         assert self._pool is not None
         try:
-            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
-                yield connection
+            async with self._pool.acquire(timeout=self._seconds) as connection:
+                with _given_up(connection):
+                    yield connection
         except asyncpg.CharacterNotInRepertoireError:
             raise Problem(422, "Text with a NUL character is not accepted.") from None
         except _UNAVAILABLE as error:
             if isinstance(error, ValueError):  # asyncpg's, of a parameter
                 raise
-            failure = f"{type(error).__name__}: {error}"
+            # The driver's own error only says that the connection had ended by then.
+            cause = (isinstance(error, asyncpg.InterfaceError) and error.__context__) or error
+            failure = f"{type(cause).__name__}: {cause}"
             if failure != self._failure:  # logged once while it lasts, not with each request
                 logger.error("database: %s", failure)
             self._failure = failure
@@ -263,6 +284,17 @@ class PostgresDatabase(Database):
         return await asyncio.shield(task)
 
 
+@contextlib.contextmanager
+def _given_up(connection: asyncpg.Connection) -> Iterator[None]:
+    """A connection that does not answer in time is dropped: to undo the transaction, or cancel the
+    statement, would wait as long once more."""
+    try:
+        yield
+    except TimeoutError:
+        connection.terminate()
+        raise
+
+
 async def _keep(connection: asyncpg.Connection) -> None:
     """A connection goes back as it is: no transaction leaves anything on it."""
 
@@ -278,7 +310,8 @@ def _unknown() -> Problem:
 async def _run(fn: Callable[[Transaction], Awaitable[ResultT]], tx: PostgresTransaction) -> ResultT:
     outer = inside.set(True)
     try:
-        return await fn(tx)
+        with _given_up(tx.connection):
+            return await fn(tx)
     finally:
         inside.reset(outer)
 

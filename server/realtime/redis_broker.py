@@ -59,10 +59,11 @@ class RedisBroker:
     a Redis. A message is a signature (HMAC-SHA-256), the sender's id, a line feed, and the event.
     The key is made of the server's `secret`, and the channel is signed too: others who can publish
     on that Redis cannot forge an event or move one to another topic, and a replayed one has a known
-    `seq`. A message with another signature is dropped, counted and logged.
+    `seq`. A message with another signature is dropped, counted and logged; one signed with a
+    `previous` secret is accepted.
     """
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, *previous: str) -> None:
         """Raises ValueError, which does not quote it, for a URL that redis-py cannot use."""
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
@@ -71,8 +72,11 @@ class RedisBroker:
         self.rejected = 0
         self._rejected_logged = 0
         self._warned_at = -WARNING_SECONDS
-        key = hmac.digest(secret.encode(), KEY_LABEL, "sha256")
-        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each message: half of the cost
+        # Copied for each message, which is half of the cost.
+        self._keyed = [
+            hmac.new(hmac.digest(one.encode(), KEY_LABEL, "sha256"), digestmod="sha256")
+            for one in (secret, *previous)
+        ]
         self._prefix = ""
         self._sender = secrets.token_hex(8).encode()
         no_retry = Retry(NoBackoff(), 0)  # this class reconnects by itself
@@ -124,7 +128,7 @@ class RedisBroker:
         for event in events:
             channel = self._prefix + event.topic
             message = self._sender + b"\n" + event.to_message().encode()
-            message = self._signature(channel, message) + message
+            message = _signature(self._keyed[0], channel, message) + message
             self._queue.append((channel, message))
             self._queue_bytes += len(message)
         while len(self._queue) > QUEUE or self._queue_bytes > QUEUE_BYTES:
@@ -214,7 +218,10 @@ class RedisBroker:
         sender, _, text = message.partition(b"\n")
         if sender == self._sender:
             return
-        if not hmac.compare_digest(signature, self._signature(channel, message)):
+        if not any(
+            hmac.compare_digest(signature, _signature(keyed, channel, message))
+            for keyed in self._keyed
+        ):
             self._reject()
             return
         try:
@@ -223,11 +230,6 @@ class RedisBroker:
             self._reject()
             return
         self.deliver(event)
-
-    def _signature(self, channel: str, message: bytes) -> bytes:
-        mac = self._keyed.copy()
-        mac.update(channel.encode() + b"\n" + message)
-        return mac.digest()
 
     def _reject(self) -> None:
         self.rejected += 1
@@ -360,3 +362,9 @@ def backoff(attempt: int) -> float:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _signature(keyed: hmac.HMAC, channel: str, message: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(channel.encode() + b"\n" + message)
+    return mac.digest()

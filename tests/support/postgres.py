@@ -1,19 +1,18 @@
 """A real PostgreSQL, and a new database of it for each test."""
 
-import asyncio
 import atexit
 import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import asyncpg
 
 from server.core.databases import migrate
+from support.waiting import in_a_thread
 from tools.cluster.postgres import PostgresServer
 
 ISOLATION = os.environ.get("TIFFIN_TEST_ISOLATION", "read committed")
@@ -24,11 +23,9 @@ another reason than a lock that is missing."""
 @cache
 def shared_server() -> PostgresServer:
     """One cluster for all tests of this process, with a migrated database to copy."""
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-postgres-"))
-    folder.chmod(0o755)  # the user that it runs as may be another one
     options = {"fsync": "off", "default_transaction_isolation": ISOLATION}
-    server = PostgresServer(folder, options)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="tiffin-postgres-")), options)
+    atexit.register(shutil.rmtree, server.folder, ignore_errors=True)
     atexit.register(server.kill)
     server.start()
 
@@ -36,23 +33,17 @@ def shared_server() -> PostgresServer:
         await server.execute("CREATE DATABASE new")
         await migrate(server.url("new"))
 
-    asyncio.run(prepare())
+    in_a_thread(prepare())
     return server
 
 
-async def database_for(data_dir: Path) -> str:
-    """The URL of the database of servers whose data is in that folder; a new one at first."""
-    server = await asyncio.to_thread(shared_server)
-    name = f"t{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"
+def url_for(path: Path) -> str:
+    """The URL of the database in place of that SQLite file; a new one at first."""
+    server = shared_server()
+    name = f"t{hashlib.sha256(str(path).encode()).hexdigest()[:24]}"
     with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy")
+        in_a_thread(server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy"))
     return server.url(name)
-
-
-def url_for(data_dir: Path) -> str:
-    """The same where no coroutine can be awaited."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, database_for(data_dir)).result()
 
 
 def shared_folder(data_dir: Path) -> Path:

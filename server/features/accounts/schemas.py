@@ -38,6 +38,7 @@ class Role(StrEnum):
 
     CUSTOMER = "customer"
     EMPLOYEE = "employee"
+    SUPPORT = "support"
 
 
 def _revealed(secret: Secret[str]) -> str:
@@ -138,7 +139,7 @@ class Credentials(Wire):
 
 
 class DemoLogin(Wire):
-    """The one-button log-in of demo mode."""
+    """The one-button log-in of demo mode, as a customer or an employee."""
 
     role: Role
 
@@ -150,7 +151,11 @@ class RefreshGrant(Wire):
 
 
 class Account(Wire):
-    """An account, as its owner sees it."""
+    """An account, as its owner sees it.
+
+    `support` is false for an employee who may neither see support chats nor announce; else it is
+    left out.
+    """
 
     id: str
     email: str
@@ -160,6 +165,7 @@ class Account(Wire):
     phone: str | None = absent()
     address: Address | None = absent()
     avatar_url: str | None = absent()
+    support: bool | None = absent()
 
 
 class Session(Wire):

@@ -22,6 +22,7 @@ from server.transports.outbox import Frame, error
 
 _KINDS = {"chat-closed": ErrorCode.CHAT_CLOSED, "chat-taken": ErrorCode.TAKEN}
 _STATUSES = {
+    403: ErrorCode.FORBIDDEN,
     404: ErrorCode.NOT_FOUND,
     429: ErrorCode.RATE_LIMITED,
     503: ErrorCode.UNAVAILABLE,

@@ -1,5 +1,6 @@
 """The messages of a chat, which are kept for ever, and how far they were read."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from server.core import pages
@@ -89,6 +90,32 @@ class MessageService:
             )
 
         return await self._database.read(fn)
+
+    async def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """The messages in the chats that the account has opened, and those it has written in
+        others."""
+        owner = identity.account_id
+        for chat_id in await self._database.read(lambda tx: store.chats_naming(tx, owner)):
+            customer = await self._database.look_up(
+                lambda tx, chat_id=chat_id: store.customer_of(tx, chat_id)  # type: ignore[misc]
+            )
+
+            async def fetch(
+                before: str | None, chat_id: str = chat_id, whole: bool = customer == owner
+            ) -> tuple[Sequence[str], str | None]:
+                seq = int(before) if before else None
+                page, more = await self._database.read(
+                    lambda tx: store.messages(tx, chat_id, seq, 200)
+                )
+                shown = [
+                    self._message(chat_id, one).model_dump_json()
+                    for one in page
+                    if whole or one.sender.id == owner
+                ]
+                return shown, str(page[-1].seq) if more else None
+
+            async for page in pages.every_page(fetch):
+                yield page
 
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
         """Store a message and publish it to the room; a repeated `client_id` gives the first one.

@@ -33,11 +33,13 @@ SELECT customer_id FROM chats WHERE id = :id;
 
 -- name: insert_chat!
 INSERT INTO chats
-    (id, subject, status, customer_id, customer_name, employee_id, employee_name, order_id,
+    (id, subject, status, customer_id, customer_name, employee_id, employee_name,
+     employee_role, order_id,
      order_number, order_restaurant, opened_at, taken_at, closed_at, closed_by, waiting_since,
      last_message, customer_unread, support_unread, arrival)
 VALUES
-    (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name, :order_id,
+    (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name,
+     :employee_role, :order_id,
      :order_number, :order_restaurant, :opened_at, :taken_at, :closed_at, :closed_by,
      :waiting_since, :last_message, :customer_unread, :support_unread,
      (SELECT COALESCE(MAX(arrival), 0) + 1 FROM chats));
@@ -45,7 +47,8 @@ VALUES
 -- name: update_chat!
 UPDATE chats
 SET subject = :subject, status = :status, customer_name = :customer_name,
-    employee_id = :employee_id, employee_name = :employee_name, taken_at = :taken_at,
+    employee_id = :employee_id, employee_name = :employee_name, employee_role = :employee_role,
+    taken_at = :taken_at,
     closed_at = :closed_at, closed_by = :closed_by, waiting_since = :waiting_since,
     last_message = :last_message, customer_unread = :customer_unread,
     support_unread = :support_unread
@@ -116,6 +119,11 @@ UNION
 SELECT chat_id AS id FROM chat_staff WHERE account_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
+
+-- name: claimed_by
+SELECT chats.id FROM chat_staff JOIN chats ON chats.id = chat_staff.chat_id
+WHERE chat_staff.account_id = :account_id AND chats.employee_id = :account_id
+AND chats.status = 'open';
 
 -- name: add_staff!
 INSERT INTO chat_staff (account_id, chat_id) VALUES (:account_id, :chat_id)

@@ -43,4 +43,7 @@ def setup(services: Services) -> None:
     writes = services[RequestLimits].writes
     rooms = services.add(Rooms(hub, chats, messages, presence, names, writes))
     socketio.SocketIoChat(services[SocketIo], rooms)
-    services[AccountService].on_delete.append(partial(privacy.scrub, chats, log, states))
+    accounts = services[AccountService]
+    accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
+    accounts.on_role_change.append(chats.release)
+    accounts.exports |= {"chats": chats.export, "messages": messages.export}

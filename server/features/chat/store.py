@@ -69,6 +69,10 @@ def _actor(identifier: str | None, name: str | None, role: str) -> Actor | None:
     return Actor(id=identifier, name=name or "", role=role) if identifier else None
 
 
+def _employee_role(row: Row) -> str:
+    return row["employee_role"] or Role.EMPLOYEE.value
+
+
 def _chat(row: Row) -> Chat:
     order = None
     if row["order_id"] is not None:
@@ -81,7 +85,7 @@ def _chat(row: Row) -> Chat:
         subject=row["subject"],
         status=ChatStatus(row["status"]),
         customer=Actor(id=row["customer_id"], name=row["customer_name"], role="customer"),
-        employee=_actor(row["employee_id"], row["employee_name"], "employee"),
+        employee=_actor(row["employee_id"], row["employee_name"], _employee_role(row)),
         order=order,
         opened_at=row["opened_at"],
         taken_at=row["taken_at"],
@@ -101,7 +105,7 @@ def _json(row: Row) -> str:
     customer = actor_json(row["customer_id"], row["customer_name"], Role.CUSTOMER.value)
     parts.append(f'"customer":{customer}')
     if row["employee_id"] is not None:
-        employee = actor_json(row["employee_id"], row["employee_name"], Role.EMPLOYEE.value)
+        employee = actor_json(row["employee_id"], row["employee_name"], _employee_role(row))
         parts.append(f'"employee":{employee}')
     if row["order_id"] is not None:
         parts.append(
@@ -136,6 +140,7 @@ def _changing(chat: Chat) -> dict[str, Any]:
         "customer_name": chat.customer.name,
         "employee_id": chat.employee.id if chat.employee else None,
         "employee_name": chat.employee.name if chat.employee else None,
+        "employee_role": chat.employee.role if chat.employee else None,
         "taken_at": _text(chat.taken_at),
         "closed_at": _text(chat.closed_at),
         "closed_by": chat.closed_by.model_dump_json() if chat.closed_by else None,
@@ -228,7 +233,7 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
         client_id=message.client_id,
         sender_id=message.sender.id,
         name=message.sender.name,
-        is_staff=message.sender.role == Role.EMPLOYEE,
+        is_staff=message.sender.role != Role.CUSTOMER,
         sent_at=message.sent_at,
         last_message=f'{{"sender":{message.sender_json},"text":{text},"sent_at":"{message.sent_at}"}}',
     )
@@ -314,6 +319,11 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
 async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
     """The ids of all chats that name this account, or have named it in their events."""
     return [row["id"] for row in await _queries.chats_naming(tx, account_id=account_id)]
+
+
+async def claimed_by(tx: Transaction, account_id: str) -> list[str]:
+    """The ids of the open chats that this account has claimed."""
+    return [row["id"] for row in await _queries.claimed_by(tx, account_id=account_id)]
 
 
 async def add_staff(tx: Transaction, chat_id: str, account_id: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -145,6 +145,18 @@ class OrderService:
             return _page_json(page, following, cursor)
 
         return await self._database.read(fn)
+
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every order that the account has placed, whatever its role is now."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            owner, start = identity.account_id, pages.numbered(before)
+            page, following = await self._database.read(
+                lambda tx: store.orders(tx, customer_id=owner, before=start, limit=200)
+            )
+            return [order_json(row) for row in page], following
+
+        return pages.every_page(fetch)
 
     async def changed(self, identity: Identity, after: str, limit: int) -> str | None:
         """The customer's orders that were placed or changed after that cursor, the longest

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -206,6 +206,15 @@ class UploadService:
             return UploadPage(items=[await _as_schema(tx, one) for one in page], next=following)
 
         return await self._database.read(fn)
+
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every upload of the account."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            page = await self.uploads(identity, before, 200)
+            return [one.model_dump_json() for one in page.items], page.next
+
+        return pages.every_page(fetch)
 
     async def delete(self, identity: Identity, upload_id: str) -> None:
         """Remove it with its files. Where it was shown, the dish or account loses its picture.

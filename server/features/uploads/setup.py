@@ -88,6 +88,7 @@ def setup(services: Services) -> None:
     uploads.on_queued = processor.wake
     uploads.on_removal = janitor.wake
     accounts.on_delete.append(uploads.scrub)
+    accounts.exports["uploads"] = uploads.export
 
     services.add(
         FormLimits(

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.core.clock import now, set_ahead
 from server.core.database import Database
+from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.transaction import Transaction
-from support.server_process import ON_POSTGRES
+from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRES, reason="needs TIFFIN_TEST_DATABASE=postgresql")
@@ -137,6 +139,38 @@ async def test_a_connection_lost_before_the_commit_has_changed_nothing(database:
     with pytest.raises(Problem, match="Nothing was changed"):
         await database.write(cut)
     assert await run(database, READ, name="n") == []
+
+
+async def test_a_transaction_that_stands_still_lets_go_of_its_locks(
+    database: Database, database_path: Path
+) -> None:
+    """As that of a process which is frozen, or cut off from PostgreSQL."""
+    await run(database, INSERT, name="n", value="")
+    impatient = database_at(where_for(database_path), seconds=0.5)
+    await impatient.open()
+    held, going_on = asyncio.Event(), asyncio.Event()
+
+    async def stand_still(tx: Transaction) -> None:
+        await tx.fetch(UPDATE, {"name": "n", "value": "never"})
+        held.set()
+        await going_on.wait()
+        await tx.fetch(READ, {"name": "n"})
+
+    standing = asyncio.create_task(impatient.write(stand_still))
+    await held.wait()
+    await run(database, UPDATE, name="n", value="mine")
+    going_on.set()
+    with pytest.raises(Problem, match="Nothing was changed"):
+        await standing
+    assert await run(database, READ, name="n") == [{"value": "mine"}]
+
+    async def wait(tx: Transaction) -> None:
+        await tx.fetch("SELECT pg_sleep(60)", {})
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(Problem, match="Nothing was changed"):
+            await impatient.write(wait)
+        await impatient.close()
 
 
 async def test_a_cancelled_caller_does_not_cancel_its_write(database: Database) -> None:

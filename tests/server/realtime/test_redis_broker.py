@@ -361,6 +361,18 @@ async def test_another_secret_delays_by_a_sweep_and_is_reported(
     assert "another TIFFIN_JWT_SECRET" in caplog.text
 
 
+async def test_a_message_signed_with_the_previous_secret_is_accepted(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    new = await open_node(RedisBroker(redis_url, SECRET + "!", SECRET), sweep_seconds=SLOW_SWEEP)
+    old = await open_node(RedisBroker(redis_url, SECRET, SECRET + "!"), sweep_seconds=SLOW_SWEEP)
+    for seq, (here, there) in enumerate(((new, old), (old, new)), start=1):
+        far = await subscribed(there)
+        await here.append()
+        await arrives(far, [seq])
+        assert there.broker.rejected == 0
+
+
 async def test_a_repeated_ephemeral_event_is_too_old(open_node: OpenNode, redis_url: str) -> None:
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     topic = "ephemeral/chat:1"

@@ -189,7 +189,7 @@ class Assistant:
             return None
 
 
-EMPLOYEE = "employee"
+CUSTOMER = "customer"
 
 _STATUS_TEXTS = {
     OrderStatus.PLACED: "is with {restaurant}, who have not accepted it yet",
@@ -219,8 +219,8 @@ def needs_answer(chat: Chat) -> bool:
 
 
 def touched_by_person(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
-    """Whether an employee other than the autopilots has written."""
-    return any(one.sender.role == EMPLOYEE and one.sender.id not in own_ids for one in history)
+    """Whether somebody at the desk other than the autopilots has written."""
+    return any(one.sender.role != CUSTOMER and one.sender.id not in own_ids for one in history)
 
 
 def greeting(chat: Chat, order: Order | None, now: datetime) -> str:
