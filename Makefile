@@ -62,6 +62,8 @@ soak: dev-env model ## long runs, at full size
 
 faults: dev-env model azurite ## tests that kill processes and break brokers
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
+	@FAULT_SECONDS=$${FAULT_SECONDS:-20} TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m fault --timeout 600 \
+		tests/faults/test_two_processes_in_trouble.py tests/faults/test_postgres_in_trouble.py $(ARGS)
 
 bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=peers for the comparison)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \

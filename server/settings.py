@@ -22,7 +22,7 @@ DATA_DIR = Path(".tiffin")
 DEMO_DIR = DATA_DIR / "demo"
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 KEPT = (
-    *("blobs", "arriving", "jwt-secret", "demo-password", "demo-accounts.json"),
+    *("blobs", "arriving", "metrics", "jwt-secret", "demo-password", "demo-accounts.json"),
     *("server.log", "autopilot.log"),
 )
 """Files and folders in the data folder beside the database."""

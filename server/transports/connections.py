@@ -46,7 +46,7 @@ class End(StrEnum):
 class Slot:
     """One held connection; it is given back by `release`, or at the end of a `with`."""
 
-    __slots__ = ("_connections", "_expiry", "account", "end", "session")
+    __slots__ = ("_connections", "_expiry", "account", "end", "retry_ms", "session")
 
     def __init__(
         self, connections: "Connections", claims: Claims, end: Callable[[End], None]
@@ -55,6 +55,8 @@ class Slot:
         self.account, self.session = claims.limit_key, claims.session_id
         self.end = end
         """Ends the connection."""
+        self.retry_ms = 0
+        """How long its client waits before it connects again, where that is known."""
         self._expiry: asyncio.TimerHandle | None = None
 
     def end_after(self, seconds: float) -> None:
@@ -167,13 +169,15 @@ class Connections:
         """Accept nothing more, and end everything: many connections evenly over most of the time
         that there is, so that their clients do not all arrive at another process in one second.
 
-        Until its turn has come, a stream goes on.
+        Those whose clients wait longest are the last, so these arrive as evenly. Until its turn has
+        come, a stream goes on.
         """
         self.draining = True
         slots = [slot for session in self._by_session.values() for slot in session]
         if len(slots) <= ENDED_AT_ONCE or not self._drain_seconds:
             self.end_all(End.DRAINING)
             return
+        slots.sort(key=lambda slot: slot.retry_ms)
         pause, loop = self._drain_seconds / len(slots), asyncio.get_running_loop()
         for number, slot in enumerate(slots):
             loop.call_later(number * pause, slot.end_in_use, End.DRAINING)
