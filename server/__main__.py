@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from server import account_commands
+from server import account_commands, database_commands
+from server.core.backup import CopyError
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
 from server.core.errors import Problem, validation_problem
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         use_one_heap()
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
-    except (SettingsError, MigrationError) as error:
+    except (SettingsError, MigrationError, CopyError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
     account_commands.add_to(commands)
+    database_commands.add_to(commands)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
     return parser
 

@@ -30,7 +30,7 @@ async def migrate(where: Where) -> list[str]:
     """Bring the database up to date; returns the migrations it ran. Raises MigrationError."""
     if isinstance(where, Path):
         return await migrate_sqlite(where)
-    from server.core.postgres import migrate_postgres
+    from server.core.postgres_migrate import migrate_postgres
 
     return await migrate_postgres(where)
 

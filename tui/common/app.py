@@ -217,6 +217,7 @@ class TiffinApp(BaseApp, ServicesApp):
     async def show_panels(self) -> None:
         """Logged in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
+        self.bar.now = self.session.server_now
         if self.session.account is not None:
             self.show_account(self.session.account)
         self.screen_stack[0].query_one("#splash").display = False

@@ -57,7 +57,7 @@ def _of_one_script(email: str) -> str:
     local = unicodedata.normalize("NFC", email.rpartition("@")[0])
     latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
     if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
-        raise ValueError("must have letters of one script before its @, and none of another width")
+        raise ValueError("must use the letters of one script before its @, and no full-width ones")
     return email
 
 

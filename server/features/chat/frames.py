@@ -16,7 +16,7 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.room_state import state_in
 from server.features.chat.service import topic_of
 from server.features.shared.schemas import Actor
-from server.realtime.event import Cursor, Event
+from server.realtime.event import Event, cursor_text
 from server.realtime.log import EventLog
 from server.transports.outbox import Frame, error
 
@@ -47,7 +47,9 @@ def state(log: EventLog, chat_id: str, event: Event) -> Sequence[Frame]:
         topic = topic_of(chat_id)
         reads = [
             ReadMark(
-                reader=marker.who, cursor=str(Cursor(log.epoch, topic, marker.seq)), at=marker.at
+                reader=marker.who,
+                cursor=cursor_text(log.epoch, topic, marker.seq, marker.check),
+                at=marker.at,
             )
             for marker in room.marks
         ]

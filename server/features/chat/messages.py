@@ -23,7 +23,7 @@ from server.features.chat.schemas import (
 )
 from server.features.chat.service import QUEUE, ChatService, refusal, topic_of
 from server.features.chat.store import NewMessage, StoredMessage, StoredReadMarker
-from server.realtime.event import Cursor
+from server.realtime.event import Cursor, check_of, cursor_text
 from server.realtime.log import EventLog
 from server.realtime.state_topic import States
 
@@ -132,7 +132,12 @@ class MessageService:
             if chat is None:
                 return await self._posted_before(tx, identity, chat_id, sent.client_id)
             event = await self._log.append(
-                tx, topic_of(chat_id), "message", message.data(chat_id), subject=chat_id
+                tx,
+                topic_of(chat_id),
+                "message",
+                message.data(chat_id),
+                subject=chat_id,
+                at=message.sent_at,
             )
             await store.insert_message(tx, chat_id, event.seq, message)
             await self._log.append(tx, QUEUE, QueueEvent.UPDATED.value, chat, subject=chat_id)
@@ -162,14 +167,12 @@ class MessageService:
         async def fn(tx: Transaction) -> None:
             chat = await self._chats.locked(tx, identity, chat_id)
             topic = topic_of(chat_id)
-            head = await self._log.head(tx, topic)
-            if (
-                read_to is None
-                or (read_to.epoch, read_to.topic) != (self._log.epoch, topic)
-                or read_to.seq > head
-            ):
+            check = None
+            if read_to and (read_to.epoch, read_to.topic) == (self._log.epoch, topic):
+                check = await self._log.check_at(tx, topic, read_to.seq)
+            if read_to is None or check is None or not (check == "" or read_to.fits(check)):
                 raise invalid(["cursor"], "This is not the cursor of a message in this chat.")
-            marker = StoredReadMarker(actor(identity), read_to.seq, now())
+            marker = StoredReadMarker(actor(identity), read_to.seq, now(), check or read_to.check)
             if not await store.move_read_marker(tx, chat_id, marker):
                 return
             await put_markers(tx, self._states, chat_id)
@@ -187,7 +190,8 @@ class MessageService:
         return message.model_copy(update={"again": True}) if posted.again else message
 
     def _cursor(self, chat_id: str, stored: StoredMessage) -> str:
-        return str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq))
+        check = check_of(to_text(stored.sent_at))
+        return cursor_text(self._log.epoch, topic_of(chat_id), stored.seq, check)
 
     def _message(self, chat_id: str, stored: StoredMessage) -> ChatMessage:
         return ChatMessage(

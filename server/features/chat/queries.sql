@@ -58,7 +58,7 @@ WHERE id = :id;
 SELECT * FROM chats WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: set_last_message^
--- No row where the sender may not write in the chat, or has sent that message before.
+-- No row where the sender may not write in the chat, has sent that message before, or is gone.
 UPDATE chats
 SET last_message = :last_message,
     customer_name = CASE WHEN customer_id = :sender_id THEN :name ELSE customer_name END,
@@ -75,7 +75,9 @@ AND NOT EXISTS (
     SELECT 1 FROM chat_messages
     WHERE chat_id = :id AND sender_id = :sender_id AND client_id = :client_id
 )
-RETURNING *;
+AND EXISTS (SELECT 1 FROM accounts WHERE id = :sender_id)
+RETURNING *
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :sender_id FOR NO KEY UPDATE */;
 
 -- name: insert_message!
 INSERT INTO chat_messages
@@ -102,14 +104,14 @@ SELECT COUNT(*) FROM chat_messages
 WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
 
 -- name: move_read_marker!
-INSERT INTO chat_reads (chat_id, account_id, name, role, seq, at)
-VALUES (:chat_id, :account_id, :name, :role, :seq, :at)
+INSERT INTO chat_reads (chat_id, account_id, name, role, seq, seq_check, at)
+VALUES (:chat_id, :account_id, :name, :role, :seq, :seq_check, :at)
 ON CONFLICT (chat_id, account_id) DO UPDATE
-SET name = excluded.name, seq = excluded.seq, at = excluded.at
+SET name = excluded.name, seq = excluded.seq, seq_check = excluded.seq_check, at = excluded.at
 WHERE chat_reads.seq < excluded.seq;
 
 -- name: read_markers
-SELECT account_id, name, role, seq, at FROM chat_reads
+SELECT account_id, name, role, seq, seq_check, at FROM chat_reads
 WHERE chat_id = :chat_id
 ORDER BY role, account_id;
 

@@ -13,7 +13,7 @@ from server.core.ids import new_id
 from server.core.limits import check_day
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
-from server.features.accounts.service import actor
+from server.features.accounts.service import AccountService, actor
 from server.features.chat import store
 from server.features.chat.schemas import (
     Chat,
@@ -60,6 +60,7 @@ class ChatService:
         self,
         database: Database,
         log: EventLog,
+        accounts: AccountService,
         orders: OrderService,
         *,
         most_open: int,
@@ -68,6 +69,7 @@ class ChatService:
         """`most_open` and `most_a_day` are an account's; 0 is no limit."""
         self._database = database
         self._log = log
+        self._accounts = accounts
         self._orders = orders
         self._most_open = most_open
         self._most_a_day = most_a_day
@@ -83,6 +85,7 @@ class ChatService:
 
         async def open_chat(tx: Transaction) -> Chat:
             moment = now()
+            await self._accounts.account_of(tx, identity.account_id)
             await self._check_open_chats(tx, identity.account_id)
             if most := self._most_a_day:
                 first = await store.first_of_last(tx, identity.account_id, most)
@@ -295,8 +298,9 @@ class ChatService:
         )
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
-        """The chat, locked for the rest of the transaction, with the caller's current name in it.
-        Raises Problem 404."""
+        """The chat, locked for the rest of the transaction, as is the caller's account, with the
+        caller's current name in it. Raises Problem 404, 401 where the account is gone."""
+        await self._accounts.account_of(tx, identity.account_id)
         chat, who = _seen_by(identity, await store.locked(tx, chat_id)), actor(identity)
         known = {"customer": chat.customer, "employee": chat.employee}
         renamed = {side: who for side, one in known.items() if one and one.id == who.id}

@@ -29,6 +29,7 @@ def setup(services: Services) -> None:
         ChatService(
             database,
             log,
+            services[AccountService],
             services[OrderService],
             most_open=settings.max_open_chats,
             most_a_day=settings.max_chats_per_day,

@@ -58,11 +58,12 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredReadMarker:
-    """How far an account has read."""
+    """How far an account has read, with the check of that event."""
 
     reader: Actor
     seq: int
     at: datetime
+    check: str
 
 
 def _actor(identifier: str | None, name: str | None, role: str) -> Actor | None:
@@ -223,8 +224,8 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
     """The chat's JSON with this message as its last, unread by the other side; the customer waits
     from it on, or no longer.
 
-    None, and nothing is changed, where its sender may not write in the chat, or has sent that
-    `client_id` before.
+    None, and nothing is changed, where its sender may not write in the chat, has sent that
+    `client_id` before, or is gone.
     """
     text = json_string(message.text[:PREVIEW])
     row = await _queries.set_last_message(
@@ -299,6 +300,7 @@ async def move_read_marker(tx: Transaction, chat_id: str, marker: StoredReadMark
         name=marker.reader.name,
         role=marker.reader.role,
         seq=marker.seq,
+        seq_check=marker.check,
         at=to_text(marker.at),
     )
     return bool(moved)
@@ -311,6 +313,7 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
             Actor(id=row["account_id"], name=row["name"], role=row["role"]),
             row["seq"],
             from_text(row["at"]),
+            row["seq_check"],
         )
         for row in await _queries.read_markers(tx, chat_id=chat_id)
     ]

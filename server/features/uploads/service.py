@@ -117,7 +117,7 @@ class UploadService:
         if most_per_account and self._receiving[identity.limit_key] >= most_per_account:
             raise too_many(f"Send at most {most_per_account} photos at once.", 2)
         if most and self._receiving.total() >= most:
-            raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
+            raise unavailable("Too many photos are arriving. Send it again.", 5)
         self._receiving[identity.limit_key] += 1
         try:
             yield
@@ -264,6 +264,7 @@ class UploadService:
         return await self._estimate.for_upload(tx, found) if found else 0
 
     async def _check(self, tx: Transaction, identity: Identity, new: NewUpload, size: int) -> None:
+        await self._accounts.account_of(tx, identity.account_id)
         if new.purpose is UploadPurpose.MENU_ITEM:
             if identity.role != Role.EMPLOYEE or identity.restaurant_id is None:
                 raise forbidden("Photos of dishes are for employees only.")

@@ -205,3 +205,35 @@ async def test_the_time_is_that_of_the_databases_clock(
         assert abs(now().timestamp() - row["at"]) < 60
     finally:
         set_ahead(0)
+
+
+async def test_who_has_lost_all_connections_learns_what_happened_meanwhile(
+    open_database: Any,
+) -> None:
+    """Another process may have claimed an instance, or the rows may have been moved."""
+    database: Database = await open_database()
+
+    async def cut(sql: str, **values: str) -> None:
+        async def fn(tx: Transaction) -> None:
+            await tx.fetch(sql, values)
+
+        await database.write(fn)
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        with pytest.raises(Problem):
+            await run(database, f"{end} WHERE datname = current_database()")
+
+    await cut(UPDATE, name="instance", value="another")
+
+    async def learned() -> bool:
+        await database.state()
+        return database.instance == "another"
+
+    await wait_until(learned)
+    await cut(INSERT, name="moved_to", value="elsewhere")
+
+    async def refused() -> bool:
+        return "was moved to elsewhere" in await database.state()
+
+    await wait_until(refused)
+    with pytest.raises(Problem, match="Nothing was changed"):
+        await run(database, "SELECT 1")

@@ -36,6 +36,7 @@ class Node:
     def __init__(
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
     ) -> None:
+        self.path = path
         self.where = where_for(path)
         self.database = database_at(self.where)
         self.log = CountingLog(self.database)
@@ -63,6 +64,11 @@ class Node:
             ]
 
         return await self.database.write(fn)
+
+    @property
+    def channel(self) -> str:
+        """The beginning of the names of its channels on Redis."""
+        return f"tiffin:{self.log.epoch}:{self.database.instance}:"
 
     def cursor(self, seq: int, topic: str = TOPIC) -> str:
         return str(Cursor(self.log.epoch, topic, seq))

@@ -289,7 +289,7 @@ async def test_an_unsigned_message_is_ignored(
     far = await subscribed(there)
     again: list[None] = []
     there.broker.reconnected = lambda: again.append(None)
-    redis_server.command("PUBLISH", f"tiffin:{there.log.epoch}:{TOPIC}", message)
+    redis_server.command("PUBLISH", there.channel + TOPIC, message)
     await here.append()
     await arrives(far, [1])
     assert there.broker.state == "ok"
@@ -320,7 +320,7 @@ async def test_a_genuine_message_cannot_be_misused(
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     other = "restaurant:res_2"
     far, elsewhere = await subscribed(there), await subscribed(there, other)
-    channel = f"tiffin:{there.log.epoch}:"
+    channel = there.channel
     async with overheard(redis_url, channel + TOPIC) as heard, Redis.from_url(redis_url) as redis:
         await here.append(data='"mine"')
         message = await heard()

@@ -185,6 +185,7 @@ class HeldApp:
         self.connections = Connections(most, most_an_account)
         self.doors = Doors()
         self.revoked: set[str] = set()
+        self._appended: dict[tuple[str, int], Event] = {}
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[access_middleware])
         app.on_response_prepare.append(add_headers)
@@ -246,7 +247,9 @@ class HeldApp:
         async def fn(tx: object) -> list[Event]:
             return [await self.log.append(tx, topic, type, one, subject) for one in data]  # type: ignore[arg-type]
 
-        return await self.database.write(fn)
+        events = await self.database.write(fn)
+        self._appended |= {(event.topic, event.seq): event for event in events}
+        return events
 
     async def revoke(self, session: str) -> None:
         self.revoked.add(session)
@@ -255,7 +258,9 @@ class HeldApp:
         )
 
     def cursor(self, seq: int) -> str:
-        return str(Cursor(self.log.epoch, TOPIC, seq))
+        """The cursor of that event, which has no check where it is not there."""
+        event = self._appended.get((TOPIC, seq))
+        return self.log.cursor_of(event) if event else str(Cursor(self.log.epoch, TOPIC, seq))
 
     @property
     def ends(self) -> list[str]:

@@ -215,8 +215,8 @@ def test_the_answer_names_driver_and_time() -> None:
     assert "on its way with Ken" in answer("when will it arrive?", on_its_way, NOW)
     assert "about 6 minutes" in answer("when will it arrive?", on_its_way, NOW)
     late = on_its_way.model_copy(update={"eta": NOW - timedelta(minutes=20)})
-    assert "later than was promised" in answer("so late!", late, NOW)
-    assert answer("who is my driver?", on_its_way, NOW).startswith("Ken brings your order")
+    assert "later than promised" in answer("so late!", late, NOW)
+    assert answer("who is my driver?", on_its_way, NOW).startswith("Ken is bringing your order")
     assert "No driver has" in answer("my driver?", order_at(OrderStatus.PREPARING), NOW)
 
 
