@@ -284,7 +284,8 @@ async def _administration(settings: Settings) -> AsyncIterator["Administration"]
     # No token is signed or verified, and nobody is told: servers find out from the database.
     unset = {name: SecretStr("") for name in ("redis_url", "azure_storage_connection_string")}
     secret = SecretStr(secrets.token_urlsafe(48))
-    services = services_of(settings.model_copy(update=unset | {"jwt_secret": secret, "map": None}))
+    changes = unset | {"jwt_secret": secret, "map": None, "blob_dir": settings.data_dir}
+    services = services_of(settings.model_copy(update=changes))
     await migrate(settings.database)
     database, accounts = services[Database], services[AccountService]
     await database.open()

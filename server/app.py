@@ -23,7 +23,7 @@ from server.core.clock import to_text
 from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
-from server.core.health import Readiness, add_health
+from server.core.health import AdminListener, Readiness, add_health
 from server.core.leases import Lease
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
@@ -127,6 +127,7 @@ def create_app(settings: Settings) -> web.Application:
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
+    services.add(AdminListener(settings.admin_port, services[Readiness], services[Metrics]))
     add_document(app, openapi_document)
     add_health(app)
 
@@ -310,7 +311,11 @@ def _add_checks(services: Services, broker: Broker) -> None:
 
 def _add_gauges(services: Services, broker: Broker) -> None:
     metrics, hub, connections = services[Metrics], services[Hub], services[Connections]
+    ready = services[Readiness].parts
+    metrics.states("part_ok", "1 where a part of the process is `ok`.", "part", ready)
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
+    most = services[Settings].max_connections
+    metrics.gauge("max_connections", "The most streams and held polls.", lambda: most)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)

@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, validation_alias=AliasChoices("TIFFIN_PORT", "PORT", "port"))
     ] = 8080
+    admin_port: Annotated[int | None, Field(ge=0, le=65535)] = None
 
     trusted_proxies: Annotated[Networks, NoDecode] = ()
 

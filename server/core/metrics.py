@@ -4,10 +4,16 @@ import asyncio
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -73,9 +79,11 @@ class Metrics(Component):
 
     def __init__(self) -> None:
         self._folder: MetricsFolder | None = None
+        self._refreshes: list[Callable[[], Awaitable[None]]] = []
         self._registry = CollectorRegistry()
         self._requests = Requests()
         self._registry.register(self._requests)
+        ProcessCollector(registry=self._registry)  # CPU time, memory, open files
 
     def count_request(
         self, method: str, route: str, status: int, seconds: float, *, held: bool
@@ -91,6 +99,18 @@ class Metrics(Component):
     def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
         """Add a value that is computed when the metrics are read."""
         Gauge(f"tiffin_{name}", what, registry=self._registry).set_function(value)
+
+    def states(
+        self, name: str, what: str, label: str, states: Callable[[], Awaitable[Mapping[str, str]]]
+    ) -> None:
+        """Add a value for each state by its name, 1 for `ok`, asked for when they are read."""
+        gauge = Gauge(f"tiffin_{name}", what, [label], registry=self._registry)
+
+        async def refresh() -> None:
+            for one, state in (await states()).items():
+                gauge.labels(one).set(state == "ok")
+
+        self._refreshes.append(refresh)
 
     def share(self, folder: MetricsFolder) -> None:
         """From its opening on, this process answers for all that share the folder."""
@@ -115,17 +135,22 @@ class Metrics(Component):
 
     async def text(self) -> str:
         """The exposition text, of this process as it is now, and of others a few seconds ago."""
-        own = generate_latest(self._registry).decode()
+        own = await self._own()
         if self._folder is None:
             return own
         others = await asyncio.to_thread(self._folder.others)
         return merged({self._folder.number: own, **others})
 
+    async def _own(self) -> str:
+        for refresh in self._refreshes:
+            await refresh()
+        return generate_latest(self._registry).decode()
+
     async def _write_for_ever(self) -> None:
         assert self._folder is not None
         failing = False
         while True:
-            text = generate_latest(self._registry).decode()
+            text = await self._own()
             try:
                 await asyncio.to_thread(self._folder.write, text)
             except OSError as error:

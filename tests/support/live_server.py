@@ -18,6 +18,7 @@ from aiohttp import web
 
 from server.app import create_app
 from server.core.databases import migrate
+from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
@@ -43,6 +44,10 @@ class LiveServer:
     def services(self) -> Services:
         """The application's services."""
         return self.app[SERVICES]
+
+    async def parts(self) -> dict[str, str]:
+        """The state of each part, with what is wrong with it, as the admin listener tells it."""
+        return await self.services[Readiness].parts()
 
 
 def settings_for(data_dir: Path, **changes: Any) -> Settings:

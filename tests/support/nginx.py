@@ -1,45 +1,85 @@
-"""A real nginx in front of a server: configured well, buffering, and without WebSocket upgrades."""
+"""A real nginx before a server: as in deploy/, buffering, or without WebSocket upgrades."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from tools.cluster import nginx
+from support.server_process import ROOT
+from support.tls import certificate
+from tools.cluster.nginx import Nginx
 from tools.cluster.service import ServiceMissing
 from tools.ports import free_port
 
+DEPLOYED = ROOT / "deploy" / "nginx"
 BUFFERING = """
-            proxy_ignore_headers X-Accel-Buffering;"""
+        proxy_ignore_headers X-Accel-Buffering;
+        location ~ /ws$ {
+            proxy_pass TARGET;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $http_connection;
+        }"""
 """As nginx is without settings, except for what the server sends in that header."""
 NO_UPGRADE = """
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_buffering off;"""
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffering off;"""
+CONFIG = """
+worker_processes 1;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log warn;
+events { worker_connections 512; }
+http {
+    access_log off;
+    server {
+        listen 80;
+        proxy_set_header Host $http_host;
+        location / {
+            proxy_pass TARGET;
+        }SETTINGS
+    }
+}
+"""
+OTHERS = {
+    way: CONFIG.replace("SETTINGS", settings)
+    for way, settings in (("buffering", BUFFERING), ("no_upgrade", NO_UPGRADE))
+}
 
 
-@dataclass(frozen=True)
-class Nginx:
-    """The address of each of its servers."""
-
-    right: str
-    buffering: str
-    no_upgrade: str
+def configured(way: str, target: str, folder: Path) -> tuple[str, list[int]]:
+    """A configuration for that folder, and the ports it listens on. The `deployed` one is that
+    of deploy/ with other ports and folders."""
+    text = OTHERS.get(way) or (DEPLOYED / "nginx.conf").read_text()
+    upstream = (DEPLOYED / "upstream.conf").read_text()
+    changes = {"TARGET": target, "/run/": f"{folder}/", "/var/log/nginx": str(folder)}
+    ports = []
+    for listen in ("listen 80;", "listen 443 ssl;"):
+        if listen in text:
+            ports.append(free_port())
+            changes[listen] = re.sub(r"\d+", f"127.0.0.1:{ports[-1]}", listen)
+    if way not in OTHERS:
+        changes["/etc/nginx/tls"] = str(folder)
+        for path, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):
+            path.rename(folder / name)
+        server = "127.0.0.1:8080"
+        assert server in upstream
+        upstream = upstream.replace(server, target.removeprefix("http://"))
+        (folder / "upstream.conf").write_text(upstream)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text, ports
 
 
 @contextmanager
-def nginx_to(target: str, folder: Path) -> Iterator[Nginx]:
-    """Run nginx in front of the server at that address; skips the test where there is no nginx."""
-    fronts = [
-        nginx.Front(free_port()),
-        nginx.Front(free_port(), BUFFERING, nginx.UPGRADE),
-        nginx.Front(free_port(), NO_UPGRADE, NO_UPGRADE),
-    ]
+def nginx_to(way: str, target: str, folder: Path) -> Iterator[str]:
+    """Run nginx in front of the server at that address, and yield its own; skips the test where
+    there is no nginx. The `deployed` one speaks TLS, with `folder/fullchain.pem`, and its first
+    port only redirects to that."""
     try:
-        with nginx.Nginx(folder, [urlsplit(target).netloc], fronts):
-            yield Nginx(*(f"http://127.0.0.1:{front.port}" for front in fronts))
+        with Nginx(folder, *configured(way, target, folder)) as nginx:
+            yield f"{'http' if way in OTHERS else 'https'}://127.0.0.1:{nginx.port}"
     except ServiceMissing as missing:
         pytest.skip(str(missing))

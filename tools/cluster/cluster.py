@@ -10,7 +10,7 @@ from server.settings import stored_secret
 from tools.cluster.azurite import Azurite
 from tools.cluster.guard import Guard
 from tools.cluster.gunicorn import ROOT, Gunicorn
-from tools.cluster.nginx import Front, Nginx
+from tools.cluster.nginx import Nginx
 from tools.cluster.postgres import USER, PostgresServer
 from tools.cluster.redis_server import RedisServer
 from tools.cluster.service import ServiceMissing, ServiceProcess
@@ -139,7 +139,7 @@ class Cluster:
         for master in self.masters:  # one after the other: the first makes the demo's town
             self._start(master)
         targets = [f"127.0.0.1:{master.port}" for master in self.masters]
-        nginx = Nginx(self._own("nginx"), targets, [Front(self._port)])
+        nginx = Nginx.before(targets, self._own("nginx"), self._port)
         self.nginx = self._start_if_installed(nginx)
         (self.folder / "how-to.txt").write_text(self.page())
 

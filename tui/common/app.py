@@ -167,8 +167,8 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.update()
 
     def show_account(self, account: "Account") -> None:
-        """Show the account's name."""
-        self.bar.who = account.name
+        """Show the account's name and role."""
+        self.bar.who, self.bar.role = account.name, account.role
         self.bar.update()
 
     def log_out(self) -> None:
@@ -237,7 +237,7 @@ class TiffinApp(BaseApp, ServicesApp):
         await self.grid.clear()
         self.wire.clear()
         self._picture_cache = None
-        self.bar.who = ""
+        self.bar.who, self.bar.role = "", self.ROLE
         self.bar.follow(())
         self.set_headline("")
 

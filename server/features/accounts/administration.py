@@ -101,7 +101,7 @@ class Administration:
             if before == after:
                 return 0
             for change in self._accounts.on_role_change:
-                await change(tx, account.id)
+                await change(tx, account.id, role)
             await store.set_role(tx, account, role, restaurant_id)
             await audit.record(
                 tx, Action.ROLE_CHANGED, account.id, self.by, before=before, after=after

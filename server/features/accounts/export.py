@@ -23,7 +23,7 @@ class AccountExport:
     def __init__(self, database: Database, accounts: AccountService, per_hour: int) -> None:
         self._database = database
         self._accounts = accounts
-        self._limit = RateLimit(per_hour, "exports of this account", 3600)
+        self.limit = RateLimit(per_hour, "exports of this account", 3600)
         self._running: set[str] = set()
 
     @contextmanager
@@ -31,7 +31,7 @@ class AccountExport:
         """Wraps an export. Raises Problem 429 where the account has one under way, or too many."""
         if who.limit_key in self._running:
             raise too_many("An export of this account is under way. Wait until it has ended.", 5)
-        self._limit.consume(who.limit_key)
+        self.limit.consume(who.limit_key)
         self._running.add(who.limit_key)
         try:
             yield

@@ -13,13 +13,7 @@ from server.core.audit import Action, AuditActor
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
 from server.core.database import Database
-from server.core.errors import (
-    Problem,
-    conflict,
-    invalid,
-    not_found,
-    unauthorized,
-)
+from server.core.errors import Problem, conflict, invalid, not_found, unauthorized
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import GrowingDelay, RateLimit
@@ -52,7 +46,8 @@ ADDRESSES = 20
 RENAMED = "account.renamed"
 """The event that its subject, an account, has a new name: `{"name": ...}`."""
 
-OnAccount = Callable[[Transaction, str], Awaitable[None]]
+OnDelete = Callable[[Transaction, str], Awaitable[None]]
+OnRoleChange = Callable[[Transaction, str, Role], Awaitable[None]]
 Section = Callable[[Identity], AsyncIterator[Sequence[str]]]
 """Gives the entries of a list, each as JSON, page by page."""
 
@@ -71,10 +66,10 @@ class AccountService(Component):
         tokens: AccessTokens,
         topic: str,
     ) -> None:
-        self.on_delete: list[OnAccount] = []
+        self.on_delete: list[OnDelete] = []
         """Called with the account's id before it is removed, in the same transaction."""
-        self.on_role_change: list[OnAccount] = []
-        """The same before its role is another one."""
+        self.on_role_change: list[OnRoleChange] = []
+        """The same, with the new role, before an account's role is another one."""
         self.exports: dict[str, Section] = {}
         """What other features store of an account, by names, for its export."""
         self.passwords = Passwords()

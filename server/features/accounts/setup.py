@@ -25,8 +25,9 @@ def setup(services: Services) -> None:
         AccountService(services[Settings], database, services[EventLog], gate.tokens, AUTH_TOPIC)
     )
     accounts.on_delete.append(idempotency.forget_account)
-    services[SharedLimits].add(accounts.shared_limits)
-    services.add(AccountExport(database, accounts, services[Settings].exports_per_hour))
+    exports = AccountExport(database, accounts, services[Settings].exports_per_hour)
+    services.add(exports)
+    services[SharedLimits].add(accounts.shared_limits | {"exports": exports.limit})
     gate.look_up = accounts.sessions.look_up
     jobs = services[Retention].jobs
     jobs.append(lambda at: database.write(lambda tx: drop_expired(tx, at)))

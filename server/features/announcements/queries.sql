@@ -87,7 +87,11 @@ ORDER BY k.at DESC, k.announcement_id DESC
 LIMIT :limit;
 
 -- name: delete_acks_of
-DELETE FROM announcement_acks WHERE account_id = :account_id
+DELETE FROM announcement_acks
+WHERE account_id = :account_id AND (
+    :audience = ''
+    OR (SELECT audience FROM announcements WHERE id = announcement_id) = :audience
+)
 RETURNING announcement_id;
 
 -- name: rename_author

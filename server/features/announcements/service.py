@@ -221,6 +221,14 @@ class AnnouncementService:
 
         return pages.every_page(fetch)
 
+    async def leave_audience(self, tx: Transaction, account_id: str, role: Role) -> None:
+        """Before an account has another role: forget what it has acknowledged of announcements that
+        are not for that one."""
+        left = next(one for one in AUDIENCE_OF.values() if role not in ROLES[one])
+        for announcement_id, count in (await store.forget_acks(tx, account_id, left.value)).items():
+            stored = await _stored(tx, announcement_id)
+            await self._count(tx, stored.announcement, count, leaving=1)
+
     async def drop_gone(self, before: datetime) -> int:
         """Remove what was withdrawn or expired before that time; returns how many."""
 

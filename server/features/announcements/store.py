@@ -130,9 +130,12 @@ async def acks_of(
     return [dict(row) for row in rows], following
 
 
-async def forget_acks(tx: Transaction, account_id: str) -> dict[str, int]:
-    """Forget what that account has acknowledged; returns how many others have, by announcement."""
-    rows = await _queries.delete_acks_of(tx, account_id=account_id)
+async def forget_acks(tx: Transaction, account_id: str, audience: str = "") -> dict[str, int]:
+    """Forget what that account has acknowledged, of that audience or of all.
+
+    Returns how many others have, by announcement.
+    """
+    rows = await _queries.delete_acks_of(tx, account_id=account_id, audience=audience)
     return {
         row["announcement_id"]: int(
             await _queries.count_acks(tx, id=row["announcement_id"], more=-1)

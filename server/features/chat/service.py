@@ -218,9 +218,9 @@ class ChatService:
 
         return await self._database.write(fn)
 
-    async def release(self, tx: Transaction, account_id: str) -> None:
-        """Put the open chats that this account has claimed back into the queue, as its role is
-        going to be another one."""
+    async def release(self, tx: Transaction, account_id: str, role: Role) -> None:
+        """Before an account has another role: put the open chats that it has claimed back into the
+        queue."""
         for chat_id in await store.claimed_by(tx, account_id):
             chat = await store.locked(tx, chat_id)
             if chat is not None and chat.employee and chat.employee.id == account_id:

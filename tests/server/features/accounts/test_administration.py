@@ -16,8 +16,9 @@ from server.features.accounts.administration import Administration
 from server.features.accounts.guesses import RefusedLogIns
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
-from support.accounts import PASSWORD, Sql
+from support.accounts import PASSWORD, RESTAURANT, Sql
 from support.command import run_command
+from support.news import announce
 from support.rest import Rest
 from support.room import open_chat
 
@@ -88,6 +89,9 @@ async def test_a_changed_role_ends_sessions_and_frees_chats(
 ) -> None:
     chat = await open_chat(ada)
     (await eve.post(f"/chats/{chat}/take")).must(200)
+    made = [(await announce(eve, audience=name))["id"] for name in ("everyone", "customers")]
+    for announcement in made:
+        (await ada.post(f"/announcements/{announcement}/ack")).must(204)
     assert await administration.set_role(EVE, Role.SUPPORT, None) == 1
     (await eve.get("/me")).must(401)
     assert "employee" not in (await ada.get(f"/chats/{chat}")).json
@@ -102,6 +106,9 @@ async def test_a_changed_role_ends_sessions_and_frees_chats(
     assert numbers == [1, 0, 1]
     assert await administration.set_role(EVE, Role.SUPPORT, None) == 0
     (await support.get("/me")).must(200)
+    await administration.set_role(ANA, Role.EMPLOYEE, RESTAURANT)
+    acks = [(await support.get(f"/announcements/{one}/acks")).must(200).json for one in made]
+    assert [(one["acknowledged"], one["audience_size"]) for one in acks] == [(1, 2), (0, 0)]
 
 
 async def test_the_audit_table_tells_who_did_what_from_where(

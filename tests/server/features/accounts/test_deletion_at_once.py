@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.core.database import Database
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from support.cast import Cast
 from support.live_server import LiveServer
 from support.rest import Answer, Rest
