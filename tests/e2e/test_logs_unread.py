@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.ports import free_port
 from support.server_process import ROOT, server_environment
 from support.waiting import PATIENCE, wait_until
+from tools.ports import free_port
 
 REQUESTS = 1_400
 QUEUE = 200

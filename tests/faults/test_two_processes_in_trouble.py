@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from support.redis_server import RedisServer
 from support.scene import SECONDS, play
 from support.two_processes import Two
 from support.witness import Outage
+from tools.cluster.redis_server import RedisServer
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
