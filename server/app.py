@@ -151,7 +151,9 @@ def create_app(settings: Settings) -> web.Application:
 
 def _services(settings: Settings) -> Services:
     """The services below the features, in the order in which they are opened."""
-    database = database_at(settings.database, settings.public_reads_at_once)
+    database = database_at(
+        settings.database, settings.public_reads_at_once, settings.commit_interval_ms / 1000
+    )
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)

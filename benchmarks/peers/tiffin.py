@@ -13,6 +13,7 @@ from benchmarks.peers.client import Response, ask, frame, get, post, stream, upg
 from benchmarks.peers.targets import Target
 from benchmarks.peers.works import Channel, Member
 from server.core.auth import AccessTokens
+from server.settings import Settings
 from support.server_process import JWT_SECRET, server_environment
 
 API = "/api/v1"
@@ -22,6 +23,7 @@ SETTINGS = {
     "TIFFIN_MAX_SOCKETS": "0",
     "TIFFIN_READS_AT_ONCE": "0",
     "TIFFIN_CONTROL_FRAMES_PER_SECOND": "0",
+    "TIFFIN_COMMIT_INTERVAL_MS": str(Settings.model_fields["commit_interval_ms"].default),
     "TIFFIN_LOG_LEVEL": "WARNING",
 }
 STEPS = ("accepted", "preparing", "ready", "out_for_delivery")

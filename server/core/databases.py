@@ -12,10 +12,11 @@ Where = Path | str
 """An SQLite file, or the URL of a PostgreSQL database."""
 
 
-def database_at(where: Where, public_reads: int = 0) -> Database:
-    """The database there. It answers so many public requests at a time; 0 is any number."""
+def database_at(where: Where, public_reads: int = 0, commit_interval: float = 0.0) -> Database:
+    """The database there. It answers so many public requests at a time; 0 is any number. SQLite's
+    commits begin at least `commit_interval` seconds apart."""
     if isinstance(where, Path):
-        return SqliteDatabase(where, public_reads)
+        return SqliteDatabase(where, public_reads, commit_interval)
     from server.core.postgres import PostgresDatabase
 
     return PostgresDatabase(where, public_reads)
