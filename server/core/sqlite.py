@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -19,7 +20,8 @@ import aiosqlite
 
 from server.core.database import Database, public_request
 from server.core.errors import Problem, unavailable
-from server.core.file_lock import FileLock
+from server.core.file_lock import FileLock, UseLock
+from server.core.migrate import MigrationError
 from server.core.sqlite_transaction import (
     SqliteConnection,
     Statement,
@@ -60,6 +62,7 @@ class SqliteDatabase(Database):
         self._writer: aiosqlite.Connection | None = None
         self._local: sqlite3.Connection | None = None
         self._lock: FileLock | None = None
+        self._use: UseLock | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._public = asyncio.Semaphore(public_reads or READERS)
         self._opened: list[aiosqlite.Connection] = []
@@ -76,10 +79,11 @@ class SqliteDatabase(Database):
         self._reads: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect. Raises MigrationError where the file is being replaced, or was moved."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.closing = False
         try:
+            await self._join()
             self._lock = FileLock(self.path)
             self._writer = await self._connect()
             for _ in range(READERS):
@@ -89,6 +93,7 @@ class SqliteDatabase(Database):
             self._local = sqlite3.connect(self.path, timeout=0, **_OPTIONS)
             for pragma in (*_PRAGMAS, _READ_ONLY):
                 self._local.execute(pragma)
+            await self.refuse_moved()
         except BaseException:
             await self.close()  # a connection is a thread, which would keep the process alive
             raise
@@ -107,9 +112,23 @@ class SqliteDatabase(Database):
         self._opened.clear()
         if self._local is not None:
             self._local.close()
-        if self._lock is not None:
-            self._lock.close()
-        self._writer = self._local = self._lock = None
+        for lock in (self._lock, self._use):
+            if lock is not None:
+                lock.close()
+        self._writer = self._local = self._lock = self._use = None
+
+    async def _join(self) -> None:
+        self._use = UseLock(self.path)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            if (instance := self._use.join()) is not None:
+                self.instance = instance
+                return
+            if time.monotonic() > deadline:
+                raise MigrationError(
+                    f"{self.path} is being restored or moved; start again once that has ended"
+                )
+            await asyncio.sleep(0.01)
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.path, timeout=BUSY_SECONDS, **_OPTIONS)

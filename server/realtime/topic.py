@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 from server.core.logging import log_failure
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import LogPage
 
 logger = logging.getLogger(__name__)
@@ -191,6 +191,8 @@ class Topic(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.head = 0
+        self.check = ""
+        """The check of the event at `head`."""
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, Waiters] = {}
         self.touched: set[Topic] = set()
@@ -218,6 +220,14 @@ class Topic(ABC):
     async def load_recent(self, cursor: int) -> None:
         """Have in memory what a reader at that `seq` needs, where it may be missing."""
         return
+
+    async def honours(self, cursor: Cursor) -> bool:
+        """Whether the event at that cursor is the one that it names."""
+        return True
+
+    def check_at(self, seq: int) -> str:
+        """The check of the event of that `seq`; empty where it is not in memory."""
+        return self.check if seq == self.head else ""
 
     def close(self) -> None:
         """Stop filling gaps and delivering."""
@@ -275,7 +285,7 @@ class Topic(ABC):
         """Read on to `_wanted`, then clear `_filling`."""
 
     def _advance(self, event: Event) -> None:
-        self.head = event.seq
+        self.head, self.check = event.seq, check_of(event.at)
         self.touched.add(self)
         if self._delivering is None:
             if len(self.subscriptions) > DIRECT_READERS:

@@ -81,7 +81,11 @@ async def javascript_member(
     try:
         yield found
     finally:
-        process.kill()
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait({reading}, timeout=PATIENCE)
+        if process.returncode is None:
+            process.kill()
         await process.wait()
         await reading
 

@@ -1,6 +1,7 @@
 // A member of a room by the stock client: node member.mjs URL TOKEN CHAT_ID AFTER TRANSPORTS
 // A number on standard input sends as many messages at once. Each is sent again, after every
-// reconnection, until it is acknowledged. Every event is printed as a line of JSON.
+// reconnection, until it is acknowledged. Every event is printed as a line of JSON. At the end of
+// standard input it leaves: the server would hold its last poll until a ping is missing.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
@@ -42,7 +43,9 @@ socket.on("connect", () => {
     unacknowledged.forEach(send);
   });
 });
-createInterface({ input: process.stdin }).on("line", (line) => {
+const input = createInterface({ input: process.stdin });
+input.on("close", () => socket.disconnect());
+input.on("line", (line) => {
   for (let left = Number(line); left > 0; left--, count++) {
     const message = { chat_id, client_id: `own${count}`, text: `message ${count} ☃ 👩‍🍳` };
     unacknowledged.set(message.client_id, message);
