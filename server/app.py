@@ -168,6 +168,7 @@ def _services(settings: Settings) -> Services:
         settings.public_reads_at_once,
         settings.database_connections,
         settings.database_seconds,
+        settings.commit_interval_ms / 1000,
     )
     log = EventLog(database)
     broker = _broker(settings)

@@ -153,6 +153,7 @@ class Settings(BaseSettings):
     identify_seconds: Annotated[float, Field(ge=0)] = 10
     upkeep_lease_seconds: Annotated[float, Field(gt=0)] = 15
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    commit_interval_ms: Annotated[int, Field(ge=0, le=1000)] = 10
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
     idle_seconds: Annotated[float, Field(ge=0)] = 75

@@ -53,6 +53,7 @@ UNLIMITED = dict.fromkeys(
         "max_sessions_per_account",
         "max_open_chats",
         "max_chats_per_day",
+        "commit_interval_ms",
     ),
     0,
 )

@@ -17,7 +17,7 @@ import pytest
 
 from server.core import sqlite as sqlite_module
 from server.core.database import Database, public_request
-from server.core.databases import migrate
+from server.core.databases import database_at, migrate
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.sqlite import SqliteDatabase
@@ -59,6 +59,22 @@ async def test_writers_that_wait_together_share_a_commit(database: Database) -> 
     assert set(names) <= set(stored(database.path))
     assert statements.count("COMMIT") == 4  # 64 at a time
     assert statements.count("BEGIN IMMEDIATE") == 4
+
+
+async def test_writes_that_come_quickly_share_a_commit(database_path: Path) -> None:
+    database = database_at(database_path, commit_interval=3600)
+    await migrate(database_path)
+    await database.open()
+    commits: list[Sequence[str]] = []
+    database.publish = commits.append
+    await database.write(keep("at once"))
+    waiting = [asyncio.create_task(database.write(keep(name))) for name in "ab"]
+    await asyncio.sleep(0.02)
+    assert commits == [["at once"]]
+    assert not {"a", "b"} & stored(database_path).keys()
+    await database.close()  # a server that stops does not wait
+    assert await asyncio.gather(*waiting) == ["a", "b"]
+    assert commits == [["at once"], ["a", "b"]]
 
 
 async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
