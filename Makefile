@@ -10,6 +10,12 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# Those that may differ there: what touches the database, and processes that share it.
+ON_POSTGRES := tests/server/features tests/server/core tests/server/realtime \
+	$(wildcard tests/e2e/*two_processes.py tests/faults/*postgres*.py tests/faults/*two_processes*.py) \
+	tests/e2e/test_poll_across_processes.py tests/faults/test_death_after_commit.py \
+	tests/faults/test_hub_at_the_edges.py
+
 export PYTHON
 
 help: ## this list
@@ -33,8 +39,8 @@ test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-
 test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
-	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others and not fault" -n 3 \
-		--dist loadfile --no-loadscope-reorder tests/server/features tests/server/core $(ARGS)
+	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 3 \
+		--dist loadfile --no-loadscope-reorder $(ON_POSTGRES) $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.screen import Screen
 
 from benchmarks._terminal import machine
 from server.features.announcements.schemas import AnnouncementPage, ReadAnnouncement
 from tui.common.announcements.list import ROW_LINES, AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
+from tui.common.base_app import BaseApp
 from tui.common.panel_grid import MainScreen
 from tui.common.theme import NIGHT
 
@@ -51,7 +52,7 @@ def page_of(count: int, now: datetime) -> AnnouncementPage:
     return AnnouncementPage(items=items, next=None, cursor="c")
 
 
-class Window(App[None]):
+class Window(BaseApp):
     """The list alone."""
 
     def __init__(self, count: int) -> None:
@@ -61,10 +62,6 @@ class Window(App[None]):
         store = AnnouncementStore()
         store.put_first_page(page_of(count, datetime.now(UTC)), datetime.now(UTC))
         self.rows = AnnouncementList(store, lambda: datetime.now(UTC))
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """The theme's own."""
-        return NIGHT.variables
 
     def get_default_screen(self) -> Screen[object]:
         """The one that the apps have."""

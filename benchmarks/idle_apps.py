@@ -1,21 +1,22 @@
 """What both apps cost while nothing happens: logged in to a real server with the demo's town.
 
-`python -m benchmarks.idle_apps [SECONDS]`. No autopilot runs, so nothing changes in the town. Each
-app is watched twice: soon after the log-in, while ages are counted in seconds, and once they are
-counted in minutes.
+`python -m benchmarks.idle_apps [SECONDS] [--halted]`. No autopilot runs, so nothing changes in the
+town. Each app is watched twice: soon after the log-in, while ages are counted in seconds, and once
+they are counted in minutes. The cores are kept awake, unless told otherwise by `--halted`.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._terminal import ROOT, Terminal, app_environment, machine
+from benchmarks._terminal import ROOT, Terminal, app_environment, cores_awake, machine
 
 SIZE = (160, 48)
 SECONDS = 40.0
@@ -143,10 +144,15 @@ def watch(name: str, apps: dict[str, Terminal], seconds: float) -> bool:
 
 def main() -> int:
     """Returns 1 where an app is over a limit."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    print(machine())
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("seconds", nargs="?", type=float, default=SECONDS)
+    arguments.add_argument("--halted", action="store_true", help="let idle cores halt")
+    options = arguments.parse_args()
+    seconds = options.seconds
+    print(machine() + (", idle cores halt" if options.halted else ", cores kept awake"))
     print(f"wanted: below {LIMIT_SHARE:.0%} of one core and {LIMIT_BYTES:.0f} bytes a second")
     with ExitStack() as stack:
+        stack.enter_context(nullcontext() if options.halted else cores_awake())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(closing(Server(folder)))
         apps = {

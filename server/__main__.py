@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import getpass
 import os
 import signal
 import sys
@@ -14,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from server import account_commands, database_commands
+from server.core.backup import CopyError
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
 from server.core.errors import Problem, validation_problem
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         use_one_heap()
         configure_logging(settings.log_level, lines=settings.log_queue_lines)
         return int(options.run(options, settings))
-    except (SettingsError, MigrationError) as error:
+    except (SettingsError, MigrationError, CopyError) as error:
         print(f"tiffin: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -62,11 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
-    employee = commands.add_parser("add-employee", help="create an employee's account")
-    employee.add_argument("--email", required=True)
-    employee.add_argument("--restaurant", required=True, help="a restaurant's id or name")
-    employee.add_argument("--name", help="shown to customers (default: from the e-mail)")
-    employee.set_defaults(run=_add_employee)
     restaurant = commands.add_parser("add-restaurant", help="add a restaurant")
     restaurant.add_argument("--name", required=True)
     restaurant.add_argument("--cuisine", required=True)
@@ -91,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     driver.add_argument("--vehicle", default="bicycle", type=_name)
     driver.add_argument("--phone")
     driver.set_defaults(run=_add_driver)
+    account_commands.add_to(commands)
+    database_commands.add_to(commands)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
     return parser
 
@@ -165,21 +163,6 @@ def _name(typed: str) -> str:
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise argparse.ArgumentTypeError(words) from None
-
-
-def _add_employee(options: argparse.Namespace, settings: Settings) -> int:
-    from server.features.accounts.service import add_employee
-    from server.features.restaurants.service import restaurant_named
-
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
-    name = options.name or options.email.partition("@")[0]
-
-    async def add(database: Database) -> str:
-        restaurant_id = await restaurant_named(database, options.restaurant)
-        account_id = await add_employee(database, options.email, password, name, restaurant_id)
-        return f"{options.email} is {account_id}"
-
-    return _with_database(settings, add)
 
 
 def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -22,11 +23,13 @@ from server.core.clock import to_text
 from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.errors import Problem, forbidden
-from server.core.health import Readiness, add_health
+from server.core.health import AdminListener, Readiness, add_health
+from server.core.leases import Lease
 from server.core.limits import RequestLimits
 from server.core.logging import configure_logging, dropped_lines
 from server.core.memory import MemoryTrim, use_one_heap
 from server.core.metrics import Metrics
+from server.core.metrics_folder import MetricsFolder
 from server.core.middleware import access_middleware, add_headers
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
@@ -48,6 +51,7 @@ from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.log_topic import RingMemory
+from server.realtime.shared_limits import SharedLimits
 from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
@@ -118,12 +122,12 @@ def create_app(settings: Settings) -> web.Application:
         )
     elif settings.demo:
         app.middlewares.append(_loopback_only)
-    services = app[SERVICES] = _services(settings)
+    services = app[SERVICES] = services_of(settings)
     for feature in FEATURES:
-        feature.setup(services)
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
+    services.add(AdminListener(settings.admin_port, services[Readiness], services[Metrics]))
     add_document(app, openapi_document)
     add_health(app)
 
@@ -149,25 +153,44 @@ def create_app(settings: Settings) -> web.Application:
     return app
 
 
+def services_of(settings: Settings) -> Services:
+    """Every service, in the order in which they are opened; none is open yet."""
+    services = _services(settings)
+    for feature in FEATURES:
+        feature.setup(services)
+    return services
+
+
 def _services(settings: Settings) -> Services:
-    """The services below the features, in the order in which they are opened."""
-    database = database_at(settings.database, settings.public_reads_at_once)
+    """The services below the features."""
+    database = database_at(
+        settings.database,
+        settings.public_reads_at_once,
+        settings.database_connections,
+        settings.database_seconds,
+    )
     log = EventLog(database)
     broker = _broker(settings)
     rings = RingMemory(settings.topic_memory_kb * 1024, settings.topics_memory_mb * 1024 * 1024)
     hub = Hub(database, log, broker, settings.sweep_seconds, rings)
-    retention = Retention(database)
+    upkeep = Lease(database, "upkeep", settings.upkeep_lease_seconds)
+    retention = Retention(database, upkeep)
     events_kept = timedelta(days=settings.event_days)
     retention.jobs += [
         lambda at: log.trim(to_text(at - events_kept)),
         lambda at: database.write(lambda tx: idempotency.drop_expired(tx, at)),
     ]
     connections = Connections(settings.max_connections, settings.max_streams_per_account)
-    gate = Gate(AccessTokens(settings.token_secret, settings.access_token_seconds))
+    secret, *previous = settings.token_secrets
+    gate = Gate(AccessTokens(secret, settings.access_token_seconds, *previous))
     frame_limits = FrameLimits(settings)
+    limits = RequestLimits(settings)
+    shared = SharedLimits(hub, settings.limits_shared_seconds if settings.redis_url else 0)
+    shared.add(limits.shared)
     services = Services(settings)
     services.add(database, Database)
     for service in (
+        upkeep,
         retention,
         log,
         hub,
@@ -177,7 +200,8 @@ def _services(settings: Settings) -> Services:
         Revocations(hub, connections, gate),
         connections,
         gate,
-        RequestLimits(settings),
+        limits,
+        shared,
         BodyDeadlines(),
         MemoryTrim(),
         frame_limits,
@@ -212,7 +236,9 @@ def _runner(settings: Settings) -> web.AppRunner:
     gunicorn_log = logging.getLogger("gunicorn.error")
     gunicorn_log.handlers.clear()
     gunicorn_log.propagate = True
-    runner = Runner(create_app(settings), settings)
+    app = create_app(settings)
+    app[SERVICES][Metrics].share(MetricsFolder(settings.data_dir / "metrics", os.getppid()))
+    runner = Runner(app, settings)
     tune_process()
     return runner
 
@@ -237,7 +263,7 @@ def _broker(settings: Settings) -> Broker:
     from server.realtime.redis_broker import RedisBroker
 
     try:
-        return RedisBroker(settings.redis_url.get_secret_value(), settings.token_secret)
+        return RedisBroker(settings.redis_url.get_secret_value(), *settings.token_secrets)
     except ValueError as error:
         raise SettingsError(f"TIFFIN_REDIS_URL: {error}") from None
 
@@ -283,7 +309,11 @@ def _add_checks(services: Services, broker: Broker) -> None:
 
 def _add_gauges(services: Services, broker: Broker) -> None:
     metrics, hub, connections = services[Metrics], services[Hub], services[Connections]
+    ready = services[Readiness].parts
+    metrics.states("part_ok", "1 where a part of the process is `ok`.", "part", ready)
     metrics.gauge("held_connections", "Streams and held polls.", lambda: connections.held)
+    most = services[Settings].max_connections
+    metrics.gauge("max_connections", "The most streams and held polls.", lambda: most)
     metrics.gauge("held_polls", "Held polls among them.", lambda: connections.polls)
     metrics.gauge("listeners", "Subscriptions and waiters of the hub.", lambda: hub.listeners)
     metrics.gauge("topics", "Topics this process follows.", lambda: hub.topics)

@@ -97,13 +97,21 @@ class Settings(BaseSettings):
     demo_public: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
+    database_connections: Annotated[int, Field(ge=2)] = 8
+    database_seconds: Annotated[float, Field(gt=0)] = 10
     redis_url: SecretStr = SecretStr("")
     jwt_secret: SecretStr = SecretStr("")
+    jwt_secret_previous: SecretStr = SecretStr("")
+    shared_support: bool = True
+    audit_days: Annotated[float, Field(ge=0)] = 90
+    audit_refused_per_minute: Annotated[int, Field(ge=0)] = 60
+    exports_per_hour: Annotated[int, Field(ge=0)] = 20
 
     host: str = "127.0.0.1"
     port: Annotated[
         int, Field(ge=0, le=65535, validation_alias=AliasChoices("TIFFIN_PORT", "PORT", "port"))
     ] = 8080
+    admin_port: Annotated[int | None, Field(ge=0, le=65535)] = None
 
     trusted_proxies: Annotated[Networks, NoDecode] = ()
 
@@ -120,6 +128,7 @@ class Settings(BaseSettings):
     reads_per_minute: Annotated[int, Field(ge=0)] = 1200
     address_per_minute: Annotated[int, Field(ge=0)] = 6000
     anonymous_per_minute: Annotated[int, Field(ge=0)] = 600
+    limits_shared_seconds: Annotated[float, Field(ge=0, le=10)] = 0.2
     login_per_minute: Annotated[int, Field(ge=0)] = 120
     login_failures: Annotated[int, Field(ge=0)] = 10
     login_failures_per_account: Annotated[int, Field(ge=0)] = 100
@@ -142,6 +151,7 @@ class Settings(BaseSettings):
     max_unidentified: Annotated[int, Field(ge=0)] = 1_000
     max_unidentified_per_address: Annotated[int, Field(ge=0)] = 100
     identify_seconds: Annotated[float, Field(ge=0)] = 10
+    upkeep_lease_seconds: Annotated[float, Field(gt=0)] = 15
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
@@ -159,6 +169,7 @@ class Settings(BaseSettings):
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 
     azure_storage_connection_string: SecretStr = SecretStr("")
+    blob_dir: Path | None = None
     blob_container: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")] = "tiffin"
     original_days: Annotated[float, Field(gt=0)] = 30
     failed_photo_hours: Annotated[float, Field(ge=0)] = 1
@@ -218,7 +229,7 @@ class Settings(BaseSettings):
             raise PydanticUseDefault
         return value.strip()
 
-    @field_validator("data_dir", "map")
+    @field_validator("data_dir", "blob_dir", "map")
     @classmethod
     def _at_home(cls, path: Path | None) -> Path | None:
         try:
@@ -240,7 +251,7 @@ class Settings(BaseSettings):
             raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return level.upper()
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "jwt_secret_previous")
     @classmethod
     def _long_enough(cls, secret: SecretStr) -> SecretStr:
         if secret and len(secret.get_secret_value().encode()) < SECRET_BYTES:
@@ -270,6 +281,12 @@ class Settings(BaseSettings):
     def model_dir(self) -> Path:
         """The folder of the photos' model, which demo and real servers share."""
         return DATA_DIR if self.data_dir == DEMO_DIR else self.data_dir
+
+    @property
+    def token_secrets(self) -> tuple[str, ...]:
+        """`token_secret`, and the previous one where it is still accepted."""
+        previous = self.jwt_secret_previous.get_secret_value()
+        return (self.token_secret, previous) if previous else (self.token_secret,)
 
     @property
     def token_secret(self) -> str:

@@ -255,7 +255,8 @@ async def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        os.environ |= {"TIFFIN_DATA_DIR": folder, "TIFFIN_LOGIN_PER_MINUTE": "0"}
+        limits = {"TIFFIN_LOGIN_PER_MINUTE": "0", "TIFFIN_READS_PER_MINUTE": "0"}
+        os.environ |= limits | {"TIFFIN_DATA_DIR": folder}
         os.environ.setdefault("U2NET_HOME", str(ROOT / ".tiffin" / "rembg"))
         server = Child(Path(folder) / "server.log", "server", "--demo", "--port", str(port))
         try:

@@ -12,7 +12,7 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     """Read the arguments, run the app, return the exit code: 1 after any internal error, 2 without
     a terminal, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
-        prog=f"tiffin-{app.ROLE}", description=f"The {app.ROLE}'s app of Tiffin."
+        prog=f"tiffin-{app.ROLE}", description=f"Tiffin's {app.ROLE} app."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument(

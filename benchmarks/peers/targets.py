@@ -39,10 +39,11 @@ class Missing(Exception):
 
 
 class Target(Server):
-    """A server on the first core, while this process is on the second."""
+    """A server on the first core, or others, while this process is on the second."""
 
     name: ClassVar[str]
     ready = "/healthz"
+    cores: ClassVar[Sequence[int]] = CORES[:1]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +67,7 @@ class Target(Server):
 
     def __enter__(self) -> Self:
         log = self.folder / "log"
-        os.sched_setaffinity(0, CORES[:1])
+        os.sched_setaffinity(0, self.cores)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command(),

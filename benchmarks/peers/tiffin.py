@@ -1,10 +1,9 @@
 """Tiffin as one of the servers: durable, and every request with a token that is checked."""
 
+import asyncio
 import json
-import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,8 @@ from benchmarks.peers.client import Response, ask, frame, get, post, stream, upg
 from benchmarks.peers.targets import Target
 from benchmarks.peers.works import Channel, Member
 from server.core.auth import AccessTokens
+from server.core.databases import opened_database
+from server.core.transaction import Transaction
 from support.server_process import JWT_SECRET, server_environment
 
 API = "/api/v1"
@@ -62,6 +63,11 @@ class Tiffin(Target):
         super().__init__(folder)
         self._tokens = AccessTokens(JWT_SECRET, TOKEN_SECONDS)
         self._people = 0
+
+    @property
+    def where(self) -> Path | str:
+        """Its database."""
+        return self.folder / "tiffin.sqlite3"
 
     def command(self) -> Sequence[str | Path]:
         return [sys.executable, "-m", "server", "--port", str(self.port)]
@@ -173,11 +179,17 @@ class Tiffin(Target):
             return
         numbers = f"WITH RECURSIVE n(i) AS (SELECT {self._people} UNION ALL SELECT i + 1 FROM n"
         numbers += f" WHERE i + 1 < {number})"
-        with closing(sqlite3.connect(self.folder / "tiffin.sqlite3", timeout=30)) as database:
+
+        async def add(tx: Transaction) -> None:
             for statement in PEOPLE.split(";"):
                 into, _, rows = statement.partition("SELECT")
-                database.execute(f"{into} {numbers} SELECT {rows}")
-            database.commit()
+                await tx.execute(f"{into} {numbers} SELECT {rows}", {})
+
+        async def run() -> None:
+            async with opened_database(self.where) as database:
+                await database.write(add)
+
+        asyncio.run(run())
         self._people = number
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.peers.client import Client, Connection, Requests, Response, mark
 
@@ -15,10 +16,11 @@ IDLE = 0.04
 @dataclass(frozen=True)
 class Measured:
     """What some work took: the server's CPU time for one unit of it, in microseconds, and its
-    memory for each connection, in kilobytes."""
+    memory for each connection, in kilobytes; and how many units it did a second."""
 
     microseconds: float
     kilobytes: float
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class _Meter:
         self._server = server
         self._connections = connections
         self._memory = float(server.kilobytes())
-        self._began = 0.0
+        self._began = self._began_at = 0.0
 
     def opened(self, client: Client) -> None:
         """Everything is connected."""
@@ -111,11 +113,13 @@ class _Meter:
         """The work begins."""
         self._server.measuring()
         self._began = self._server.cpu_seconds()
+        self._began_at = time.monotonic()
 
     def end(self, units: int) -> Measured:
         """The work is done."""
         spent = self._server.cpu_seconds() - self._began
-        return Measured(spent / units * 1e6, self._memory)
+        rate = units / (time.monotonic() - self._began_at)
+        return Measured(spent / units * 1e6, self._memory, rate)
 
 
 class _Streams:
@@ -189,20 +193,36 @@ def kitchens(server: Server, number: int, seconds: float) -> Measured:
 
 def read(server: Server, number: int, seconds: float) -> Measured:
     """Requests for an order, over connections of which each sends the next when it is answered."""
+    request = server.order()
+    return _one_after_the_other(server, [lambda: request], number, seconds)
+
+
+def place(server: Server, number: int, seconds: float) -> Measured:
+    """Orders in 100 kitchens, over connections of which each sends the next when it is answered."""
+    requests = [partial(channel.publish, mark(0)) for channel in server.kitchens(100)]
+    return _one_after_the_other(server, requests, number, seconds)
+
+
+def _one_after_the_other(
+    server: Server, requests: Sequence[Callable[[], bytes]], number: int, seconds: float
+) -> Measured:
     with Client(server.port) as client:
-        request, meter, answered = server.order(), _Meter(server, number), 0
+        meter, answered = _Meter(server, number), 0
+
+        def send(connection: Connection) -> None:
+            connection.send(requests[connection.index % len(requests)]())
 
         def on_data(connection: Connection, data: bytes) -> None:
             nonlocal answered
             for response in connection.answers(data):
-                response.must(200)
+                response.must(200, 201)
                 answered += 1
-                connection.send(request)
+                send(connection)
 
         connections = [client.connect(index, on_data) for index in range(number)]
         meter.opened(client)
         for connection in connections:
-            connection.send(request)
+            send(connection)
         client.wait(0.3)
         meter.begin()
         before = answered

@@ -1,8 +1,10 @@
 """Access tokens, and the authentication of requests."""
 
+import contextlib
+import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 
 import jwt
@@ -19,6 +21,7 @@ REMEMBERED_SECONDS = 1.0
 """How long it is remembered that a session is valid: less than the two seconds within which the end
 of a session holds in every process, also where this one does not hear of it."""
 _CLAIMS = ["sub", "sid", "exp", "iss", "aud"]
+_SIGNATURES = jwt.PyJWS()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,12 @@ class Identity(Claims):
     name: str
     role: str
     restaurant_id: str | None
+    shares_support: bool = False
+    """Whether an employee may also do what is for support: the desk, and announcements."""
+
+    def acts_as(self, roles: Container[str]) -> bool:
+        """Whether the caller may do what is for these roles."""
+        return self.role in roles or (self.shares_support and "support" in roles)
 
 
 class StaleToken(Problem):
@@ -63,10 +72,15 @@ class StaleToken(Problem):
 
 
 class AccessTokens:
-    """Signs and verifies JWTs; `lifetime` in seconds."""
+    """Signs JWTs with `secret`, and verifies those signed with it or with a `previous` one.
 
-    def __init__(self, secret: str, lifetime: int) -> None:
-        self._secret = secret
+    `lifetime` is in seconds. The `kid` in a token's head says which secret it is; tokens of older
+    versions have none.
+    """
+
+    def __init__(self, secret: str, lifetime: int, *previous: str) -> None:
+        self._secrets = {_key_id(one): one for one in (secret, *previous)}
+        self._secret, self._head = secret, {"kid": _key_id(secret)}
         self.lifetime = lifetime
         self._verified: OrderedDict[str, Claims] = OrderedDict()
         """What was found valid, without the expiry: an app sends the same token many times."""
@@ -86,7 +100,7 @@ class AccessTokens:
         }
         if shared:
             claims["shared"] = True
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers=self._head)
 
     def verify(self, token: str) -> Claims:
         """The content of a valid token. Raises Problem 401."""
@@ -103,7 +117,7 @@ class AccessTokens:
         try:
             claims = jwt.decode(
                 token,
-                self._secret,
+                self._secret_of(token),
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
@@ -124,6 +138,24 @@ class AccessTokens:
             expires=float(claims["exp"]),
             shared=claims.get("shared", False),
         )
+
+    def _secret_of(self, token: str) -> str:
+        """The secret that the token is signed with, if it is valid. Raises InvalidTokenError."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        if kid in self._secrets:
+            return self._secrets[kid]
+        if kid is not None:
+            raise jwt.InvalidTokenError("an unknown kid")
+        for secret in self._secrets.values():
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                _SIGNATURES.decode(token, secret, [ALGORITHM])
+                return secret
+        raise jwt.InvalidSignatureError
+
+
+def _key_id(secret: str) -> str:
+    """Names a secret, and reveals nothing of it: it is a keyed hash."""
+    return hmac.digest(secret.encode(), b"tiffin access token kid", "sha256")[:6].hex()
 
 
 class Gate:

@@ -201,7 +201,7 @@ class Connection(web_protocol.RequestHandler):
         self.half_closed = True
         body, _ = self._arriving()
         if not (body.is_eof() or self._ended):
-            self._end(malformed("The body ends before its headers say so."), body)
+            self._end(malformed("The body is shorter than its headers say."), body)
         if self._current_request is not None and END_WAIT in self._current_request:
             self._current_request[END_WAIT]()
         return True

@@ -6,9 +6,22 @@ from typing import Any, TypeVar
 
 from server.core.errors import unavailable
 from server.core.lifecycle import Component
+from server.core.migrate import MigrationError
 from server.core.transaction import Transaction, inside
 
 ResultT = TypeVar("ResultT")
+
+MOVED = "SELECT value FROM meta WHERE name = 'moved_to'"
+
+
+def moved_words(place: str) -> str:
+    """Why a database from which the rows were moved is not served, and what to do."""
+    return (
+        f"this database was moved to {place}, and changes are made there: set"
+        " TIFFIN_DATABASE_URL to that. To go back to this one and give up what has changed there,"
+        " run `python -m server unretire`"
+    )
+
 
 public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
 """Whether the present request needs no token."""
@@ -20,6 +33,10 @@ class Database(Component):
     def __init__(self) -> None:
         self.publish: Callable[[Sequence[Any]], None] = lambda events: None
         self.closing = False
+        self.instance = ""
+        """A random name that the processes which use this database have in common. A copy of it has
+        another one, and so has this one once no process has used it. It may change while one does.
+        """
 
     async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
         """Run `fn` in a write transaction, to its end even if the caller is cancelled.
@@ -53,6 +70,12 @@ class Database(Component):
     async def state(self) -> str:
         """`ok`, or why changes fail. Waits for no lock that a writer waits for."""
         raise NotImplementedError
+
+    async def refuse_moved(self) -> None:
+        """Raises MigrationError where the rows are in another database now, see core/move.py."""
+        rows = await self.look_up(lambda tx: tx.fetch(MOVED, {}))
+        if rows:
+            raise MigrationError(moved_words(rows[0]["value"]))
 
     def check_outside(self) -> None:
         """Raises RuntimeError inside of a transaction, Problem 503 while this closes."""

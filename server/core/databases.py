@@ -12,20 +12,25 @@ Where = Path | str
 """An SQLite file, or the URL of a PostgreSQL database."""
 
 
-def database_at(where: Where, public_reads: int = 0) -> Database:
-    """The database there. It answers so many public requests at a time; 0 is any number."""
+def database_at(
+    where: Where, public_reads: int = 0, connections: int = 8, seconds: float = 10
+) -> Database:
+    """The database there. It answers so many public requests at a time; 0 is any number.
+
+    For `connections` and `seconds`, see PostgresDatabase.
+    """
     if isinstance(where, Path):
         return SqliteDatabase(where, public_reads)
     from server.core.postgres import PostgresDatabase
 
-    return PostgresDatabase(where, public_reads)
+    return PostgresDatabase(where, public_reads, connections, seconds)
 
 
 async def migrate(where: Where) -> list[str]:
     """Bring the database up to date; returns the migrations it ran. Raises MigrationError."""
     if isinstance(where, Path):
         return await migrate_sqlite(where)
-    from server.core.postgres import migrate_postgres
+    from server.core.postgres_migrate import migrate_postgres
 
     return await migrate_postgres(where)
 

@@ -1,7 +1,9 @@
-"""Whose turn it is to write, of the processes that share a database file."""
+"""Whose turn it is to write, of the processes that share a database file, and which these are."""
 
+import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 import threading
 from pathlib import Path
@@ -79,3 +81,46 @@ class FileLock:
     def _close_files(self) -> None:
         os.close(self._queue)
         os.close(self._lock)
+
+
+class UseLock:
+    """Which processes use a database file: they hold this lock together, and who replaces the file
+    holds it alone.
+
+    The lock's file holds the database's instance, see `Database.instance`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the database's; the lock's file is beside it."""
+        self._file = os.open(f"{path}-users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def join(self) -> str | None:
+        """Hold it with others; returns the instance, a new one where there are no others.
+
+        None where another process holds it alone: for a moment, or while it replaces the file.
+        """
+        if self.alone():
+            self._write(secrets.token_hex(8))
+        try:
+            # Whoever comes between, as the lock is given up for a moment, writes another instance.
+            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return os.pread(self._file, 64, 0).decode(errors="replace") or secrets.token_hex(8)
+
+    def alone(self) -> bool:
+        """Hold it alone; False where another process holds it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Release it."""
+        os.close(self._file)
+
+    def _write(self, instance: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk: each process then has an instance
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, instance.encode(), 0)

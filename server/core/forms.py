@@ -146,7 +146,7 @@ def _disk_errors_as_problems(path: object) -> Iterator[None]:
         words = (error.strerror or "the disk cannot be used").lower()
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise unavailable(
-            f"No file can be taken at the moment: {words}. Send it again.",
+            f"No file can be accepted at the moment: {words}. Send it again.",
             FULL_SECONDS if full else 5,
         ) from None
 
@@ -170,10 +170,10 @@ async def _read(
         if part is None:
             return fields, size, digest
         if isinstance(part, MultipartReader):
-            raise malformed("A form within a form is not taken.")
+            raise malformed("A form within a form is not accepted.")
         if part.name == "file":
             if size is not None:
-                raise invalid(["file"], "One form takes one file. Send the others by themselves.")
+                raise invalid(["file"], "A form may hold one file. Send the others by themselves.")
             size, digest = await _store(part, file, limits, progress, max_bytes, check_head)
         else:
             text = await _field(part, progress)

@@ -48,7 +48,7 @@ async def once(
     """What `make` gave the first time the request came; without a key it is called each time.
 
     The answer is stored for a day, in the transaction that makes what it describes. Raises Problem
-    422 where the key came with another content.
+    422 where the key came with a different request.
     """
     made: AnswerT | None = None
 
@@ -90,7 +90,7 @@ async def stored_answer(
 ) -> AnswerT | None:
     """The answer given the first time; None where there is no key, or no answer under it.
 
-    Raises Problem 422 where the key came with another content.
+    Raises Problem 422 where the key came with a different request.
     """
     answer = await _stored(tx, request)
     return kind.model_validate_json(answer) if answer is not None else None
@@ -105,7 +105,7 @@ async def _stored(tx: Transaction, request: KeyedRequest) -> str | None:
     if row is None:
         return None
     if row["digest"] != request.digest:
-        detail = "This Idempotency-Key was used with another content. Use a new one."
+        detail = "This Idempotency-Key was used for a different request. Use a new one."
         raise Problem(422, detail, errors=[{"loc": ["Idempotency-Key"], "msg": detail}])
     return str(row["body"])
 

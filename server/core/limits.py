@@ -28,6 +28,28 @@ FORGOTTEN_SECONDS = 86_400.0
 _ROUNDING = 1e-6
 
 
+class Tally:
+    """What one process counts, until the others are told; `on_first` is called with the first."""
+
+    __slots__ = ("_counts", "_on_first")
+
+    def __init__(self, on_first: Callable[[], None]) -> None:
+        self._counts: dict[str, int] = {}
+        self._on_first = on_first
+
+    def add(self, key: str, count: int) -> None:
+        """Count so many more of that key; fewer where it is negative."""
+        counts = self._counts
+        if not counts:
+            self._on_first()
+        counts[key] = counts.get(key, 0) + count
+
+    def take(self) -> dict[str, int]:
+        """What was counted since the last call."""
+        taken, self._counts = self._counts, {}
+        return {key: count for key, count in taken.items() if count}
+
+
 class RateLimit:
     """`most` within `seconds` for one key, of which a `share` may come at once; 0 is no limit."""
 
@@ -39,6 +61,8 @@ class RateLimit:
         self._limit = f"Too many {what}: at most {most} {_span(seconds)}."
         self._full: OrderedDict[str, float] = OrderedDict()
         """When a key will have its whole allowance again."""
+        self.tally: Tally | None = None
+        """Where other processes share this limit."""
 
     def consume(self, key: str, cost: int = 1) -> None:
         """Count `cost`, or what may come at once if that is less.
@@ -49,7 +73,8 @@ class RateLimit:
             return
         now = time.monotonic()
         before = max(now, self._full.pop(key, now))
-        after = before + min(cost, self._at_once) * self._each
+        cost = min(cost, self._at_once)
+        after = before + cost * self._each
         wait = after - now - self._seconds
         allowed = wait <= _ROUNDING
         self._full[key] = after if allowed else before
@@ -57,11 +82,22 @@ class RateLimit:
             _make_room(self._full, lambda full: full - now > self._seconds - self._each)
         if not allowed:
             raise too_many(f"{self._limit} Try again in {max(1, math.ceil(wait))} s.", wait)
+        if self.tally is not None:
+            self.tally.add(key, cost)
 
     def refund(self, key: str, cost: int = 1) -> None:
         """Undo a `consume`."""
         if key in self._full:
             self._full[key] -= cost * self._each
+            if self.tally is not None:
+                self.tally.add(key, -cost)
+
+    def count_elsewhere(self, key: str, cost: int) -> None:
+        """Count what another process has admitted, or taken back, even where that is too much."""
+        now = time.monotonic()
+        self._full[key] = max(now, self._full.pop(key, now)) + cost * self._each
+        if len(self._full) > KEYS:
+            _make_room(self._full, lambda full: full - now > self._seconds - self._each)
 
 
 class Release:
@@ -197,6 +233,8 @@ class GrowingDelay:
         self._longest = longest
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         """How many failures, and when the last was."""
+        self.tally: Tally | None = None
+        """Where other processes share this delay."""
 
     def seconds_left(self, key: str) -> float:
         """Seconds until the next attempt is allowed; 0 where it is now."""
@@ -210,21 +248,36 @@ class GrowingDelay:
         """Count an attempt as failed until `undo_attempt` or `reset`, so that many simultaneous
         ones do not get around the delay."""
         if self._free:
-            failures, _ = self._of(key)
-            self._failures[key] = (failures + 1, time.monotonic())
-            self._failures.move_to_end(key)
-            if len(self._failures) > KEYS:
-                _make_room(self._failures, lambda entry: entry[0] >= self._free)
+            self.count_elsewhere(key, 1)
+            if self.tally is not None:
+                self.tally.add(key, 1)
 
     def undo_attempt(self, key: str) -> None:
         """The attempt has not failed."""
         failures, last = self._of(key)
         if failures:
             self._failures[key] = (failures - 1, last)
+            if self.tally is not None:
+                self.tally.add(key, -1)
 
     def reset(self, key: str) -> None:
         """Forget the key's failures."""
-        self._failures.pop(key, None)
+        failures, _ = self._failures.pop(key, (0, 0.0))
+        if failures and self.tally is not None:
+            self.tally.add(key, -failures)
+
+    def count_elsewhere(self, key: str, count: int) -> None:
+        """Count so many failures more, or fewer, as another process has."""
+        failures, last = self._of(key)
+        if count > 0:
+            last = time.monotonic()
+        elif failures + count <= 0:
+            self._failures.pop(key, None)
+            return
+        self._failures[key] = (failures + count, last)
+        self._failures.move_to_end(key)
+        if len(self._failures) > KEYS:
+            _make_room(self._failures, lambda entry: entry[0] >= self._free)
 
     def _of(self, key: str) -> tuple[int, float]:
         failures, last = self._failures.get(key, (0, 0.0))
@@ -257,6 +310,13 @@ class RequestLimits:
         """By account: requests that are not answered yet."""
         self.turns = Turns(settings.reads_at_once)
         """By address: its reads, a few at a time."""
+        self.shared = {
+            "writes": self.writes,
+            "reads": self.reads,
+            "addresses": self.addresses,
+            "anonymous": self.anonymous,
+        }
+        """Those that hold for all processes together."""
 
 
 def check_day(first: datetime | None, limit: str, advice: str = "") -> None:

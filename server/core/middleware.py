@@ -98,7 +98,7 @@ def as_problem(error: web.HTTPException | Problem) -> Problem:
 
 _WORDS = {
     404: "There is nothing at this path. GET /api/v1/openapi.json lists what there is.",
-    405: "This path does not take that method; `Allow` names those it takes.",
+    405: "This path does not accept that method; `Allow` names those it does.",
     413: "The body is too large.",
 }
 

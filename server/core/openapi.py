@@ -14,7 +14,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from server.core.routing import PREFIX, Answer, Encoded, Header, Operation, count_anonymous
+from server.core.routing import (
+    ANY_ROLE,
+    PREFIX,
+    Answer,
+    Encoded,
+    Header,
+    Operation,
+    count_anonymous,
+)
 
 _REFS = "#/components/schemas/{model}"
 _DESCRIPTION = (
@@ -123,7 +131,7 @@ def statuses(operation: Operation) -> list[int]:
     found = set(operation.problems) | {429, 503}
     if operation.roles:
         found.add(401)
-        if len(operation.roles) == 1:
+        if set(operation.roles) != set(ANY_ROLE):
             found.add(403)
     if operation.path_model.model_fields:
         found.add(404)
@@ -184,7 +192,7 @@ def _operation(
 
 def _schema_of(media: str) -> dict[str, Any]:
     """The schema of a body without a model."""
-    if media.endswith("+json"):
+    if media.endswith("json"):
         return {"type": "object"}
     return {"type": "string"} | ({"format": "binary"} if media.startswith("image/") else {})
 

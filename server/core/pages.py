@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pydantic_core import from_json
@@ -95,3 +95,15 @@ def cut(
     rest = [item for item in items if start is None or position(item) > start]
     page = rest[:limit]
     return page, following(page, len(rest) > limit, position)
+
+
+async def every_page(
+    fetch: Callable[[str | None], Awaitable[tuple[Sequence[ItemT], str | None]]],
+) -> AsyncIterator[Sequence[ItemT]]:
+    """All pages of a list; `fetch` gives the one at a `before`, and the next one's `before`."""
+    before = None
+    while True:
+        page, before = await fetch(before)
+        yield page
+        if before is None:
+            return

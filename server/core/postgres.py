@@ -5,25 +5,19 @@ import contextlib
 import logging
 import random
 import re
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import lru_cache
-from importlib import resources
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from server.core.clock import set_ahead
-from server.core.database import Database, public_request
+from server.core.database import Database, moved_words, public_request
 from server.core.errors import Problem, unavailable
-from server.core.migrate import (
-    MigrationError,
-    digest_of,
-    migrations,
-    missing_migrations,
-    statements,
-)
+from server.core.migrate import MigrationError
+from server.core.postgres_migrate import CONNECT_SECONDS, START_LOCK
 from server.core.queries import Parameters, Row
 from server.core.transaction import Transaction, inside, refused
 
@@ -31,16 +25,25 @@ logger = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
-CONNECTIONS = 8
-"""Of each process, at most."""
-CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 30.0
+UNANSWERED_SECONDS = 1.0
+"""How much longer than PostgreSQL itself allows a statement this waits for its answer."""
 CLOCK_SECONDS = 10.0
 """How often its clock is compared with this machine's."""
 ATTEMPTS = 20
 """How often a transaction is tried that others have made fail."""
-_LOCK = 0x7469_6666_696E
-"""The advisory lock of migrations."""
+USE_LOCK = 0x7469_6666_6975
+"""The advisory lock that every connection of a server shares, and a move holds alone."""
+_SHARE = "SELECT pg_try_advisory_lock_shared($1)"
+BEING_MOVED = "the database is being moved to another one"
+_CLAIM = """
+INSERT INTO meta (name, value) VALUES ('instance', $1)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+_STATE = """
+SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8 AS at,
+    (SELECT value FROM meta WHERE name = 'instance') AS instance,
+    (SELECT value FROM meta WHERE name = 'moved_to') AS moved_to
+"""
 _RETRIED = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -57,13 +60,8 @@ _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,  # of a connection that ends just as it is made
 )
-_TYPES = (
-    (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
-    (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),
-    (re.compile(r"\bINTEGER\b"), "BIGINT"),
-)
-_OWN = resources.files("server.core").joinpath("postgres.sql")
 _PARAMETER = re.compile(r"'[^']*'|--[^\n]*|(?<!:):([a-z_][a-z0-9_]*)")
 _HINT = re.compile(r"/\*\+ (?:FIRST (SELECT .*?)|(FOR .*?)) \*/", re.DOTALL)
 """A lock that a write takes: by a statement before this one, so that this one sees what the lock
@@ -74,26 +72,26 @@ _COUNT = re.compile(r"(\d+)$")
 class PostgresTransaction(Transaction):
     """A transaction on a connection; a `read` takes no locks."""
 
-    __slots__ = ("_connection", "_read")
+    __slots__ = ("_read", "connection")
 
     def __init__(self, connection: asyncpg.Connection, *, read: bool) -> None:
         super().__init__()
-        self._connection = connection
+        self.connection = connection
         self._read = read
 
     async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
         """Run a statement; returns all its rows."""
         *locks, (text, names) = _statements(sql, self._read)
         for lock, its_names in locks:
-            await self._connection.fetch(lock, *[parameters[name] for name in its_names])
+            await self.connection.fetch(lock, *[parameters[name] for name in its_names])
         values = [parameters[name] for name in names]
-        return [dict(row) for row in await self._connection.fetch(text, *values)]
+        return [dict(row) for row in await self.connection.fetch(text, *values)]
 
     async def execute(self, sql: str, parameters: Parameters) -> int:
         """Run a statement; returns the number of rows it changed."""
         [(text, names)] = _statements(sql, self._read)
         values = [parameters[name] for name in names]
-        status = await self._connection.execute(text, *values)
+        status = await self.connection.execute(text, *values)
         count = _COUNT.search(status)
         return int(count[1]) if count else 0
 
@@ -125,11 +123,17 @@ class PostgresDatabase(Database):
     """PostgreSQL. Every transaction has a connection of its own, and is tried again where others
     have made it fail."""
 
-    def __init__(self, url: str, public_reads: int = 0) -> None:
-        """Requests without a token use so many connections at a time; 0 is any number."""
+    def __init__(
+        self, url: str, public_reads: int = 0, connections: int = 8, seconds: float = 10
+    ) -> None:
+        """It has at most so many `connections`, of which requests without a token use
+        `public_reads` at a time; 0 is any number. A statement, a wait for a connection and a
+        pause between two statements of a transaction end after `seconds`."""
         super().__init__()
         self._url = url
-        self._public = asyncio.Semaphore(public_reads or CONNECTIONS)
+        self._public = asyncio.Semaphore(public_reads or connections)
+        self._connections = connections
+        self._seconds = seconds
         self._pool: asyncpg.Pool | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._failure = ""
@@ -137,17 +141,33 @@ class PostgresDatabase(Database):
         self._compared_at = 0.0
 
     async def open(self) -> None:
-        """Connect. Raises MigrationError where that is impossible."""
+        """Connect. Raises MigrationError where that is impossible, or the rows were moved."""
         self.closing = False
+        joined = await self._join()
+        try:
+            await self._open_pool()
+            await self.refuse_moved()
+        finally:
+            await joined.close()
+
+    async def _open_pool(self) -> None:
+        milliseconds = str(round(self._seconds * 1000))
         self._pool = await asyncpg.create_pool(
             self._url,
-            min_size=1,
-            max_size=CONNECTIONS,
+            min_size=0,
+            max_size=self._connections,
             statement_cache_size=1024,
-            command_timeout=STATEMENT_SECONDS,
+            command_timeout=self._seconds + UNANSWERED_SECONDS,
             timeout=CONNECT_SECONDS,
-            server_settings={"application_name": "tiffin", "jit": "off"},
-            init=self._compare_clocks,
+            server_settings={
+                "application_name": "tiffin",
+                "jit": "off",
+                # PostgreSQL ends what a process has left that is frozen or cut off, and with it
+                # its locks, for which the others wait.
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
+            init=self._begin,
             reset=_keep,
         )
 
@@ -157,7 +177,11 @@ class PostgresDatabase(Database):
         if self._running:
             await asyncio.wait(self._running)
         if self._pool is not None:
-            await self._pool.close()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._pool.close()
+            except TimeoutError:
+                self._pool.terminate()
             self._pool = None
 
     async def write(self, fn: Callable[[Transaction], Awaitable[ResultT]]) -> ResultT:
@@ -188,7 +212,7 @@ class PostgresDatabase(Database):
         """Another number each time: asking what has changed costs no more than whether."""
         if time.monotonic() - self._compared_at > CLOCK_SECONDS:
             async with self._connection() as connection:
-                await self._compare_clocks(connection)
+                await self._read_state(connection)
         self._versions += 1
         return self._versions
 
@@ -233,14 +257,17 @@ class PostgresDatabase(Database):
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         assert self._pool is not None
         try:
-            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection:
-                yield connection
+            async with self._pool.acquire(timeout=self._seconds) as connection:
+                with _given_up(connection):
+                    yield connection
         except asyncpg.CharacterNotInRepertoireError:
             raise Problem(422, "Text with a NUL character is not accepted.") from None
         except _UNAVAILABLE as error:
             if isinstance(error, ValueError):  # asyncpg's, of a parameter
                 raise
-            failure = f"{type(error).__name__}: {error}"
+            # The driver's own error only says that the connection had ended by then.
+            cause = (isinstance(error, asyncpg.InterfaceError) and error.__context__) or error
+            failure = f"{type(cause).__name__}: {cause}"
             if failure != self._failure:  # logged once while it lasts, not with each request
                 logger.error("database: %s", failure)
             self._failure = failure
@@ -249,18 +276,53 @@ class PostgresDatabase(Database):
             logger.info("database: it answers again")
         self._failure = ""
 
-    async def _compare_clocks(self, connection: asyncpg.Connection) -> None:
-        sql = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8"
+    async def _join(self) -> asyncpg.Connection:
+        """A connection that shares the lock of those who use the database: the first claims an
+        instance for them."""
+        connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS)
+        try:
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", START_LOCK)
+                if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", USE_LOCK):
+                    await connection.execute(_CLAIM, secrets.token_hex(8))
+                if not await connection.fetchval(_SHARE, USE_LOCK):
+                    raise MigrationError(f"{BEING_MOVED}; start again once that has ended")
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _begin(self, connection: asyncpg.Connection) -> None:
+        if not await connection.fetchval(_SHARE, USE_LOCK):
+            raise asyncpg.InterfaceError(BEING_MOVED)
+        await self._read_state(connection)
+
+    async def _read_state(self, connection: asyncpg.Connection) -> None:
+        """Read its clock and instance, which may be another one since all connections were lost."""
         before = time.time()
-        there = await connection.fetchval(sql)
-        set_ahead(there - (before + time.time()) / 2)
+        row = await connection.fetchrow(_STATE)
+        set_ahead(row["at"] - (before + time.time()) / 2)
         self._compared_at = time.monotonic()
+        if row["moved_to"] is not None and self.instance:  # it was moved since this began
+            raise asyncpg.InterfaceError(moved_words(row["moved_to"]))
+        self.instance = row["instance"]
 
     async def _shielded(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+
+@contextlib.contextmanager
+def _given_up(connection: asyncpg.Connection) -> Iterator[None]:
+    """A connection that does not answer in time is dropped: to undo the transaction, or cancel the
+    statement, would wait as long once more."""
+    try:
+        yield
+    except TimeoutError:
+        connection.terminate()
+        raise
 
 
 async def _keep(connection: asyncpg.Connection) -> None:
@@ -278,60 +340,7 @@ def _unknown() -> Problem:
 async def _run(fn: Callable[[Transaction], Awaitable[ResultT]], tx: PostgresTransaction) -> ResultT:
     outer = inside.set(True)
     try:
-        return await fn(tx)
+        with _given_up(tx.connection):
+            return await fn(tx)
     finally:
         inside.reset(outer)
-
-
-async def migrate_postgres(url: str) -> list[str]:
-    """Bring that database up to date; returns the migrations it ran. Raises MigrationError."""
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
-    try:
-        async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            return await _migrate(connection)
-    except asyncpg.PostgresError as error:
-        raise MigrationError(f"PostgreSQL at {_place(url)}: {error}") from error
-    finally:
-        await connection.close()
-
-
-async def _migrate(connection: asyncpg.Connection) -> list[str]:
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS migrations"
-        " (number BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
-    )
-    done = {
-        row["number"]: row["digest"]
-        for row in await connection.fetch("SELECT number, digest FROM migrations")
-    }
-    missing = missing_migrations(done, migrations())
-    for number, name, script in missing:
-        for statement in statements(script):
-            await connection.execute(_translated(statement))
-        await connection.execute(
-            "INSERT INTO migrations (number, name, digest) VALUES ($1, $2, $3)",
-            number,
-            name,
-            digest_of(script),
-        )
-    if missing:
-        await connection.execute(_OWN.read_text(encoding="utf-8"))
-    return [name for _, name, _ in missing]
-
-
-def _translated(statement: str) -> str:
-    """The statement with PostgreSQL's types: SQLite's have 64 bits, and its texts are compared
-    by their bytes."""
-    for pattern, type in _TYPES:
-        statement = pattern.sub(type, statement)
-    return statement
-
-
-def _place(url: str) -> str:
-    """Host and database, without the password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'a socket'}{parts.path}"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from server.core.clock import from_text, now, to_text
 from server.core.database import Database
+from server.core.leases import Lease
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.core.queries import load_queries
@@ -34,10 +35,12 @@ class Retention(Component):
     """The time by which the age of data is measured, and the jobs that delete by it.
 
     Otherwise a machine that starts with its clock 60 days ahead would delete everything in its
-    first minute. The time reached is stored, so that a restart is no leap either.
+    first minute. The time reached is stored, so that a restart is no leap either. One process at a
+    time runs the jobs: the one that holds `lease`.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self.lease = lease
         self.jobs: list[Job] = []
         self.tasks = (SupervisedTask("upkeep", self._run),)
         self._database = database
@@ -74,6 +77,7 @@ class Retention(Component):
 
     async def _run(self) -> None:
         while True:
+            await self.lease.wait()
             try:
                 for job in self.jobs:
                     await job(self.now())

@@ -34,8 +34,13 @@ ROWS = 10
 """So many entries of a list cost as much as one request."""
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
-ANY_ROLE = ("customer", "employee")
+SUPPORT = ("support",)
+"""The desk and announcements: employees too, where they share them (`Identity.shares_support`)."""
+CUSTOMER_OR_EMPLOYEE = CUSTOMER + EMPLOYEE
+CUSTOMER_OR_SUPPORT = CUSTOMER + SUPPORT
+ANY_ROLE = CUSTOMER + EMPLOYEE + SUPPORT
 PUBLIC = ()
+_MEMBERS = {"customer": "customers", "employee": "employees", "support": "support staff"}
 
 IDENTITY = web.RequestKey("identity", Identity)
 OPERATION: web.RequestKey["Operation"] = web.RequestKey("operation", object)  # type: ignore[arg-type]
@@ -265,8 +270,9 @@ class Operation:
             task = asyncio.current_task()  # one a request, which also writes the answer
             assert task is not None
             task.add_done_callback(release)
-        if identity.role not in self.roles:
-            raise forbidden(f"This is for {' and '.join(self.roles)}s only.")
+        if not identity.acts_as(self.roles):
+            who = " and ".join(_MEMBERS[role] for role in self.roles)
+            raise forbidden(f"This is for {who} only.")
 
     def _rows(self, request: web.Request) -> int:
         """How many entries are requested at most; 0 where it is no list."""

@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -19,8 +20,10 @@ import aiosqlite
 
 from server.core.database import Database, public_request
 from server.core.errors import Problem, unavailable
-from server.core.file_lock import FileLock
+from server.core.file_lock import FileLock, UseLock
+from server.core.migrate import MigrationError
 from server.core.sqlite_transaction import (
+    SqliteConnection,
     Statement,
     Write,
     commit_batch,
@@ -38,6 +41,11 @@ BATCH = 64
 """Transactions that share a commit, at most, which limits how long the first of them waits."""
 READERS = 3
 BUSY_SECONDS = 5.0
+_OPTIONS: Any = {
+    "isolation_level": None,
+    "cached_statements": 256,
+    "factory": SqliteConnection,
+}
 _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 _READ_ONLY = "PRAGMA query_only=ON"
 """Otherwise a change made in a read would be rolled back silently."""
@@ -53,6 +61,7 @@ class SqliteDatabase(Database):
         self._writer: aiosqlite.Connection | None = None
         self._local: sqlite3.Connection | None = None
         self._lock: FileLock | None = None
+        self._use: UseLock | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._public = asyncio.Semaphore(public_reads or READERS)
         self._opened: list[aiosqlite.Connection] = []
@@ -65,21 +74,21 @@ class SqliteDatabase(Database):
         self._reads: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect. Raises MigrationError where the file is being replaced, or was moved."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.closing = False
         try:
+            await self._join()
             self._lock = FileLock(self.path)
             self._writer = await self._connect()
             for _ in range(READERS):
                 reader = await self._connect()
                 await reader.execute_fetchall(_READ_ONLY)
                 self._readers.put_nowait(reader)
-            self._local = sqlite3.connect(
-                self.path, isolation_level=None, timeout=0, cached_statements=256
-            )
+            self._local = sqlite3.connect(self.path, timeout=0, **_OPTIONS)
             for pragma in (*_PRAGMAS, _READ_ONLY):
                 self._local.execute(pragma)
+            await self.refuse_moved()
         except BaseException:
             await self.close()  # a connection is a thread, which would keep the process alive
             raise
@@ -95,14 +104,26 @@ class SqliteDatabase(Database):
         self._opened.clear()
         if self._local is not None:
             self._local.close()
-        if self._lock is not None:
-            self._lock.close()
-        self._writer = self._local = self._lock = None
+        for lock in (self._lock, self._use):
+            if lock is not None:
+                lock.close()
+        self._writer = self._local = self._lock = self._use = None
+
+    async def _join(self) -> None:
+        self._use = UseLock(self.path)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            if (instance := self._use.join()) is not None:
+                self.instance = instance
+                return
+            if time.monotonic() > deadline:
+                raise MigrationError(
+                    f"{self.path} is being restored or moved; start again once that has ended"
+                )
+            await asyncio.sleep(0.01)
 
     async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            self.path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
-        )
+        connection = await aiosqlite.connect(self.path, timeout=BUSY_SECONDS, **_OPTIONS)
         self._opened.append(connection)
         for pragma in _PRAGMAS:
             await connection.execute_fetchall(pragma)

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from server.core.audit import AuditActor
 from server.core.clock import now
 from server.core.database import Database
 from server.core.databases import opened_database
@@ -94,7 +95,7 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
         account = NewAccount(
             id=new_id("acc"), password_hash=password_hash, role=role, demo=number, **fields
         )
-        return await add_account(tx, account)
+        return await add_account(tx, account, AuditActor("demo"))
 
     town: dict[str, Restaurant] = {}
     staff: dict[str, Account] = {}

@@ -25,8 +25,9 @@ class Broker(Protocol):
         """What runs for as long as it is open."""
         ...
 
-    async def open(self, epoch: str) -> None:
-        """Start, for the database of that epoch; returns also where the broker is out of reach."""
+    async def open(self, name: str) -> None:
+        """Start, or go on, with the processes that open it under the same name; returns also where
+        the broker is out of reach."""
         ...
 
     async def close(self) -> None:
@@ -65,7 +66,7 @@ class MemoryBroker:
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
 
-    async def open(self, epoch: str) -> None:
+    async def open(self, name: str) -> None:
         """Nothing to start."""
 
     async def close(self) -> None:

@@ -13,6 +13,12 @@ OVERHEAD = 600
 """Bytes of an event besides its data: the object, its dictionary and its short strings."""
 
 
+def check_of(at: str) -> str:
+    """What tells an event of that time from another one of the same number, in a copy of the
+    database: minute, second and millisecond."""
+    return at[14:19] + at[20:23]
+
+
 @dataclass(slots=True, eq=False)
 class Event:
     """One change. `data` is JSON text; `subject` is what in the topic it is about.
@@ -56,27 +62,42 @@ class Event:
         raise ValueError("not an event")
 
 
+def cursor_text(epoch: str, topic: str, seq: int, check: str) -> str:
+    """The text of a Cursor, without the object: making that takes longer."""
+    place = f"{seq}-{check}" if check else seq
+    plain = f"{epoch}.{place}.{topic}".encode()
+    return base64.urlsafe_b64encode(plain).decode().rstrip("=")
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last event seen: the log's epoch, the topic, the `seq`."""
+    """The last event seen: the log's epoch, the topic, the `seq`, and the event's `check_of`.
+
+    The check is empty where there is no event, and in cursors of earlier versions.
+    """
 
     epoch: str
     topic: str
     seq: int
+    check: str = ""
 
     def __str__(self) -> str:
-        plain = f"{self.epoch}.{self.seq}.{self.topic}".encode()
-        return base64.urlsafe_b64encode(plain).decode().rstrip("=")
+        return cursor_text(self.epoch, self.topic, self.seq, self.check)
+
+    def fits(self, check: str | None) -> bool:
+        """Whether it names the event of that check; None: there is no such event."""
+        return check is not None and self.check in ("", check)
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
         """The cursor in that text, or None where it is no cursor."""
         try:
             plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-            epoch, seq, topic = plain.split(".", 2)
+            epoch, place, topic = plain.split(".", 2)
+            seq, _, check = place.partition("-")
             number = int(seq)
         except (ValueError, binascii.Error):
             return None
         if not 0 <= number < 2**63:
             return None
-        return cls(epoch, topic, number)
+        return cls(epoch, topic, number, check)

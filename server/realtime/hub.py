@@ -11,7 +11,7 @@ from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.realtime.broker import Broker
 from server.realtime.ephemeral_topic import EPHEMERAL, EphemeralTopic
-from server.realtime.event import Cursor, Event
+from server.realtime.event import Cursor, Event, cursor_text
 from server.realtime.log import EventLog, Position
 from server.realtime.log_topic import LogTopic, RingMemory
 from server.realtime.state_topic import STATE, States, StateTopic
@@ -55,6 +55,7 @@ class Hub(Component):
         self.tasks = (*broker.tasks, self._sweeper)
         self._sweep_requested = asyncio.Event()
         self._known: Position | None = None
+        self._instance = ""
         self._unsubscribing: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
         broker.reconnected = self.request_sweep
@@ -63,7 +64,7 @@ class Hub(Component):
     async def open(self) -> None:
         """Open the log and the broker, and start the sweep."""
         await self.log.open()
-        await self._broker.open(self.log.epoch)
+        await self._open_broker()
         self._sweeper.start()
 
     async def close(self) -> None:
@@ -96,15 +97,15 @@ class Hub(Component):
         Of a state topic the sink gets the newest event at once, and each newer one; it misses
         those for which it had no room.
 
-        Calls the sink's `reset` for a cursor of another epoch or topic, from the future, or from
-        before the log's first event.
+        Calls the sink's `reset` for a cursor of another epoch or topic, of another event than the
+        one of that number, from the future, or from before the log's first event.
         """
         topic = await self.topic(name, recent=after is not None)
         cursor = Cursor.parse(after) if after is not None else None
         seq = topic.start_seq if after is None else -1
         if cursor is not None and (cursor.epoch, cursor.topic) == (self.log.epoch, name):
-            seq = cursor.seq
-            await topic.load_recent(seq)
+            await topic.load_recent(cursor.seq)
+            seq = cursor.seq if await topic.honours(cursor) else -1
         subscription = Subscription(topic, seq, sink)
         topic.join(subscription)
         if seq < 0:
@@ -115,7 +116,8 @@ class Hub(Component):
 
     def cursor_of(self, subscription: Subscription) -> str:
         """The cursor of the last event its sink got."""
-        return str(Cursor(self.log.epoch, subscription.topic.name, subscription.cursor))
+        topic, seq = subscription.topic, subscription.cursor
+        return cursor_text(self.log.epoch, topic.name, seq, topic.check_at(seq))
 
     def watch(self, name: str, subject: str) -> "Watch":
         """A future with the topic's next event about that subject; or with None where events were
@@ -211,6 +213,8 @@ class Hub(Component):
                 pass
             try:
                 version = await self._database.data_version()
+                if self._instance != self._database.instance:
+                    await self._open_broker()
                 if version != seen or self._sweep_requested.is_set():
                     self._sweep_requested.clear()
                     await self._sweep()
@@ -224,6 +228,12 @@ class Hub(Component):
                 failing = True
                 self._sweep_requested.clear()
                 seen = -1
+
+    async def _open_broker(self) -> None:
+        """Meet the other processes of this database, and no process of a copy."""
+        instance = self._database.instance
+        await self._broker.open(f"{self.log.epoch}:{instance}")
+        self._instance = instance
 
     async def _sweep(self) -> None:
         self._known, heads = await self.log.changes(self._known, list(self._topics))

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.queries import load_queries
+from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
-from server.realtime.event import Cursor, Event
+from server.realtime.event import Event, check_of, cursor_text
 
 _queries = load_queries(__file__, "log.sql")
 
@@ -38,11 +38,13 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Events of a topic with its head, and the `seq` before its first event, in one snapshot."""
+    """Events of a topic with its head, the `seq` before its first event, and the head's check, in
+    one snapshot."""
 
     head: int
     trimmed: int
     events: Sequence[Event]
+    check: str = ""
 
     def continues(self, cursor: int) -> bool:
         """Whether these events follow that `seq` without a gap."""
@@ -68,13 +70,20 @@ class EventLog:
         self.epoch = await self._database.write(fn)
 
     async def append(
-        self, tx: Transaction, topic: str, type: str, data: str, subject: str = ""
+        self,
+        tx: Transaction,
+        topic: str,
+        type: str,
+        data: str,
+        subject: str = "",
+        at: str | None = None,
     ) -> Event:
-        """Append an event (`data` is JSON text) in the transaction of the change it describes.
+        """Append an event (`data` is JSON text, `at` its time, by default now) in the transaction
+        of the change it describes.
 
         It is published after the commit. Its `seq` counts up by one per topic.
         """
-        at = to_text(now())
+        at = at or to_text(now())
         row = await _queries.count_up(tx, topic=topic, at=at)
         if row["oldest"] is None:  # all before it have been dropped
             await _queries.set_oldest(tx, topic=topic, at=at)
@@ -86,18 +95,27 @@ class EventLog:
         tx.announce(event)
         return event
 
-    async def head(self, tx: Transaction, topic: str) -> int:
-        """The topic's last `seq`; 0 where nothing was ever appended."""
-        row = await _queries.topic(tx, topic=topic)
-        return int(row["seq"]) if row else 0
-
     async def cursor(self, tx: Transaction, topic: str) -> str:
         """The topic's cursor as of this transaction."""
-        return str(Cursor(self.epoch, topic, await self.head(tx, topic)))
+        row = await _queries.topic(tx, topic=topic)
+        seq, check = (row["seq"], _check(row, row["seq"])) if row else (0, "")
+        return cursor_text(self.epoch, topic, seq, check)
 
     def cursor_of(self, event: Event) -> str:
         """The cursor of a reader whose last event is this one."""
-        return str(Cursor(self.epoch, event.topic, event.seq))
+        return cursor_text(self.epoch, event.topic, event.seq, check_of(event.at))
+
+    async def check_at(self, tx: Transaction, topic: str, seq: int) -> str | None:
+        """The check of the topic's event of that `seq`; empty where it is no longer known, None
+        where there is no such event yet."""
+        row = await _queries.topic_at(tx, topic=topic, seq=seq)
+        if row is None or seq > row["seq"]:
+            return "" if seq == 0 else None
+        return _check(row, seq)
+
+    async def read_check(self, topic: str, seq: int) -> str | None:
+        """The same in a transaction of its own."""
+        return await self._database.look_up(lambda tx: self.check_at(tx, topic, seq))
 
     async def changes(
         self, after: Position | None, topics: Sequence[str]
@@ -132,7 +150,7 @@ class EventLog:
             if row is None:
                 return LogPage(0, 0, ())
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=limit)
-            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return _page(row, rows)
 
         return await self._database.read(fn)
 
@@ -145,7 +163,7 @@ class EventLog:
                 return LogPage(0, 0, ())
             after = max(row["trimmed"], row["seq"] - count)
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=count)
-            return LogPage(row["seq"], row["trimmed"], [Event(**event) for event in rows])
+            return _page(row, rows)
 
         return await self._database.read(fn)
 
@@ -173,7 +191,11 @@ class EventLog:
             kept = first[len(expired) : len(expired) + 1]
             await _queries.drop_events(tx, topic=name, seq=seq)
             await _queries.mark_trimmed(
-                tx, topic=name, seq=seq, oldest=kept[0]["at"] if kept else None
+                tx,
+                topic=name,
+                seq=seq,
+                seq_check=check_of(expired[-1]["at"]) if expired else topic["trimmed_check"],
+                oldest=kept[0]["at"] if kept else None,
             )
             changed.add(name)
             left -= len(expired)
@@ -192,6 +214,18 @@ class EventLog:
             )
         for topic in sorted(topics):
             await self.append(tx, REWRITES, "topic.rewritten", json.dumps({"topic": topic}))
+
+
+def _page(row: Row, rows: Sequence[Row]) -> LogPage:
+    events = [Event(**event) for event in rows]
+    return LogPage(row["seq"], row["trimmed"], events, _check(row, row["seq"]))
+
+
+def _check(row: Row, seq: int) -> str:
+    """The check of the event of that `seq`, whose time is in the row if it is still stored."""
+    if row["at"] is not None:
+        return check_of(row["at"])
+    return str(row["trimmed_check"]) if seq == row["trimmed"] else ""
 
 
 async def _heads(tx: Transaction, topics: Sequence[str]) -> dict[str, int]:

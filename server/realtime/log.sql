@@ -27,7 +27,14 @@ INSERT INTO events (topic, seq, type, subject, data, at)
 VALUES (:topic, :seq, :type, :subject, :data, :at);
 
 -- name: topic^
-SELECT seq, trimmed FROM topics WHERE name = :topic;
+SELECT t.seq, t.trimmed, t.trimmed_check, e.at FROM topics t
+LEFT JOIN events e ON e.topic = t.name AND e.seq = t.seq
+WHERE t.name = :topic;
+
+-- name: topic_at^
+SELECT t.seq, t.trimmed, t.trimmed_check, e.at FROM topics t
+LEFT JOIN events e ON e.topic = t.name AND e.seq = :seq
+WHERE t.name = :topic;
 
 -- name: events_after
 SELECT topic, seq, type, subject, data, at FROM events
@@ -36,7 +43,7 @@ ORDER BY seq
 LIMIT :limit;
 
 -- name: expired
-SELECT name, trimmed FROM topics WHERE oldest < :before
+SELECT name, trimmed, trimmed_check FROM topics WHERE oldest < :before
 ORDER BY oldest
 LIMIT :limit;
 
@@ -46,7 +53,8 @@ ORDER BY seq
 LIMIT :limit;
 
 -- name: mark_trimmed!
-UPDATE topics SET trimmed = :seq, oldest = :oldest WHERE name = :topic;
+UPDATE topics SET trimmed = :seq, trimmed_check = :seq_check, oldest = :oldest
+WHERE name = :topic;
 
 -- name: drop_events!
 DELETE FROM events WHERE topic = :topic AND seq <= :seq;

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 from server.core.logging import log_failure
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import EventLog, LogPage
 from server.realtime.topic import Topic
 
@@ -64,6 +64,7 @@ class LogTopic(Topic):
         self._warm = 0
         """The `seq` of the first event of the ring that may have something `encoded`; 0: none."""
         self._loads: dict[tuple[int, int], asyncio.Task[LogPage]] = {}
+        self._checks: dict[int, asyncio.Task[str | None]] = {}
 
     @property
     def start_seq(self) -> int:
@@ -74,7 +75,7 @@ class LogTopic(Topic):
         """Read the head, and with `recent` the recent events. The broker must be delivering
         already."""
         page = await self._log.newest(self.name, RING if recent else 0)
-        self.head, self._loaded = page.head, recent
+        self.head, self.check, self._loaded = page.head, page.check, recent
         self._keep_older(page.events)
         self._open = True
         self.hint(self._wanted)
@@ -105,9 +106,29 @@ class LogTopic(Topic):
         """Stop filling gaps, and drop everything."""
         super().close()
         self.drop_ring()
-        for task in (self._loading, *self._loads.values()):
+        for task in (self._loading, *self._loads.values(), *self._checks.values()):
             if task is not None:
                 task.cancel()
+
+    async def honours(self, cursor: Cursor) -> bool:
+        """Whether the event at that cursor is the one that it names; readers at the same one share
+        the read."""
+        if cursor.fits(self.check_at(cursor.seq)):
+            return True
+        task = self._checks.get(cursor.seq)
+        if task is None:
+            seq = cursor.seq
+            task = asyncio.create_task(self._log.read_check(self.name, seq), name="check")
+            self._checks[seq] = task
+            task.add_done_callback(lambda _: self._checks.pop(seq))
+        return cursor.fits(await asyncio.shield(task))
+
+    def check_at(self, seq: int) -> str:
+        """The check of the event of that `seq`; empty where it is not in memory."""
+        place = len(self._ring) - 1 - (self.head - seq)
+        if 0 <= place < len(self._ring):
+            return check_of(self._ring[place].at)
+        return super().check_at(seq)
 
     def recent(self, cursor: int) -> list[Event] | None:
         """The events after that `seq`, or None where the ring does not reach back to it."""
@@ -202,10 +223,10 @@ class LogTopic(Topic):
             self._bytes += added
             self._rings.add(self, added)
 
-    def _skip_to(self, seq: int) -> None:
+    def _skip_to(self, seq: int, page: LogPage) -> None:
         """Events before `seq` are trimmed: subscriptions that miss them notice as they catch up,
         and waiters read again, as an event may have been about their subject."""
-        self.head = seq
+        self.head, self.check = seq, page.check if seq == page.head else ""
         self.drop_ring()
         for subscription in tuple(self.subscriptions):
             if subscription.live:
@@ -223,7 +244,7 @@ class LogTopic(Topic):
                 page = await self._read(before, self._page)
                 if self.head == before < page.head and not page.continues(before):
                     first = page.events[0].seq if page.events else page.head + 1
-                    self._skip_to(first - 1)
+                    self._skip_to(first - 1, page)
                 for event in page.events:
                     if event.seq == self.head + 1:
                         self._advance(event)

@@ -8,7 +8,7 @@ import random
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import redis.exceptions
 from redis.asyncio import Redis
@@ -55,14 +55,15 @@ WARNING_SECONDS = 60.0
 class RedisBroker:
     """Events of this process go straight to its own hub, and through Redis to all others.
 
-    Channel names contain the database's epoch, so that servers with different databases can share
-    a Redis. A message is a signature (HMAC-SHA-256), the sender's id, a line feed, and the event.
-    The key is made of the server's `secret`, and the channel is signed too: others who can publish
-    on that Redis cannot forge an event or move one to another topic, and a replayed one has a known
-    `seq`. A message with another signature is dropped, counted and logged.
+    Channel names contain the database's epoch and instance, so that servers with different
+    databases can share a Redis, also where one is a copy of the other. A message is a signature
+    (HMAC-SHA-256), the sender's id, a line feed, and the event. The key is made of the server's
+    `secret`, and the channel is signed too: others who can publish on that Redis cannot forge an
+    event or move one to another topic, and a replayed one has a known `seq`. A message with another
+    signature is dropped, counted and logged; one signed with a `previous` secret is accepted.
     """
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, *previous: str) -> None:
         """Raises ValueError, which does not quote it, for a URL that redis-py cannot use."""
         self.deliver: Callable[[Event], None] = lambda event: None
         self.reconnected: Callable[[], None] = lambda: None
@@ -71,8 +72,11 @@ class RedisBroker:
         self.rejected = 0
         self._rejected_logged = 0
         self._warned_at = -WARNING_SECONDS
-        key = hmac.digest(secret.encode(), KEY_LABEL, "sha256")
-        self._keyed = hmac.new(key, digestmod="sha256")  # copied for each message: half of the cost
+        # Copied for each message, which is half of the cost.
+        self._keyed = [
+            hmac.new(hmac.digest(one.encode(), KEY_LABEL, "sha256"), digestmod="sha256")
+            for one in (secret, *previous)
+        ]
         self._prefix = ""
         self._sender = secrets.token_hex(8).encode()
         no_retry = Retry(NoBackoff(), 0)  # this class reconnects by itself
@@ -103,11 +107,16 @@ class RedisBroker:
         """`ok` while it listens and the last message was accepted, else what is wrong."""
         return self._listens.state if self._listens.state != "ok" else self._publishes.state
 
-    async def open(self, epoch: str) -> None:
-        """Start listening and publishing; waits up to a second until both work or fail."""
-        self._prefix = f"tiffin:{epoch}:"
-        for task in self.tasks:
-            task.start()
+    async def open(self, name: str) -> None:
+        """Start listening and publishing, or go on under another name; waits up to a second until
+        both work or fail."""
+        listener, publisher = self.tasks
+        if self._prefix:
+            await listener.stop(insist=CANCEL_SECONDS)
+        else:
+            publisher.start()
+        self._prefix = f"tiffin:{name}:"
+        listener.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
                 await self._listens.known.wait()
@@ -124,7 +133,7 @@ class RedisBroker:
         for event in events:
             channel = self._prefix + event.topic
             message = self._sender + b"\n" + event.to_message().encode()
-            message = self._signature(channel, message) + message
+            message = _signature(self._keyed[0], channel, message) + message
             self._queue.append((channel, message))
             self._queue_bytes += len(message)
         while len(self._queue) > QUEUE or self._queue_bytes > QUEUE_BYTES:
@@ -135,27 +144,25 @@ class RedisBroker:
 
     async def subscribe(self, topic: str) -> None:
         """Returns when Redis has confirmed, or after a second: the sweep covers the rest."""
-        channel = self._prefix + topic
-        self._wanted.add(channel)
-        confirmed = self._confirmed.setdefault(channel, asyncio.Event())
+        self._wanted.add(topic)
+        confirmed = self._confirmed.setdefault(topic, asyncio.Event())
         if self._pubsub is None:
             return
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
-                await self._pubsub.subscribe(channel)
+                await self._pubsub.subscribe(self._prefix + topic)
                 await confirmed.wait()
         except Exception as error:  # the connection may end meanwhile
             logger.warning("subscribing to %s: %s", topic, error or "no answer from Redis")
 
     async def unsubscribe(self, topic: str) -> None:
         """Unsubscribe, also on later connections."""
-        channel = self._prefix + topic
-        self._wanted.discard(channel)
-        self._confirmed.pop(channel, None)
+        self._wanted.discard(topic)
+        self._confirmed.pop(topic, None)
         if self._pubsub is not None:
             with contextlib.suppress(Exception):  # the next connection won't subscribe to it
                 async with asyncio.timeout(CONFIRM_SECONDS):
-                    await self._pubsub.unsubscribe(channel)
+                    await self._pubsub.unsubscribe(self._prefix + topic)
 
     async def _listen_for_ever(self) -> None:
         attempt = 0
@@ -164,10 +171,10 @@ class RedisBroker:
             try:
                 # This channel keeps the connection subscribed while no topic is wanted.
                 requested = frozenset(self._wanted)
-                await pubsub.subscribe(self._prefix, *requested)
+                await pubsub.subscribe(self._prefix, *self._channels(requested))
                 self._pubsub = pubsub
                 if late := self._wanted - requested:  # added while connecting
-                    await pubsub.subscribe(*late)
+                    await pubsub.subscribe(*self._channels(late))
                 await self._listen(pubsub)
             except Exception as error:  # of any kind: the listener must not stop for good
                 attempt = 0 if self._listens.state == "ok" else attempt + 1
@@ -180,6 +187,9 @@ class RedisBroker:
                 with contextlib.suppress(RedisError, OSError):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
             await asyncio.sleep(backoff(attempt))
+
+    def _channels(self, topics: Iterable[str]) -> list[str]:
+        return [self._prefix + topic for topic in topics]
 
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
@@ -206,15 +216,20 @@ class RedisBroker:
                 # have been lost before.
                 self._listens.succeeded()
                 self.reconnected()
-            elif message["type"] == "subscribe" and channel in self._confirmed:
-                self._confirmed[channel].set()
+            elif message["type"] == "subscribe" and (
+                confirmed := self._confirmed.get(channel.removeprefix(self._prefix))
+            ):
+                confirmed.set()
 
     def _receive(self, channel: str, data: bytes) -> None:
         signature, message = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
         sender, _, text = message.partition(b"\n")
         if sender == self._sender:
             return
-        if not hmac.compare_digest(signature, self._signature(channel, message)):
+        if not any(
+            hmac.compare_digest(signature, _signature(keyed, channel, message))
+            for keyed in self._keyed
+        ):
             self._reject()
             return
         try:
@@ -223,11 +238,6 @@ class RedisBroker:
             self._reject()
             return
         self.deliver(event)
-
-    def _signature(self, channel: str, message: bytes) -> bytes:
-        mac = self._keyed.copy()
-        mac.update(channel.encode() + b"\n" + message)
-        return mac.digest()
 
     def _reject(self) -> None:
         self.rejected += 1
@@ -301,7 +311,12 @@ class _Link:
         self.known.set()
         news = before in ("ok", "connecting") or (level == logging.ERROR and before != self.state)
         if news:
-            logger.log(level, "%s: %s; the sweep carries on without it", self._what, self.state)
+            logger.log(
+                level,
+                "%s: %s; without it the sweep carries on, and each process limits requests alone",
+                self._what,
+                self.state,
+            )
         return news
 
 
@@ -355,3 +370,9 @@ def backoff(attempt: int) -> float:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _signature(keyed: hmac.HMAC, channel: str, message: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(channel.encode() + b"\n" + message)
+    return mac.digest()

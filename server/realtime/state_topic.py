@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database
 from server.core.logging import log_failure
 from server.core.queries import load_queries
 from server.core.transaction import Transaction
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import LogPage
 from server.realtime.topic import Topic
 
@@ -19,6 +20,25 @@ STATE = "state/"
 """The prefix of state topics' names."""
 DROPPED = f"{STATE}dropped"
 """The state topic that changes whenever another one is deleted."""
+
+
+CHECKS = 32
+"""Changes back to which a cursor of a state can be honoured."""
+_CHECK = 8
+"""Characters of each."""
+
+
+class Changes(NamedTuple):
+    """How often a state has changed, and the checks of its last CHECKS changes."""
+
+    seq: int
+    checks: str
+
+    def check_at(self, seq: int) -> str | None:
+        """The check of the change of that `seq`; empty where it is no longer known, None where
+        there is no such change yet."""
+        start = (self.seq - seq) * _CHECK
+        return self.checks[start : start + _CHECK] if start >= 0 else None
 
 
 class States:
@@ -41,9 +61,7 @@ class States:
         """
         assert topic.startswith(STATE), topic
         text, at = data if isinstance(data, str) else "", to_text(now())
-        seq = await _queries.put_state(
-            tx, topic=topic, type=type, subject=subject, data=text, at=at
-        )
+        seq = await self._put(tx, topic, type, text, subject, at)
         if not isinstance(data, str):
             text = data(seq)
             await self.replace_data(tx, topic, text)
@@ -58,8 +76,13 @@ class States:
     async def drop(self, tx: Transaction, topic: str) -> None:
         """Delete the topic; its name must not be used again, as `seq` would begin at 1."""
         # Keeps the highest number of a change: one that is used again is not seen by a sweep.
-        await _queries.put_state(tx, topic=DROPPED, type="", subject="", data="{}", at="")
+        await self._put(tx, DROPPED, "", "{}", "", "")
         await _queries.drop_state(tx, topic=topic)
+
+    async def changes(self, tx: Transaction, topic: str) -> "Changes":
+        """How often the topic has changed."""
+        row = await _queries.checks(tx, topic=topic)
+        return Changes(row["seq"], row["checks"]) if row else Changes(0, "")
 
     async def newest(self, tx: Transaction, topic: str) -> Event | None:
         """The topic's state; None where nothing was ever put."""
@@ -69,6 +92,22 @@ class States:
     async def read(self, topic: str) -> Event | None:
         """The same in a transaction of its own."""
         return await self._database.look_up(lambda tx: self.newest(tx, topic))
+
+    async def _put(
+        self, tx: Transaction, topic: str, type: str, data: str, subject: str, at: str
+    ) -> int:
+        return int(
+            await _queries.put_state(
+                tx,
+                topic=topic,
+                type=type,
+                subject=subject,
+                data=data,
+                at=at,
+                seq_check=check_of(at),
+                kept=CHECKS * _CHECK,
+            )
+        )
 
 
 logger = logging.getLogger(__name__)
@@ -93,9 +132,15 @@ class StateTopic(Topic):
         """Read the present state. The broker must be delivering already."""
         newest = await self._states.read(self.name)
         if newest is not None:
-            self.head, self._newest = newest.seq, newest
+            self._newest, self.head, self.check = newest, newest.seq, check_of(newest.at)
         self._open = True
         self.hint(self._wanted)
+
+    async def honours(self, cursor: Cursor) -> bool:
+        """A reader that is behind gets the newest event whatever it has seen."""
+        if cursor.seq > self.head:
+            await self.load(cursor.seq)
+        return cursor.seq != self.head or cursor.fits(self.check)
 
     def recent(self, cursor: int) -> list[Event] | None:
         """The newest event, if the reader does not have it; None for a cursor beyond it."""

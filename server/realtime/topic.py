@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 from server.core.logging import log_failure
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import LogPage
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,26 @@ class Sink(Protocol):
     def fail(self) -> None:
         """The events cannot be read now: end, so that the reader reconnects."""
         ...
+
+
+class _NoSink:
+    """The sink of a closed subscription, which would else refer to its reader in a circle: a crowd
+    that has left would stay in memory until the next collection."""
+
+    def write(self, event: Event) -> bool:
+        return False
+
+    async def ready(self) -> None:
+        raise ConnectionResetError("the subscription is closed")
+
+    def reset(self) -> None:
+        pass
+
+    def fail(self) -> None:
+        pass
+
+
+_NO_SINK = _NoSink()
 
 
 class Subscription:
@@ -85,6 +105,7 @@ class Subscription:
         """No more events."""
         self.closed = True
         self.live = False
+        self.sink = _NO_SINK
         self.topic.leave(self)
         if self._task is not None:
             self._task.cancel()
@@ -170,6 +191,8 @@ class Topic(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.head = 0
+        self.check = ""
+        """The check of the event at `head`."""
         self.subscriptions: dict[Subscription, None] = {}
         self.waiters: dict[str, Waiters] = {}
         self.touched: set[Topic] = set()
@@ -197,6 +220,14 @@ class Topic(ABC):
     async def load_recent(self, cursor: int) -> None:
         """Have in memory what a reader at that `seq` needs, where it may be missing."""
         return
+
+    async def honours(self, cursor: Cursor) -> bool:
+        """Whether the event at that cursor is the one that it names."""
+        return True
+
+    def check_at(self, seq: int) -> str:
+        """The check of the event of that `seq`; empty where it is not in memory."""
+        return self.check if seq == self.head else ""
 
     def close(self) -> None:
         """Stop filling gaps and delivering."""
@@ -254,7 +285,7 @@ class Topic(ABC):
         """Read on to `_wanted`, then clear `_filling`."""
 
     def _advance(self, event: Event) -> None:
-        self.head = event.seq
+        self.head, self.check = event.seq, check_of(event.at)
         self.touched.add(self)
         if self._delivering is None:
             if len(self.subscriptions) > DIRECT_READERS:

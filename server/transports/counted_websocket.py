@@ -75,6 +75,16 @@ def _is_key(text: str) -> bool:
         return False
 
 
+def text_frame(text: bytes) -> bytes:
+    """A text frame as a server sends it: in one piece, unmasked (RFC 6455, 5.2)."""
+    size = len(text)
+    if size < 126:
+        return b"\x81%c%b" % (size, text)
+    if size < 65536:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
+
+
 class CountingReader(WebSocketReader):
     """aiohttp's parser, which stops at a client that sends frames too fast, and at invalid frames
     that aiohttp accepts.

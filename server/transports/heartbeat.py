@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from server.core.lifecycle import Component, SupervisedTask
 
@@ -39,8 +39,13 @@ class Heartbeat(Component):
         while True:
             for members in self._slices:
                 await asyncio.sleep(self._pause)
-                for beat in tuple(members):
-                    try:
-                        beat()
-                    except Exception:  # one connection's error must not stop the others' heartbeat
-                        logger.exception("a heartbeat failed")
+                _call(tuple(members))
+
+
+def _call(members: Iterable[Callable[[], None]]) -> None:
+    """In a function of its own, as a variable of the task would keep the last one in memory."""
+    for beat in members:
+        try:
+            beat()
+        except Exception:  # one connection's error must not stop the others' heartbeat
+            logger.exception("a heartbeat failed")

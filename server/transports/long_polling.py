@@ -14,7 +14,7 @@ from server.core.auth import Gate
 from server.core.errors import Problem, reset, unauthorized, unavailable
 from server.core.routing import HELD, Answer, Encoded, identity_of, mark_held
 from server.core.services import service
-from server.realtime.event import Event
+from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.settings import Settings
 from server.transports.connections import Connections, End, Slot
@@ -273,6 +273,13 @@ class _PageSink:
     def __init__(self, page: Page, source: Source) -> None:
         self._page = page
         self._source = source
+        self.cursor = ""
+        """Where it began."""
+        self._last: Event | None = None
+
+    def reached(self, hub: Hub) -> str:
+        """The cursor of the last event on the page."""
+        return hub.log.cursor_of(self._last) if self._last is not None else self.cursor
 
     def write(self, event: Event) -> bool:
         """Put it on the page; False where that is full."""
@@ -283,6 +290,7 @@ class _PageSink:
             encoded = [_encoded(type, data) for type, data in self._source.entries_of(event)]
             event.encoded["poll"] = encoded
         self._page.add(encoded)
+        self._last = event
         return True
 
     async def ready(self) -> None:
@@ -319,17 +327,22 @@ async def read(
 
     Raises Problem 401, 429, 503, 410 (`reset`) where the cursor cannot be honoured.
     """
-    hub, page, subscriptions = service(request, Hub), Page(), []
+    hub, page, sinks = service(request, Hub), Page(), list[_PageSink]()
     timeout = min(timeout, service(request, Settings).long_poll_seconds)
     cursors: list[str | None] = [*after.split(SEPARATOR)] if after is not None else [None]
     with Wait(request, timeout) as wait, contextlib.ExitStack() as stack:
         for source in sources:
             cursor = cursors.pop(0) if cursors else None
-            subscription = await hub.subscribe(source.topic, cursor, _PageSink(page, source))
+            sink = _PageSink(page, source)
+            subscription = await hub.subscribe(source.topic, cursor, sink)
             stack.callback(subscription.close)
+            if cursor is None:
+                sink.cursor = hub.cursor_of(subscription)
+            else:
+                sink.cursor = str(Cursor.parse(cursor))
             if after is None:
-                return _answer([], hub.cursor_of(subscription))
-            subscriptions.append(subscription)
+                return _answer([], sink.cursor)
+            sinks.append(sink)
         if cursors:
             raise reset()
         if not page.filled.done():
@@ -345,7 +358,7 @@ async def read(
         if page.problem is not None:
             raise page.problem
         if page.events:
-            return _answer(page.events, SEPARATOR.join(map(hub.cursor_of, subscriptions)))
+            return _answer(page.events, SEPARATOR.join(sink.reached(hub) for sink in sinks))
         retry = {"Retry-After": "1"} if wait.released else {}
         return JsonResponse(204, None, retry)
 

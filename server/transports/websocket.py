@@ -33,6 +33,7 @@ from server.transports.counted_websocket import (
     Pongs,
     accepting_headers,
     check_upgrade,
+    text_frame,
 )
 from server.transports.frame_limits import AccountLimits, FrameLimit, FrameLimits
 from server.transports.heartbeat import Heartbeat
@@ -67,16 +68,6 @@ class Handler(Protocol):
 
 Attend = Callable[[Outbox, Identity], Awaitable[Handler]]
 """Begins to handle a connection. It should not keep the request, which takes far more memory."""
-
-
-def text_frame(text: bytes) -> bytes:
-    """A text frame as a server sends it: in one piece, unmasked (RFC 6455, 5.2)."""
-    size = len(text)
-    if size < 126:
-        return b"\x81%c%b" % (size, text)
-    if size < 65536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
 class WebSocket(StreamConnection, Outbox):
@@ -236,6 +227,8 @@ class WebSocket(StreamConnection, Outbox):
         """Give everything back."""
         super().connection_lost(exc)
         self._rest = b""
+        self._queue._buffer.clear()
+        self._queue._protocol = cast(Any, None)  # a circle, which only a collection would find
         self.end(End.OVER)
         if self._timer is not None:
             self._timer.cancel()
@@ -268,6 +261,7 @@ class WebSocket(StreamConnection, Outbox):
                 if turn <= 0:
                     turn = TURN_BYTES
                     await asyncio.sleep(0)
+                    continue
                 if self.full and not self.ended.done():  # one that does not read is not read from
                     await self.ready()
                 message = await self._queue.read()

@@ -1,10 +1,9 @@
 """One chat room at two server processes."""
 
 import asyncio
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from support.rest import Rest
 from support.room import Closed, Room, history, open_chat, room
 from support.server_process import StartServer
 from support.socketio_client import socketio_client
-from support.town import PASSWORD, open_restaurant
+from support.town import PASSWORD, open_restaurant, stored_rows
 from support.two_processes import Two
 from support.waiting import PATIENCE, wait_until
 
@@ -161,8 +160,7 @@ async def test_members_at_a_killed_process_leave_the_room(
 
 def leases(data_dir: Path) -> list[str]:
     """Until when the lease of each process lasts."""
-    with closing(sqlite3.connect(data_dir / "tiffin.sqlite3", timeout=10)) as database:
-        return [until for (until,) in database.execute("SELECT until FROM presence_leases")]
+    return [row["until"] for row in stored_rows(data_dir, "SELECT until FROM presence_leases")]
 
 
 async def test_logging_out_at_one_process_ends_the_room_at_the_other(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from server.core.sqlite import READERS
-from support.server_process import ROOT, ServerProcess
+from support.server_process import ON_POSTGRES, ROOT, ServerProcess
 from support.waiting import wait_until
 
 WORKERS = 2
@@ -40,10 +40,20 @@ class Gunicorn(ServerProcess):
         found = set()
         for worker in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.Error):
-                paths = [file.path for file in worker.open_files()]
-                if sum(path.endswith(".sqlite3") for path in paths) > READERS:
+                if has_opened_database(worker):
                     found.add(worker.pid)
         return found
+
+
+def has_opened_database(worker: psutil.Process) -> bool:
+    """Whether it has all of SQLite's connections, or one to PostgreSQL."""
+    if not ON_POSTGRES:
+        paths = [file.path for file in worker.open_files()]
+        return sum(path.endswith(".sqlite3") for path in paths) > READERS
+    from support.postgres import shared_server
+
+    held = worker.net_connections("tcp4")
+    return any(one.raddr and one.raddr.port == shared_server().port for one in held)
 
 
 @pytest.fixture(params=[True, False], ids=["demo", "for real"])
@@ -76,5 +86,6 @@ async def test_dead_workers_are_replaced_while_the_disk_is_full(gunicorn: Gunico
     assert gunicorn.running
     assert not before & gunicorn.at_work()
     # Under gunicorn too, stored files are private.
-    database = gunicorn.data_dir / "tiffin.sqlite3"
-    assert database.stat().st_mode & 0o777 == 0o600
+    if not ON_POSTGRES:
+        database = gunicorn.data_dir / "tiffin.sqlite3"
+        assert database.stat().st_mode & 0o777 == 0o600

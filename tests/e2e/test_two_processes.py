@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from support.command import run_command
 from support.rest import Answer, Rest
 from support.tokens import claims_of, signed
 from support.town import PASSWORD
@@ -170,6 +171,38 @@ async def test_an_expired_token_ends_the_streams_at_both(
         seconds = await streams.ended_by(wait)
         for answer in await streams.refused():
             assert answer.must(401).json["type"].endswith("token-expired")
+        return seconds
+
+    await keeps(WITHIN, attempt)
+
+
+COMMANDS = {
+    "set-password": ("another good password", "has a new password"),
+    "set-role --role support": ("", "has the role support"),
+    "end-sessions": ("", "sessions were ended"),
+    "remove-account --yes": ("", "is deleted"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_command_ends_the_streams_at_both(
+    two: Two, at: tuple[Rest, Rest], command: str
+) -> None:
+    """A command is a third process, which tells nobody: both find out from the database."""
+    stdin, printed = COMMANDS[command]
+
+    async def attempt() -> float:
+        email = (await two.open_restaurant()).employees[0]
+        employee = await at[0].another().log_in(email, PASSWORD)
+        streams = Open(employee, at, str(employee.token))
+
+        async def run() -> None:
+            arguments = (*command.split(), "--email", email)
+            status, output = await run_command(two.left.data_dir, *arguments, stdin=stdin)
+            assert (status, printed in output) == (0, True), output
+
+        seconds = await streams.ended_by(run)
+        assert [answer.status for answer in await streams.refused()] == [401, 401]
         return seconds
 
     await keeps(WITHIN, attempt)

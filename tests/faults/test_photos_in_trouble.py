@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from support.azurite import Azurite
 from support.rest import Rest
 from support.server_process import StartServer
+from support.town import stored_rows
 from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
 from support.waiting import PATIENCE, wait_until
 
@@ -75,13 +74,15 @@ async def each_ends_once(
             assert not all_done, upload
             assert upload["error"].endswith("."), upload
             assert "result_url" not in upload
-    with closing(sqlite3.connect(data_dir / "tiffin.sqlite3")) as database:
-        rows = database.execute("SELECT id, attempts, status, result_blob, due_at FROM uploads")
-        for name, attempts, status, result, due_at in rows:
-            assert due_at is None
-            assert result == (f"{name}.{attempts}.result" if status == "done" else None)
-        [shown] = database.execute("SELECT SUM(shown) FROM uploads").fetchone()
-    assert shown == (1 if any(one["status"] == "done" for one in uploads) else 0)
+    rows = stored_rows(
+        data_dir, "SELECT id, attempts, status, result_blob, due_at, shown FROM uploads"
+    )
+    for row in rows:
+        assert row["due_at"] is None
+        name = f"{row['id']}.{row['attempts']}.result" if row["status"] == "done" else None
+        assert row["result_blob"] == name
+    done = any(one["status"] == "done" for one in uploads)
+    assert sum(row["shown"] for row in rows) == (1 if done else 0)
     return uploads
 
 

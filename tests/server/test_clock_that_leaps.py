@@ -9,6 +9,7 @@ import pytest
 from server.core import retention
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.leases import Lease
 from server.core.retention import Retention
 from server.core.transaction import Transaction
 from support.cast import Cast, cast_of
@@ -167,7 +168,7 @@ async def test_retention_follows_the_clock_and_never_leaps(
     monkeypatch.setattr(retention.time, "monotonic", lambda: passed)
     begun, hour = moment, timedelta(hours=1)
     async with database_in(data_dir) as database:
-        kept = Retention(database)
+        kept = Retention(database, Lease(database, "upkeep", 60))
         await kept.open()
         assert kept.now() == moment
         moment = begun + timedelta(minutes=50)
@@ -179,7 +180,7 @@ async def test_retention_follows_the_clock_and_never_leaps(
         assert kept.now() == begun + 7 * hour
         await kept.save()
         await kept.close()
-        again = Retention(database)
+        again = Retention(database, Lease(database, "upkeep", 60))
         await again.open()
         assert again.now() == begun + 7 * hour, "nor is a restart"
         moment = begun + 2 * hour

@@ -159,7 +159,13 @@ async def test_a_sweep_asks_for_what_is_new_only(database: Database) -> None:
 
 
 async def test_no_request_and_no_upkeep_costs_more_with_more_stored(data_dir: Path) -> None:
-    settings = settings_for(data_dir, photo_workers=0, sweep_seconds=600, presence_seconds=3600)
+    settings = settings_for(
+        data_dir,
+        photo_workers=0,
+        sweep_seconds=600,
+        presence_seconds=3600,
+        upkeep_lease_seconds=3600,
+    )
     steps: dict[str, list[int]] = defaultdict(list)
     async with running_server(settings) as server, cast_of(server) as cast:
         database = server.services[Database]

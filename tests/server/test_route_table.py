@@ -9,7 +9,7 @@ import pytest
 import socketio
 
 from server.app import OPERATIONS
-from support.cast import Cast
+from support.cast import Cast, log_in_support
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.room import open_chat, room
@@ -24,6 +24,9 @@ pytestmark = pytest.mark.server_settings(photo_workers=0)
 CUSTOMERS = ("customer",)
 EMPLOYEES = ("employee",)
 BOTH = ("customer", "employee")
+ALL = (*BOTH, "support")
+DESK = ("employee", "support")
+"""As employees share what is for support."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Row:
 
     `owned` routes answer 404 to another account of the right role. `body` is one that binds,
     `query` the required parameters. `riding` needs the order on its way; what is not `there` is 404
-    for all. `support` belongs to one customer and every employee. `form` is for a route that takes
+    for all. `support` belongs to one customer and the desk. `form` is for a route that takes
     a file.
     """
 
@@ -46,6 +49,13 @@ class Row:
     form: bool = False
 
 
+CALLERS = {
+    "customer": "customer",
+    "stranger": "customer",
+    "employee": "employee",
+    "outsider": "employee",
+    "support": "support",
+}
 DISH = {"name": "Dal", "price_cents": 500}
 STEP = {"status": "accepted"}
 NEWS = {"title": "Rain", "body": "Slow down.", "severity": "info", "audience": "everyone"}
@@ -56,16 +66,17 @@ TABLE = {
     "POST /auth/login": Row((), body={"email": "nobody@example.com", "password": "wrong"}),
     "POST /auth/demo": Row((), body={"role": "customer"}),
     "POST /auth/refresh": Row((), body={"refresh_token": "rt_none"}),
-    "POST /auth/logout": Row(BOTH, body={"refresh_token": "rt_none"}),
-    "GET /me": Row(BOTH),
-    "PATCH /me": Row(BOTH, body={}),
-    "DELETE /me": Row(BOTH, body={"password": "x"}),
-    "PUT /me/password": Row(BOTH, body={"current_password": "x", "new_password": "long enough"}),
-    "GET /me/sessions": Row(BOTH),
-    "DELETE /me/sessions/{id}": Row(BOTH, there=False),
-    "DELETE /me/sessions": Row(BOTH),
-    "GET /restaurants": Row(BOTH),
-    "GET /restaurants/{id}": Row(BOTH),
+    "POST /auth/logout": Row(ALL, body={"refresh_token": "rt_none"}),
+    "GET /me": Row(ALL),
+    "PATCH /me": Row(ALL, body={}),
+    "DELETE /me": Row(ALL, body={"password": "x"}),
+    "PUT /me/password": Row(ALL, body={"current_password": "x", "new_password": "long enough"}),
+    "GET /me/export": Row(ALL),
+    "GET /me/sessions": Row(ALL),
+    "DELETE /me/sessions/{id}": Row(ALL, there=False),
+    "DELETE /me/sessions": Row(ALL),
+    "GET /restaurants": Row(ALL),
+    "GET /restaurants/{id}": Row(ALL),
     "POST /restaurants/{id}/menu": Row(EMPLOYEES, owned=True, body=DISH),
     "PATCH /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True, body={}),
     "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),
@@ -75,16 +86,16 @@ TABLE = {
     "PUT /drivers/{id}/location": Row(EMPLOYEES, owned=True, body=HERE),
     "GET /drivers/{id}/location": Row(BOTH, owned=True, riding=True),
     "GET /drivers/{id}/location/stream": Row(BOTH, owned=True, riding=True),
-    "GET /map": Row(BOTH, there=False),
-    "GET /map/route": Row(BOTH, query=THERE),
-    "POST /announcements": Row(EMPLOYEES, body=NEWS),
-    "GET /announcements": Row(BOTH),
-    "GET /announcements/stream": Row(BOTH),
-    "GET /announcements/events": Row(BOTH),
-    "DELETE /announcements/{id}": Row(EMPLOYEES),
-    "POST /announcements/{id}/ack": Row(BOTH),
-    "GET /announcements/{id}/acks": Row(EMPLOYEES),
-    "GET /announcements/{id}/acks/stream": Row(EMPLOYEES),
+    "GET /map": Row(ALL, there=False),
+    "GET /map/route": Row(ALL, query=THERE),
+    "POST /announcements": Row(DESK, body=NEWS),
+    "GET /announcements": Row(ALL),
+    "GET /announcements/stream": Row(ALL),
+    "GET /announcements/events": Row(ALL),
+    "DELETE /announcements/{id}": Row(DESK),
+    "POST /announcements/{id}/ack": Row(ALL),
+    "GET /announcements/{id}/acks": Row(DESK),
+    "GET /announcements/{id}/acks/stream": Row(DESK),
     "POST /orders": Row(CUSTOMERS, body={}),
     "GET /orders": Row(BOTH),
     "GET /orders/{id}": Row(BOTH, owned=True),
@@ -92,24 +103,24 @@ TABLE = {
     "POST /orders/{id}/cancel": Row(CUSTOMERS, owned=True, body={}),
     "GET /orders/{id}/status": Row(BOTH, owned=True),
     "POST /chats": Row(CUSTOMERS, body={"subject": "Where is it?"}),
-    "GET /chats": Row(BOTH),
-    "GET /chats/stream": Row(EMPLOYEES),
-    "GET /chats/events": Row(EMPLOYEES),
-    "GET /chats/{id}": Row(BOTH, support=True),
-    "GET /chats/{id}/events": Row(BOTH, support=True),
-    "POST /chats/{id}/take": Row(EMPLOYEES, support=True),
-    "POST /chats/{id}/close": Row(BOTH, support=True),
-    "POST /chats/{id}/reopen": Row(BOTH, support=True),
-    "GET /chats/{id}/messages": Row(BOTH, support=True),
-    "POST /chats/{id}/messages": Row(BOTH, support=True, body={"client_id": "1", "text": "Hello"}),
-    "POST /chats/{id}/read": Row(BOTH, support=True, body={"cursor": "x"}),
-    "GET /chats/{id}/ws": Row(BOTH, support=True),
-    "POST /uploads": Row(BOTH, form=True),
-    "GET /uploads": Row(BOTH),
-    "GET /uploads/{id}": Row(BOTH, owned=True),
-    "GET /uploads/{id}/original": Row(BOTH, owned=True),
-    "GET /uploads/{id}/result": Row(BOTH, owned=True, there=False),
-    "DELETE /uploads/{id}": Row(BOTH, owned=True),
+    "GET /chats": Row(ALL),
+    "GET /chats/stream": Row(DESK),
+    "GET /chats/events": Row(DESK),
+    "GET /chats/{id}": Row(ALL, support=True),
+    "GET /chats/{id}/events": Row(ALL, support=True),
+    "POST /chats/{id}/take": Row(DESK, support=True),
+    "POST /chats/{id}/close": Row(ALL, support=True),
+    "POST /chats/{id}/reopen": Row(ALL, support=True),
+    "GET /chats/{id}/messages": Row(ALL, support=True),
+    "POST /chats/{id}/messages": Row(ALL, support=True, body={"client_id": "1", "text": "Hello"}),
+    "POST /chats/{id}/read": Row(ALL, support=True, body={"cursor": "x"}),
+    "GET /chats/{id}/ws": Row(ALL, support=True),
+    "POST /uploads": Row(ALL, form=True),
+    "GET /uploads": Row(ALL),
+    "GET /uploads/{id}": Row(ALL, owned=True),
+    "GET /uploads/{id}/original": Row(ALL, owned=True),
+    "GET /uploads/{id}/result": Row(ALL, owned=True, there=False),
+    "DELETE /uploads/{id}": Row(ALL, owned=True),
 }
 OUTSIDE = {
     "GET /healthz",
@@ -149,12 +160,12 @@ async def call(rest: Rest, route: str, ids: dict[str, str], row: Row) -> int:
 
 
 async def ids_for(
-    path: str, cast: Cast, order: str, chat: str, role: str = "customer"
+    path: str, cast: Cast, order: str, chat: str, owner: Rest | None = None
 ) -> dict[str, str]:
     """The values of the path's parameters: things of `employee`'s restaurant and of `customer`; for
-    an upload, which has one owner, of the one with that role."""
+    an upload, which has one owner, of that one."""
     if path.startswith("/uploads/"):
-        return {"id": await sent(cast.customer if role == "customer" else cast.employee)}
+        return {"id": await sent(owner or cast.customer)}
     place = order if path.startswith("/orders") else cast.place.id
     place = chat if path.startswith("/chats") else place
     place = cast.place.drivers[0] if path.startswith("/drivers") else place
@@ -170,7 +181,9 @@ async def test_the_table_knows_every_route(live_server: LiveServer) -> None:
     assert operations == known
 
 
-async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
+async def test_every_route_by_every_kind_of_caller(cast: Cast, live_server: LiveServer) -> None:
+    support = await log_in_support(live_server, cast.nobody)
+    owners = {"customer": cast.customer, "employee": cast.employee, "support": support}
     for route, row in TABLE.items():
         path = route.split(" ")[1]
         order = str((await cast.order_at("out_for_delivery" if row.riding else "placed"))["id"])
@@ -183,12 +196,12 @@ async def test_every_route_by_every_kind_of_caller(cast: Cast) -> None:
             assert status in (401, 422), f"nobody at {route}"
         else:
             assert status == 404
-        for caller in ("customer", "stranger", "employee", "outsider"):
-            role = "customer" if caller in ("customer", "stranger") else "employee"
+        for caller, role in CALLERS.items():
             if not row.roles:
                 continue
-            ids = await ids_for(path, cast, order, chat, role)
-            status = await call(getattr(cast, caller), route, ids, row)
+            ids = await ids_for(path, cast, order, chat, owners[role])
+            rest = support if role == "support" else getattr(cast, caller)
+            status = await call(rest, route, ids, row)
             what = f"{caller} at {route}: {status}"
             if role not in row.roles:
                 assert status == 403, what
@@ -226,16 +239,20 @@ async def test_no_forged_token_opens_any_route(cast: Cast) -> None:
     (await still_good.get("/me")).must(200)
 
 
-async def test_every_room_by_every_kind_of_caller_over_both_transports(cast: Cast) -> None:
+async def test_every_room_by_every_kind_of_caller_over_both_transports(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    support = await log_in_support(live_server, cast.nobody)
     chat_id = await open_chat(cast.customer)
     for caller, code in {
         "customer": 0,
         "stranger": 4404,
         "employee": 0,
         "outsider": 0,
+        "support": 0,
         "nobody": 4401,
     }.items():
-        rest = getattr(cast, caller)
+        rest = support if caller == "support" else getattr(cast, caller)
         async with room(rest, chat_id, settled=False) as entered:
             if code:
                 assert (await entered.closed()).code == code, caller
@@ -269,3 +286,36 @@ async def test_an_empty_authorization_is_401(live_server: LiveServer, header: st
         problem = answer.json
         assert problem["status"] == 401
         assert problem["request_id"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.server_settings(photo_workers=0, shared_support=False)
+async def test_without_shared_support_only_support_has_the_desk(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    support = await log_in_support(live_server, cast.nobody)
+    assert cast.employee.grant["account"]["support"] is False
+    assert (await cast.employee.get("/me")).json["support"] is False
+    assert "support" not in support.grant["account"]
+    order, chat = str((await cast.order())["id"]), await open_chat(cast.customer)
+    news = (await support.post("/announcements", NEWS)).must(201).json["id"]
+    for route, row in TABLE.items():
+        path = route.split(" ")[1]
+        if not row.roles or not path.startswith(("/chats", "/announcements")):
+            continue
+        ids = {"id": news if path.startswith("/announcements") else chat}
+        desk = row.roles == DESK or path.startswith("/chats")
+        status = await call(cast.employee, route, ids, row)
+        assert (status == 403) == desk, f"employee at {route}: {status}"
+        status = await call(support, route, ids, row)
+        assert (status == 403) == (row.roles == CUSTOMERS), f"support at {route}: {status}"
+    for path in ("/announcements", "/announcements/events", "/announcements/stream"):
+        (await cast.employee.get(f"{path}?scope=all")).must(403)
+    async with room(cast.employee, chat, settled=False) as entered:
+        assert (await entered.closed()).code == 4403
+    client = await connected(cast.employee)
+    message = {"chat_id": chat, "client_id": "1", "text": "Hello"}
+    for event, sent_ in (("join", {"chat_id": chat}), ("message", message)):
+        answer = await client.call(event, sent_, timeout=PATIENCE)
+        assert answer["code"] == "forbidden", event
+    await client.disconnect()
+    assert (await cast.employee.get(f"/orders/{order}")).must(200)

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from server.features.accounts.administration import add_employee
+from server.features.accounts.schemas import Role
 from support.live_server import LiveServer
 from support.rest import Rest
-from support.town import HOME, PASSWORD, Place, open_restaurant
+from support.town import HOME, PASSWORD, Place, database_in, open_restaurant
 
 
 @dataclass(frozen=True)
@@ -65,4 +67,12 @@ async def cast_of(server: LiveServer) -> AsyncIterator[Cast]:
         )
 
 
-__all__ = ["HOME", "Cast", "cast_of"]
+async def log_in_support(server: LiveServer, nobody: Rest) -> Rest:
+    """Somebody of support, logged in."""
+    async with database_in(server.settings.data_dir) as database:
+        email = "support@example.com"
+        await add_employee(database, email, PASSWORD, "Sue", None, role=Role.SUPPORT)
+    return await nobody.another().log_in(email, PASSWORD)
+
+
+__all__ = ["HOME", "Cast", "cast_of", "log_in_support"]

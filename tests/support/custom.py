@@ -70,4 +70,5 @@ class Custom:
             if answer.status != 503:
                 self.changes += 1
                 return answer
+            assert "Retry-After" in answer.headers, answer.body
             await asyncio.sleep(0.05)

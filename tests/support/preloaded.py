@@ -69,11 +69,13 @@ def fork(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     log: Path,
-    files: int | None,
-    worker: Sequence[str],
+    files: int | None = None,
+    worker: Sequence[str] = (),
+    stdin: str = os.devnull,
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
-    added to `log`. Its photo workers have the arguments `worker`, if there are any."""
+    added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
+    there are any."""
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
@@ -84,6 +86,7 @@ def fork(
         "log": str(log),
         "files": files,
         "worker": worker,
+        "stdin": stdin,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
     with _lock:
@@ -146,7 +149,7 @@ def main(folder: Path) -> None:
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(request["stdin"], os.O_RDONLY), 0)
         log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -39,16 +39,6 @@ class RedisServer(ServiceProcess):
         self.kill()
         self.start()
 
-    def freeze(self) -> None:
-        """Freeze it: it stops answering while its connections stay open (SIGSTOP)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen one continue."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
     def kill_pubsub(self) -> int:
         """Close every client's pub/sub connection, as a proxy might. Returns how many."""
         answer = self.command("CLIENT", "KILL", "TYPE", "pubsub")

@@ -36,7 +36,7 @@ class Scene:
     async def play(self, trouble: Trouble) -> None:
         """Keep placing orders during the fault, and compare.
 
-        The fault returns the outage of the left server, if it caused one.
+        The fault returns the outage of the left server or of both, if it caused one.
         """
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -73,7 +73,8 @@ class Scene:
         )
         late = []
         for witness in self._witnesses:
-            away = outage if witness.server is self.two.left else None
+            affected = outage is not None and (outage.both or witness.server is self.two.left)
+            away = outage if affected else None
             late.append(witness.latest(rows, away))
             assert late[-1] <= LATEST + (BACK if away else 0), f"{late[-1]:.2f} s late"
         milliseconds = ", ".join(f"{seconds * 1000:.0f}" for seconds in late)

@@ -21,6 +21,16 @@ JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
 ON_POSTGRES = os.environ.get("TIFFIN_TEST_DATABASE") == "postgresql"
 """Whether servers under test use PostgreSQL."""
 
+
+def where_for(path: Path) -> Path | str:
+    """That SQLite file; or the URL of the PostgreSQL database in place of it, made if necessary."""
+    if not ON_POSTGRES:
+        return path
+    from support.postgres import url_for
+
+    return url_for(path)
+
+
 UNLIMITED = dict.fromkeys(
     (
         "rate_per_minute",
@@ -63,10 +73,11 @@ def server_environment(
         **{f"TIFFIN_{name.upper()}": str(value) for name, value in UNLIMITED.items()},
         "PYTHONUNBUFFERED": "1",
     }
-    if ON_POSTGRES:
-        from support.postgres import url_for
+    if isinstance(url := where_for(data_dir / "tiffin.sqlite3"), str):
+        from support.postgres import shared_folder
 
-        environment["TIFFIN_DATABASE_URL"] = url_for(data_dir)
+        environment["TIFFIN_DATABASE_URL"] = url
+        environment["TIFFIN_BLOB_DIR"] = str(shared_folder(data_dir))
     if redis_url:
         environment["TIFFIN_REDIS_URL"] = redis_url
     return environment | dict(more or {})

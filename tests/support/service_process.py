@@ -1,11 +1,14 @@
 """A service that tests start, kill and restart: its process and its log."""
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from support.ports import free_port
 from support.waiting import PATIENCE, wait_for
@@ -29,6 +32,12 @@ class ServiceProcess:
         """Whether the process exists (a frozen one does)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and return once it answers."""
         raise NotImplementedError
@@ -40,6 +49,22 @@ class ServiceProcess:
     def kill(self) -> None:
         """Kill it (SIGKILL)."""
         self.end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Freeze it: it stops answering while its connections stay open (SIGSTOP)."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen one continue."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, sign: signal.Signals) -> None:
+        """Send it to the process and then to its children."""
+        main = psutil.Process(self.pid)
+        main.send_signal(sign)
+        for child in main.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.send_signal(sign)
 
     def end(self, sign: signal.Signals) -> None:
         """Send it that signal, and wait for its end."""

@@ -43,6 +43,7 @@ def forgeries(token: str) -> dict[str, str]:
         "another secret": signed(claims, "another secret, and also long enough for HS256"),
         "another algorithm": signed(claims, JWT_SECRET * 2, "HS512"),
         "the right secret, another algorithm": signed(claims, JWT_SECRET, "HS384"),
+        "an unknown key": jwt.encode(claims, JWT_SECRET, headers={"kid": "nobodys"}),
         "expired": signed(claims | {"iat": past - 900, "exp": past}),
         "wrong audience": signed(claims | {"aud": "somebody-else"}),
         "wrong issuer": signed(claims | {"iss": "somebody-else"}),

@@ -1,17 +1,19 @@
 """A small town for a test: restaurants with dishes, employees and drivers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.core.database import Database
 from server.core.databases import migrate, opened_database
-from server.features.accounts.service import add_employee
+from server.core.queries import Row
+from server.features.accounts.administration import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
 from support.rest import Rest
-from support.server_process import ON_POSTGRES
+from support.server_process import where_for
+from support.waiting import in_a_thread
 
 PASSWORD = "correct horse battery"
 HOME = {"text": "1 Quay Street", "lat": 48.85, "lng": 2.35}
@@ -33,14 +35,20 @@ class Place:
         return {"restaurant_id": self.id, "items": items, "address": HOME}
 
 
+def stored_rows(data_dir: Path, sql: str, **parameters: object) -> Sequence[Row]:
+    """What that statement finds in the database of the servers whose data is there."""
+
+    async def read() -> Sequence[Row]:
+        async with opened_database(where_for(data_dir / "tiffin.sqlite3")) as database:
+            return await database.read(lambda tx: tx.fetch(sql, parameters))
+
+    return in_a_thread(read())
+
+
 @asynccontextmanager
 async def database_in(data_dir: Path) -> AsyncIterator[Database]:
     """The database of the servers whose data is there, opened once more."""
-    where: Path | str = data_dir / "tiffin.sqlite3"
-    if ON_POSTGRES:
-        from support.postgres import database_for
-
-        where = await database_for(data_dir)
+    where = where_for(data_dir / "tiffin.sqlite3")
     await migrate(where)
     async with opened_database(where) as database:
         yield database

@@ -1,16 +1,14 @@
 """Two server processes on one database, and the contents of its event log."""
 
-import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from support.server_process import ServerProcess
-from support.town import Place, open_restaurant
+from support.town import Place, open_restaurant, stored_rows
 
 
 @dataclass(frozen=True)
@@ -49,20 +47,25 @@ class Two:
 
     def logged(self, topic: str, after: int = 0) -> list[Logged]:
         """The topic's events after that `seq`, from the database."""
-        path = self.left.data_dir / "tiffin.sqlite3"
-        with closing(sqlite3.connect(path, timeout=10)) as database:
-            rows: list[tuple[Any, ...]] = database.execute(
-                "SELECT seq, type, subject, data, at FROM events"
-                " WHERE topic = ? AND seq > ? ORDER BY seq",
-                (topic, after),
-            ).fetchall()
-        return [Logged(*row[:4], datetime.fromisoformat(row[4]).timestamp()) for row in rows]
+        rows = stored_rows(
+            self.left.data_dir,
+            "SELECT seq, type, subject, data, at FROM events"
+            " WHERE topic = :topic AND seq > :after ORDER BY seq",
+            topic=topic,
+            after=after,
+        )
+        return [
+            Logged(**row | {"at": datetime.fromisoformat(row["at"]).timestamp()}) for row in rows
+        ]
 
 
 @contextmanager
-def two_processes(data_dir: Path, redis_url: str = "", *, quiet: bool = False) -> Iterator[Two]:
+def two_processes(
+    data_dir: Path, redis_url: str = "", *, quiet: bool = False, **settings: object
+) -> Iterator[Two]:
     """Start both at once, on an empty database; unless `quiet`, print their output at the end."""
-    env = {"TIFFIN_LOG_LEVEL": "WARNING"}
+    env = {f"TIFFIN_{name.upper()}": str(value) for name, value in settings.items()}
+    env = {"TIFFIN_LOG_LEVEL": "WARNING"} | env
     left, right = (ServerProcess(data_dir, redis_url=redis_url, env=env) for _ in range(2))
     try:
         for server in (left, right):

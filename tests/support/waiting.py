@@ -3,8 +3,9 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -53,6 +54,12 @@ def wait_for(
         if time.monotonic() >= deadline:
             raise AssertionError(_too_late(condition, seconds, what, value))
         time.sleep(every)
+
+
+def in_a_thread(work: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result, where nothing can be awaited; the test's loop stands still."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def keeps(within: float, attempt: Callable[[], Awaitable[float]], tries: int = 3) -> None:

@@ -34,11 +34,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Outage:
-    """A time in which a server was down: events that were due in that time are due after its
-    return."""
+    """A time in which a server was down, or `both`: events that were due in that time are due
+    after its return."""
 
     begins: float
     ends: float
+    both: bool = False
 
 
 @dataclass

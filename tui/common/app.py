@@ -167,8 +167,8 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.update()
 
     def show_account(self, account: "Account") -> None:
-        """Show the account's name."""
-        self.bar.who = account.name
+        """Show the account's name and role."""
+        self.bar.who, self.bar.role = account.name, account.role
         self.bar.update()
 
     def log_out(self) -> None:
@@ -217,6 +217,7 @@ class TiffinApp(BaseApp, ServicesApp):
     async def show_panels(self) -> None:
         """Logged in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
+        self.bar.now = self.session.server_now
         if self.session.account is not None:
             self.show_account(self.session.account)
         self.screen_stack[0].query_one("#splash").display = False
@@ -236,7 +237,7 @@ class TiffinApp(BaseApp, ServicesApp):
         await self.grid.clear()
         self.wire.clear()
         self._picture_cache = None
-        self.bar.who = ""
+        self.bar.who, self.bar.role = "", self.ROLE
         self.bar.follow(())
         self.set_headline("")
 

@@ -1,11 +1,14 @@
 """Textual's App with our changes: plain text in toasts, no values in a traceback."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
+from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import Worker, WorkerFailed, WorkerState
@@ -22,10 +25,18 @@ if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
 
+KEY_SECONDS = 1.0
+"""For how long a key may hold up those after it."""
+
+
 def _commands() -> "type[Provider]":
     from tui.common.commands import Commands
 
     return Commands
+
+
+class KeyHandled(Message):
+    """Follows a key from the focused widget up to the app."""
 
 
 class BaseApp(TerminalApp):
@@ -36,8 +47,49 @@ class BaseApp(TerminalApp):
     def __init__(self) -> None:
         super().__init__()
         self._workers = Workers(self)
+        self._typed: deque[Key | Paste] = deque()
+        self._last_screen: Screen[object] | None = None
+        self._overdue: asyncio.TimerHandle | None = None
 
     async def on_event(self, event: Event) -> None:
+        """Handle one key after the other.
+
+        Textual sends a key to the widget in focus when it arrives, though the key before it may be
+        about to move the focus: of `/nap` typed fast, the filter that `/` opens would get nothing.
+        """
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._typed.append(event)
+            if self._overdue is None:
+                await self._handle_typed()
+        else:
+            await super().on_event(event)
+
+    def on_key_handled(self) -> None:
+        """Go on to the next key, after what this one has asked for, such as a focus."""
+        self.call_later(self._key_handled)
+
+    async def _key_handled(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        await self._handle_typed()
+
+    async def _handle_typed(self) -> None:
+        while self._typed and self._overdue is None:
+            if self.screen is not self._last_screen:  # it may not have a focus yet
+                self._last_screen = self.screen
+                self._wait_for(self.screen)
+                continue
+            target = self.focused or self.screen
+            await self._handle_key(self._typed.popleft())
+            self._wait_for(target)
+
+    def _wait_for(self, target: Widget) -> None:
+        if target.post_message(KeyHandled()):
+            loop = asyncio.get_running_loop()
+            self._overdue = loop.call_later(KEY_SECONDS, self.on_key_handled)
+
+    async def _handle_key(self, event: Key | Paste) -> None:
         """Clean pasted text, unless the field shows none of it or cleans it itself.
 
         A character that Python's tables do not know, or do not count as a letter, such as a joiner,

@@ -59,17 +59,17 @@ def commands_for(app: App[Any], grid: "PanelGrid | None") -> Iterable[SystemComm
         )
         yield SystemCommand(
             "Cut this panel's line",
-            "For ten seconds; what is missed is replayed after that",
+            "For ten seconds; what it misses is then replayed",
             partial(app.run_action, "cut"),
         )
         yield SystemCommand(
             "Restore this panel's line" if grid.main.meter.is_held else "Hold this line cut",
-            "Until the same again",
+            "Until you restore it",
             partial(app.run_action, "hold_cut"),
         )
         yield _command(app, "account", "Account", "Profile, password, sessions, log out, deletion")
         yield _command(app, "log_out", "Log out", "End this session")
-    yield _command(app, "theme", "Day or night", "Change between the light and the dark theme")
+    yield _command(app, "theme", "Day or night", "Switch between the light and the dark theme")
     yield _command(app, "help", "Help", "All keys, and how to read the wire line")
     yield _command(app, "quit", "Quit", "Close this window")
 

@@ -60,7 +60,7 @@ class Services(Protocol):
         """Show the most important news in the middle of the top bar. A string is plain text."""
 
     def show_account(self, account: "Account") -> None:
-        """Show the account's name."""
+        """Show the account's name and role."""
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
 
 
 class EmployeeApp(TiffinApp):
-    """Kitchen, drivers, support, announcements, photos, and the wire that feeds them all."""
+    """Kitchen, drivers, support, announcements, photos, and the wire that feeds them all.
+
+    Somebody of support has no restaurant, and an employee who does not share the support desk has
+    neither its chats nor makes announcements.
+    """
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""
+        from server.features.accounts.schemas import Role
+        from tui.common.announcements.panel import AnnouncementsPanel
         from tui.common.wire.panel import WirePanel
         from tui.employee.announcements.panel import EmployeeAnnouncementsPanel
         from tui.employee.drivers.panel import DriversPanel
@@ -25,11 +31,10 @@ class EmployeeApp(TiffinApp):
         from tui.employee.support.panel import SupportPanel
         from tui.employee.uploads import DishPhotoPanel
 
-        return (
-            KitchenPanel,
-            DriversPanel,
-            SupportPanel,
-            EmployeeAnnouncementsPanel,
-            DishPhotoPanel,
-            WirePanel,
-        )
+        account = self.session.account
+        if account is not None and account.role is Role.SUPPORT:
+            return SupportPanel, EmployeeAnnouncementsPanel, WirePanel
+        desk: tuple[type[Panel], ...] = (SupportPanel, EmployeeAnnouncementsPanel)
+        if account is not None and account.support is False:
+            desk = (AnnouncementsPanel,)
+        return KitchenPanel, DriversPanel, *desk, DishPhotoPanel, WirePanel

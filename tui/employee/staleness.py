@@ -1,11 +1,13 @@
 """Warns when what is shown may be out of date because its stream is away."""
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.widgets import Static
 
 from tui.common.client.meter import State
+from tui.common.format import hours_minutes
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -27,18 +29,18 @@ class Staleness:
         """Whether the stream is away."""
         return meter.state not in (State.LIVE, State.WAITING)
 
-    def warning(self, meter: "Meter", now: float) -> str:
-        """What the banner says at monotonic time `now`; "" while all is well."""
+    def warning(self, meter: "Meter", server_now: datetime) -> str:
+        """What the banner says; "" while all is well."""
         if not self.away(meter):
             self._lost_at = None
             return ""
         if self._lost_at is None:
-            self._lost_at, self._since = now, time.strftime("%H:%M")
+            self._lost_at, self._since = time.monotonic(), hours_minutes(server_now)
         if meter.state is State.DOWN:
             return plain(f"✕ No updates since {self._since}, and none will come: {meter.detail}")
-        if now - self._lost_at < GRACE_SECONDS:
+        if time.monotonic() - self._lost_at < GRACE_SECONDS:
             return ""
-        return f"◌ No updates since {self._since}; what you see may be out of date."
+        return f"◌ No updates since {self._since}; this may be out of date."
 
 
 class Banner(Static):

@@ -146,7 +146,7 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         missing = sum(dish.photo_url is None for dish in dishes)
         first = next((at for at, dish in enumerate(dishes) if dish.photo_url is None), 0)
         options.highlighted = first
-        words = f"{missing} without a photo." if missing else "Every dish has its photo."
+        words = f"{missing} without a photo." if missing else "Every dish has a photo."
         self.show_status(words, "info")
 
 

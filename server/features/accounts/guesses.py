@@ -1,11 +1,20 @@
-"""Limits on guessing passwords."""
+"""Limits on guessing passwords, and what the audit table is told of refused log-ins."""
 
+import asyncio
 import hashlib
+import logging
 import math
 from collections.abc import Awaitable, Callable
 
-from server.core.errors import too_many
+from server.core import audit
+from server.core.audit import Action, AuditActor
+from server.core.database import Database
+from server.core.errors import Problem, too_many
+from server.core.lifecycle import SupervisedTask
 from server.core.limits import GrowingDelay
+from server.core.logging import log_failure
+
+logger = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 300.0
 """Between two attempts from one address: 288 guesses a day."""
@@ -24,6 +33,8 @@ class Guesses:
     def __init__(self, free: int, free_of_strangers: int) -> None:
         self._by_address = GrowingDelay(free, LONGEST_SECONDS)
         self._strangers = GrowingDelay(free_of_strangers, LONGEST_OF_STRANGERS_SECONDS)
+        self.shared = {"guesses": self._by_address, "strangers' guesses": self._strangers}
+        """What holds for all processes together."""
 
     async def check(
         self, account: str, address: str, known: bool, verify: Callable[[], Awaitable[bool]]
@@ -59,3 +70,53 @@ class Guesses:
 def _key(*parts: str) -> str:
     """Of one length, however long the e-mail is."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+
+
+class RefusedLogIns:
+    """Records refused log-ins in the audit table, so many one by one `per_minute`; 0 is no limit.
+
+    How many more there were in a minute, those that a limit refused included, is one entry at its
+    end: a flood of guesses does not fill the database.
+    """
+
+    def __init__(self, database: Database, per_minute: int) -> None:
+        self.tasks = (SupervisedTask("refused log-ins", self._run),)
+        self._database = database
+        self._per_minute = per_minute
+        self._recorded = 0
+        self._more = 0
+
+    async def record(self, account_id: str | None, by: AuditActor) -> None:
+        """A wrong password for that account, or None: no account has the e-mail.
+
+        What was typed in its place is not recorded: it may be somebody else's, or a password.
+        """
+        if self._per_minute and self._recorded >= self._per_minute:
+            self.count()
+            return
+        self._recorded += 1
+        await self._add(account_id, by)
+
+    def count(self) -> None:
+        """One that gets no entry of its own."""
+        self._more += 1
+
+    async def flush(self) -> None:
+        """Record how many had no entry of their own, and begin to count again."""
+        more, self._more, self._recorded = self._more, 0, 0
+        if more:
+            await self._add(None, AuditActor(None), number=more)
+
+    async def _add(self, account_id: str | None, by: AuditActor, **details: object) -> None:
+        """The log-in is refused in any case, also while nothing can be stored."""
+        try:
+            await self._database.write(
+                lambda tx: audit.record(tx, Action.LOGIN_REFUSED, account_id, by, **details)
+            )
+        except Problem as problem:
+            log_failure(logger, problem, "a refused log-in was not recorded")
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(60)
+            await self.flush()

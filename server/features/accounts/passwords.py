@@ -9,7 +9,7 @@ import string
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from server.core.errors import unavailable
+from server.core.errors import invalid, unavailable
 from server.core.limits import FairQueue
 from server.features.accounts.schemas import normal
 
@@ -63,6 +63,12 @@ def fault_of(password: str, email: str) -> str | None:
             " Use several words that do not belong together."
         )
     return None
+
+
+def check_password(loc: Sequence[str], password: str, email: str) -> None:
+    """Raises Problem 422 for a password that must not be chosen."""
+    if fault := fault_of(password, email):
+        raise invalid(loc, fault)
 
 
 def _letters_and_digits(text: str) -> str:

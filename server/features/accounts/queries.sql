@@ -43,6 +43,20 @@ UPDATE accounts SET avatar_url = :avatar_url WHERE id = :id;
 UPDATE accounts SET password_hash = :replacement
 WHERE id = :id AND password_hash = :password_hash;
 
+-- name: set_password!
+UPDATE accounts SET password_hash = :password_hash WHERE id = :id;
+
+-- name: set_role!
+UPDATE accounts SET role = :role, restaurant_id = :restaurant_id WHERE id = :id;
+
+-- name: accounts
+SELECT id, email, role, name, restaurant_id, created_at, demo,
+    (SELECT COUNT(*) FROM sessions WHERE account_id = accounts.id AND expires_at > :now) AS sessions
+FROM accounts
+WHERE email > :after AND (:role = '' OR role = :role)
+ORDER BY email
+LIMIT :limit;
+
 -- name: renew_demo_passwords!
 UPDATE accounts SET password_hash = :password_hash WHERE demo IS NOT NULL;
 

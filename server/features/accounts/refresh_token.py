@@ -27,8 +27,9 @@ def successor_of(token: str, key: str, session_id: str, secret: str) -> str:
     return _token(session_id, _mac(secret, _DERIVED, token.encode(), key.encode()), secret)
 
 
-def session_of(token: str, secret: str) -> str | None:
-    """The session that this server has made the token for; None for any other text.
+def session_of(token: str, *secrets: str) -> str | None:
+    """The session that a server with one of these secrets has made the token for; None for any
+    other text.
 
     So the session of a token is known even when the token is no longer stored.
     """
@@ -38,7 +39,9 @@ def session_of(token: str, secret: str) -> str | None:
         session_id = data[2 * _BYTES :].decode()
     except (binascii.Error, ValueError):
         return None
-    made = hmac.compare_digest(_token(session_id, data[:_BYTES], secret), token)
+    made = any(
+        hmac.compare_digest(_token(session_id, data[:_BYTES], secret), token) for secret in secrets
+    )
     return session_id if made else None
 
 

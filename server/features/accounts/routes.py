@@ -1,10 +1,13 @@
 """Accounts over REST: log-in and out, refresh, one's own profile."""
 
+import logging
 import re
 
 from aiohttp import web
 
 from server.core.addresses import address_key, client_address
+from server.core.auth import Gate
+from server.core.errors import Problem
 from server.core.routing import (
     ANY_ROLE,
     PUBLIC,
@@ -13,8 +16,10 @@ from server.core.routing import (
     Limit,
     Router,
     identity_of,
+    mark_held,
 )
 from server.core.services import service
+from server.features.accounts.export import AccountExport
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,
@@ -30,6 +35,8 @@ from server.features.accounts.schemas import (
 from server.features.accounts.service import AccountService
 from server.features.accounts.sessions import Origin
 from server.features.shared.schemas import Id
+
+logger = logging.getLogger(__name__)
 
 router = Router("accounts")
 
@@ -70,7 +77,9 @@ async def refresh(request: web.Request, body: RefreshGrant, key: IdempotencyKey 
 @router.route("POST", "/auth/logout", roles=ANY_ROLE)
 async def log_out(request: web.Request, body: RefreshGrant) -> None:
     """End the session of this refresh token, and its live streams."""
-    await _accounts(request).log_out(identity_of(request), body.refresh_token)
+    await _accounts(request).log_out(
+        identity_of(request), body.refresh_token, client_address(request)
+    )
 
 
 @router.route("GET", "/me", roles=ANY_ROLE)
@@ -88,13 +97,55 @@ async def change_profile(request: web.Request, body: ProfileChange) -> Account:
 @router.route("DELETE", "/me", roles=ANY_ROLE, problems=(409,))
 async def delete_account(request: web.Request, body: AccountDeletion) -> None:
     """Delete one's account and all that is its own; not while an order of it is under way."""
-    await _accounts(request).delete(identity_of(request), body)
+    await _accounts(request).delete(identity_of(request), body, client_address(request))
 
 
 @router.route("PUT", "/me/password", roles=ANY_ROLE, problems=(409,))
 async def change_password(request: web.Request, body: PasswordChange) -> None:
     """Change one's password; every other session of the account ends."""
-    await _accounts(request).change_password(identity_of(request), body)
+    await _accounts(request).change_password(identity_of(request), body, client_address(request))
+
+
+@router.route("GET", "/me/export", roles=ANY_ROLE, media=("application/json",))
+async def export_data(request: web.Request) -> web.StreamResponse:
+    """One's own data, as JSON, written while it is read.
+
+    `account`, and lists: `sessions`, `audit` (what was done to the account, by whom, from where),
+    `orders` that one has placed, `chats` of one's own and the `messages` in them, or of staff those
+    they have written, `acknowledgements` of announcements, and `uploads` with the paths of their
+    pictures. A few times an hour; an answer that breaks off is not complete.
+    """
+    exports, gate, who = (
+        service(request, AccountExport),
+        service(request, Gate),
+        identity_of(request),
+    )
+    with exports.running(who):
+        mark_held(request)
+        name = f"tiffin-{who.account_id}.json"
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "application/json; charset=utf-8",
+                "Content-Disposition": f'attachment; filename="{name}"',
+            }
+        )
+        try:
+            async for part in exports.parts(who):
+                if not response.prepared:
+                    await response.prepare(request)
+                    if request.method == "HEAD":
+                        return response
+                await response.write(part.encode())
+                if gate.recall(who) is None:  # it may have been ended meanwhile
+                    await gate.check(who)
+        except Problem as problem:
+            if not response.prepared:
+                raise
+            logger.warning("an export broke off: %s", problem)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the export broke off") from None
+    return response
 
 
 @router.route("GET", "/me/sessions", roles=ANY_ROLE)
@@ -108,13 +159,13 @@ async def active_sessions(
 @router.route("DELETE", "/me/sessions/{id}", roles=ANY_ROLE)
 async def end_session(request: web.Request, id: Id) -> None:
     """End a session of the account, its live streams and its sockets."""
-    await _accounts(request).sessions.end_own(identity_of(request), id)
+    await _accounts(request).sessions.end_own(identity_of(request), id, client_address(request))
 
 
 @router.route("DELETE", "/me/sessions", roles=ANY_ROLE)
 async def end_other_sessions(request: web.Request) -> None:
     """End all sessions of the account but the one that asks."""
-    await _accounts(request).sessions.end_others(identity_of(request))
+    await _accounts(request).sessions.end_others(identity_of(request), client_address(request))
 
 
 def _accounts(request: web.Request) -> AccountService:

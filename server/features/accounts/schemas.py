@@ -38,6 +38,7 @@ class Role(StrEnum):
 
     CUSTOMER = "customer"
     EMPLOYEE = "employee"
+    SUPPORT = "support"
 
 
 def _revealed(secret: Secret[str]) -> str:
@@ -56,7 +57,7 @@ def _of_one_script(email: str) -> str:
     local = unicodedata.normalize("NFC", email.rpartition("@")[0])
     latin = [unicodedata.name(char, "").startswith("LATIN ") for char in local if char.isalpha()]
     if unicodedata.normalize("NFKC", local) != local or len(set(latin)) > 1:
-        raise ValueError("must have letters of one script before its @, and none of another width")
+        raise ValueError("must use the letters of one script before its @, and no full-width ones")
     return email
 
 
@@ -138,7 +139,7 @@ class Credentials(Wire):
 
 
 class DemoLogin(Wire):
-    """The one-button log-in of demo mode."""
+    """The one-button log-in of demo mode, as a customer or an employee."""
 
     role: Role
 
@@ -150,7 +151,11 @@ class RefreshGrant(Wire):
 
 
 class Account(Wire):
-    """An account, as its owner sees it."""
+    """An account, as its owner sees it.
+
+    `support` is false for an employee who may neither see support chats nor announce; else it is
+    left out.
+    """
 
     id: str
     email: str
@@ -160,6 +165,7 @@ class Account(Wire):
     phone: str | None = absent()
     address: Address | None = absent()
     avatar_url: str | None = absent()
+    support: bool | None = absent()
 
 
 class Session(Wire):

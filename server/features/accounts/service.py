@@ -2,30 +2,25 @@
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from pydantic import Secret, ValidationError
+from pydantic import Secret
 
+from server.core import audit
+from server.core.audit import Action, AuditActor
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
 from server.core.database import Database
-from server.core.errors import (
-    Problem,
-    conflict,
-    invalid,
-    not_found,
-    unauthorized,
-    validation_problem,
-)
+from server.core.errors import Problem, conflict, invalid, not_found, unauthorized
 from server.core.ids import new_id
 from server.core.lifecycle import Component
-from server.core.limits import RateLimit
+from server.core.limits import GrowingDelay, RateLimit
 from server.core.transaction import Transaction
 from server.features.accounts import store
-from server.features.accounts.guesses import Guesses
-from server.features.accounts.passwords import Passwords, fault_of
+from server.features.accounts.guesses import Guesses, RefusedLogIns
+from server.features.accounts.passwords import Passwords, check_password
 from server.features.accounts.schemas import (
     Account,
     AccountDeletion,
@@ -37,7 +32,7 @@ from server.features.accounts.schemas import (
     fold,
     stored_form,
 )
-from server.features.accounts.sessions import Origin, Sessions, ended
+from server.features.accounts.sessions import Cause, Origin, Sessions, ended
 from server.features.accounts.store import Contact, NewAccount, StoredAccount
 from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
@@ -52,6 +47,9 @@ RENAMED = "account.renamed"
 """The event that its subject, an account, has a new name: `{"name": ...}`."""
 
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
+OnRoleChange = Callable[[Transaction, str, Role], Awaitable[None]]
+Section = Callable[[Identity], AsyncIterator[Sequence[str]]]
+"""Gives the entries of a list, each as JSON, page by page."""
 
 
 class AccountService(Component):
@@ -70,23 +68,28 @@ class AccountService(Component):
     ) -> None:
         self.on_delete: list[OnDelete] = []
         """Called with the account's id before it is removed, in the same transaction."""
+        self.on_role_change: list[OnRoleChange] = []
+        """The same, with the new role, before an account's role is another one."""
+        self.exports: dict[str, Section] = {}
+        """What other features store of an account, by names, for its export."""
         self.passwords = Passwords()
         self.sessions = Sessions(
             database,
             log,
             topic,
             tokens,
-            settings.token_secret,
+            settings.token_secrets,
             timedelta(seconds=settings.refresh_token_seconds),
             timedelta(days=settings.session_days),
             settings.demo,
             settings.max_sessions_per_account,
+            settings.shared_support,
         )
         self._database = database
         self._log = log
         self._topic = topic
         self._demo = settings.demo
-        self._secret = settings.token_secret.encode()
+        self._secrets = [secret.encode() for secret in settings.token_secrets]
         self._by_address = RateLimit(settings.login_per_minute, "log-ins from this address")
         self._registrations = RateLimit(
             settings.registrations_per_hour, "registrations from this address", 3600
@@ -98,9 +101,19 @@ class AccountService(Component):
         )
         self._refreshes = RateLimit(settings.rate_per_minute, "refreshes by this account")
         self._guesses = Guesses(settings.login_failures, settings.login_failures_per_account)
+        self.shared_limits: dict[str, RateLimit | GrowingDelay] = self._guesses.shared | {
+            "log-ins": self._by_address,
+            "registrations": self._registrations,
+            "refused registrations": self._taken,
+            "refreshes": self._refreshes,
+        }
+        self._refused = RefusedLogIns(database, settings.audit_refused_per_minute)
+        self.tasks = self._refused.tasks
 
     async def close(self) -> None:
-        """Stop the threads that hash passwords."""
+        """Record the log-ins refused last, and stop the threads that hash passwords."""
+        await super().close()
+        await self._refused.flush()
         self.passwords.close()
 
     async def register(self, new: Registration, origin: Origin) -> Session:
@@ -111,7 +124,7 @@ class AccountService(Component):
         """
         self._by_address.consume(origin.key)
         password = new.password.get_secret_value()
-        _check(["password"], password, new.email)
+        check_password(["password"], password, new.email)
         self._registrations.consume(origin.key)
         self._taken.consume(origin.key)
         try:
@@ -125,7 +138,7 @@ class AccountService(Component):
                     role=Role.CUSTOMER,
                     name=new.name,
                 )
-                added = await add_account(tx, account)
+                added = await add_account(tx, account, origin.of(account.id))
                 await self._remember_address(tx, added, origin.key)
                 return await self.sessions.start(tx, added, origin)
 
@@ -139,6 +152,14 @@ class AccountService(Component):
 
     async def log_in(self, email: str, password: str, origin: Origin) -> Session:
         """A session for whoever knows the password. Raises Problem 401."""
+        try:
+            return await self._verified(email, password, origin)
+        except Problem as problem:
+            if problem.status == 429:
+                self._refused.count()
+            raise
+
+    async def _verified(self, email: str, password: str, origin: Origin) -> Session:
         self._by_address.consume(origin.key)
         folded = stored_form(email)
         while True:
@@ -147,6 +168,8 @@ class AccountService(Component):
             verify = partial(self.passwords.verify, hashed, password, origin.key)
             right = await self._guesses.check(folded or email, origin.key, known, verify)
             if stored is None or not right:
+                account_id = stored.account.id if stored else None
+                await self._refused.record(account_id, origin.of(None))
                 raise unauthorized("The e-mail or the password is wrong.", kind="credentials")
             session = await self._log_in(stored, password, origin)
             if session is not None:
@@ -187,11 +210,12 @@ class AccountService(Component):
         self._refreshes.consume(family.account_id)
         return await self.sessions.refresh(token, family, key, origin)
 
-    async def log_out(self, who: Identity, token: str) -> None:
+    async def log_out(self, who: Identity, token: str, address: str) -> None:
         """End the session of that refresh token. Raises Problem 422 for another account's."""
+        by = AuditActor(who.account_id, address)
 
         async def fn(tx: Transaction) -> None:
-            if not await self.sessions.end_by_token(tx, token, who.account_id):
+            if not await self.sessions.end_by_token(tx, token, by):
                 raise invalid(
                     ["refresh_token"], "This refresh token does not belong to this account."
                 )
@@ -224,7 +248,8 @@ class AccountService(Component):
 
     async def me(self, who: Identity) -> Account:
         """The caller's account."""
-        return (await self._database.read(lambda tx: self._mine(tx, who))).account
+        stored = await self._database.read(lambda tx: self._mine(tx, who))
+        return self.sessions.shown(stored.account)
 
     async def change_profile(self, who: Identity, change: ProfileChange) -> Account:
         """Store the fields that were sent; null empties one."""
@@ -239,26 +264,28 @@ class AccountService(Component):
             if account.name != stored.account.name:
                 data = json.dumps({"name": account.name})
                 await self._log.append(tx, self._topic, RENAMED, data, account.id)
-            return account
+            return self.sessions.shown(account)
 
         return await self._database.write(fn)
 
-    async def change_password(self, who: Identity, change: PasswordChange) -> None:
+    async def change_password(self, who: Identity, change: PasswordChange, address: str) -> None:
         """Replace it and end every session but the caller's. Raises Problem 422, 409, 429."""
         stored = await self._confirmed(who, "current_password", change.current_password)
         new = change.new_password.get_secret_value()
-        _check(["new_password"], new, stored.account.email)
+        check_password(["new_password"], new, stored.account.email)
         replacement = await self.passwords.hash(new, who.account_id)
+        cause = Cause("the password was changed", AuditActor(who.account_id, address))
 
         async def fn(tx: Transaction) -> None:
             await self._mine(tx, who)
             if not await store.replace_password(tx, stored, replacement):
                 raise conflict("The password was changed by another request. Try again.")
-            await self.sessions.end_all(tx, who.account_id, kept=who.session_id)
+            await audit.record(tx, Action.PASSWORD_CHANGED, who.account_id, cause.by)
+            await self.sessions.end_all(tx, who.account_id, cause, kept=who.session_id)
 
         await self._database.write(fn)
 
-    async def delete(self, who: Identity, deletion: AccountDeletion) -> None:
+    async def delete(self, who: Identity, deletion: AccountDeletion, address: str) -> None:
         """Delete the account and its data. Raises Problem 422, 409, 429."""
         confirmed = await self._confirmed(who, "password", deletion.password)
 
@@ -266,13 +293,18 @@ class AccountService(Component):
             stored = await self._mine(tx, who)
             if stored.password_hash != confirmed.password_hash:
                 raise conflict("The password was changed by another request. Try again.")
-            for scrub in self.on_delete:
-                await scrub(tx, who.account_id)
-            await self._log.rewrite(tx, who.account_id, _forgotten)
-            await self.sessions.end_all(tx, who.account_id)
-            await store.delete_account(tx, who.account_id)
+            await self.remove(tx, stored.account, AuditActor(who.account_id, address))
 
         await self._database.write(fn)
+
+    async def remove(self, tx: Transaction, account: Account, by: AuditActor) -> None:
+        """Delete that account and its data. Raises Problem 409 while it has an order under way."""
+        for scrub in self.on_delete:
+            await scrub(tx, account.id)
+        await self._log.rewrite(tx, account.id, _forgotten)
+        await audit.record(tx, Action.ACCOUNT_DELETED, account.id, by, role=account.role.value)
+        await self.sessions.end_all(tx, account.id, Cause("the account was deleted", by))
+        await store.delete_account(tx, account.id)
 
     async def _confirmed(self, who: Identity, field: str, password: Secret[str]) -> StoredAccount:
         """The caller's account, if that is its password. Raises Problem 422 about `field`, 429."""
@@ -295,19 +327,18 @@ class AccountService(Component):
             if stored is not None and stored.demo and not self._demo:
                 stored = None
             account_id = stored.account.id if stored else ""
-            digest = self._digest(account_id, address)
-            return stored, await store.knows_address(tx, account_id, digest, now() - REMEMBERED)
+            since = now() - REMEMBERED
+            known = False
+            for secret in self._secrets:
+                digest = _digest(secret, account_id, address)
+                known |= await store.knows_address(tx, account_id, digest, since)
+            return stored, known
 
         return await self._database.read(fn)
 
     async def _remember_address(self, tx: Transaction, account: Account, address: str) -> None:
-        digest = self._digest(account.id, address)
+        digest = _digest(self._secrets[0], account.id, address)
         await store.remember_address(tx, account.id, digest, now(), ADDRESSES)
-
-    def _digest(self, account_id: str, address: str) -> str:
-        """What is stored for an address: without the server's secret it reveals nothing."""
-        text = f"sign-in address\0{account_id}\0{address}"
-        return hmac.digest(self._secret, text.encode(), "sha256").hex()
 
     async def _mine(self, tx: Transaction, who: Identity) -> StoredAccount:
         """The caller's account, locked, if the session still holds then."""
@@ -322,10 +353,10 @@ def actor(identity: Identity) -> Actor:
     return Actor(id=identity.account_id, name=identity.name, role=identity.role)
 
 
-def _check(loc: Sequence[str], password: str, email: str) -> None:
-    """Raises Problem 422 for a password that must not be chosen."""
-    if fault := fault_of(password, email):
-        raise invalid(loc, fault)
+def _digest(secret: bytes, account_id: str, address: str) -> str:
+    """What is stored for an address: without the server's secret it reveals nothing."""
+    text = f"sign-in address\0{account_id}\0{address}"
+    return hmac.digest(secret, text.encode(), "sha256").hex()
 
 
 def _forgotten(data: str) -> str:
@@ -333,10 +364,11 @@ def _forgotten(data: str) -> str:
     return data if "sessions" in json.loads(data) else "{}"
 
 
-async def add_account(tx: Transaction, new: NewAccount) -> Account:
+async def add_account(tx: Transaction, new: NewAccount, by: AuditActor) -> Account:
     """Make that account. Raises Problem 409 where the e-mail is taken."""
     if not await store.insert_account(tx, new, now()):
         raise conflict("There is an account with this e-mail already. Log in, or use another.")
+    await audit.record(tx, Action.ACCOUNT_CREATED, new.id, by, role=new.role.value)
     return Account(
         id=new.id,
         email=new.email,
@@ -346,31 +378,6 @@ async def add_account(tx: Transaction, new: NewAccount) -> Account:
         phone=new.phone,
         address=new.address,
     )
-
-
-async def add_employee(
-    database: Database, email: str, password: str, name: str, restaurant_id: str
-) -> str:
-    """Make an employee's account; returns its id. Raises Problem 422, 409."""
-    try:
-        given = Registration(email=email, password=Secret(password), name=name)
-    except ValidationError as error:
-        raise validation_problem(error) from None
-    _check(["password"], password, given.email)
-    passwords = Passwords()
-    try:
-        password_hash = await passwords.hash(given.password.get_secret_value())
-    finally:
-        passwords.close()
-    new = NewAccount(
-        id=new_id("acc"),
-        email=fold(given.email),
-        password_hash=password_hash,
-        role=Role.EMPLOYEE,
-        name=given.name,
-        restaurant_id=restaurant_id,
-    )
-    return (await database.write(lambda tx: add_account(tx, new))).id
 
 
 async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:

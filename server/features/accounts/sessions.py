@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server.core import pages
+from server.core import audit, pages
+from server.core.audit import Action, AuditActor
 from server.core.auth import AccessTokens, Claims, Identity
 from server.core.clock import now, to_text
 from server.core.database import Database
@@ -20,7 +21,7 @@ from server.features.accounts.refresh_token import (
     session_of,
     successor_of,
 )
-from server.features.accounts.schemas import Account, Session, SessionPage
+from server.features.accounts.schemas import Account, Role, Session, SessionPage
 from server.features.accounts.store import StoredToken
 from server.realtime.log import EventLog
 
@@ -39,6 +40,18 @@ class Origin:
     key: str
     client: str
 
+    def of(self, account_id: str | None) -> AuditActor:
+        """That account, or nobody known, at this address."""
+        return AuditActor(account_id, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why sessions end, and who ends them."""
+
+    why: str
+    by: AuditActor
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -52,9 +65,11 @@ class Sessions:
     """Starts, renews, checks and ends sessions; a session's id is the `sid` of its access tokens.
 
     Each end is an event `session.revoked` `{"sessions": [ids]}` on `topic`, about the account.
-    `secret` is the server's, and `lifetime` that of a refresh token. However often it is refreshed,
+    `secrets` are the server's, which signs with the first, and `lifetime` is that of a refresh
+    token. However often it is refreshed,
     a session ends after `longest`. Sessions of a demo's accounts are valid only in a `demo`. An
-    account may have `most` sessions at a time. 0 is no limit.
+    account may have `most` sessions at a time. 0 is no limit. With `shared_support` employees do
+    what is for support.
     """
 
     def __init__(
@@ -63,21 +78,23 @@ class Sessions:
         log: EventLog,
         topic: str,
         tokens: AccessTokens,
-        secret: str,
+        secrets: Sequence[str],
         lifetime: timedelta,
         longest: timedelta,
         demo: bool,
         most: int,
+        shared_support: bool,
     ) -> None:
         self._database = database
         self._log = log
         self._topic = topic
         self._tokens = tokens
-        self._secret = secret
+        self._secrets = secrets
         self._lifetime = lifetime
         self._longest = longest
         self._demo = demo
         self._most = most
+        self._shared_support = shared_support
 
     async def start(
         self, tx: Transaction, account: Account, origin: Origin, *, shared: bool = False
@@ -86,7 +103,7 @@ class Sessions:
         account has as many as it may, unless the account is shared."""
         at = now()
         session_id = new_id("ses")
-        token = new_token(session_id, self._secret)
+        token = new_token(session_id, self._secrets[0])
         expires_at = self._end_of(at, at)
         await store.insert_session(
             tx, session_id, account.id, at, expires_at, origin.address, origin.client
@@ -94,8 +111,9 @@ class Sessions:
         await store.insert_token(tx, digest_of(token), session_id, expires_at)
         if not shared and self._most:
             ended = await store.delete_oldest_sessions(tx, account.id, session_id, self._most)
-            if ended:
-                await self._publish_end(tx, account.id, ended)
+            cause = Cause("more than an account may have", origin.of(account.id))
+            await self._publish_end(tx, account.id, ended, cause)
+        await audit.record(tx, Action.LOGIN, account.id, origin.of(account.id), session=session_id)
         return self._granted(account, session_id, token, shared, expires_at - at)
 
     async def of(self, token: str) -> Family:
@@ -112,14 +130,16 @@ class Sessions:
         REPEATABLE, while the token it gave is unused. Any other reuse ends the session.
         Raises Problem 401.
         """
-        successor = (
-            new_token(family.session_id, self._secret)
+        # The first is given; an exchange that is repeated may have given any of them.
+        successors = [
+            new_token(family.session_id, secret)
             if key is None
-            else successor_of(token, key, family.session_id, self._secret)
-        )
+            else successor_of(token, key, family.session_id, secret)
+            for secret in self._secrets
+        ]
 
         async def fn(tx: Transaction) -> Session | Family | None:
-            return await self._exchange(tx, token, successor, origin)
+            return await self._exchange(tx, token, successors, origin)
 
         outcome = await self._database.write(fn)
         if outcome is None:
@@ -137,13 +157,13 @@ class Sessions:
         return outcome
 
     async def _exchange(
-        self, tx: Transaction, token: str, successor: str, origin: Origin
+        self, tx: Transaction, token: str, successors: Sequence[str], origin: Origin
     ) -> Session | Family | None:
         """The session; the family, which is ended, where the token was used before; None where the
         token is not valid or has expired."""
-        at, digest = now(), digest_of(token)
+        at, digest, successor = now(), digest_of(token), successors[0]
         # A signed token is recognised as spent until its session ends, also once it is not stored.
-        kept_until = at + 2 * REPEATABLE if session_of(token, self._secret) else None
+        kept_until = at + 2 * REPEATABLE if session_of(token, *self._secrets) else None
         session_id = await store.spend_token(tx, digest, digest_of(successor), at, kept_until)
         repeated = session_id is None
         if session_id is None:
@@ -152,9 +172,12 @@ class Sessions:
             if family is None or (found is not None and found.spent_at is None):
                 return None
             session_id = family.session_id
-            if found is None or not _is_repeated(found, successor, at):
-                await self.end(tx, session_id)
+            given = _repeated(found, successors, at) if found else None
+            if given is None:
+                cause = Cause("a refresh token was used twice", origin.of(None))
+                await self.end(tx, session_id, cause)
                 return family
+            successor = given
         session = await store.session(tx, session_id)
         assert session is not None, "a token goes with its session"
         expires_at = session.expires_at if repeated else self._end_of(session.created_at, at)
@@ -176,7 +199,7 @@ class Sessions:
     async def _family(self, tx: Transaction, token: str) -> Family | None:
         """The family of that token; None for an unknown one, or one whose session has ended."""
         found = await store.token(tx, digest_of(token))
-        session_id = found.session_id if found else session_of(token, self._secret)
+        session_id = found.session_id if found else session_of(token, *self._secrets)
         session = await store.session(tx, session_id) if session_id else None
         if session_id is None or session is None or session.expires_at <= now():
             return None
@@ -187,25 +210,25 @@ class Sessions:
         expires_at = used_at + self._lifetime
         return min(expires_at, created_at + self._longest) if self._longest else expires_at
 
-    async def end_by_token(self, tx: Transaction, token: str, account_id: str) -> bool:
+    async def end_by_token(self, tx: Transaction, token: str, by: AuditActor) -> bool:
         """End the session of that refresh token, spent or not; False for another account's."""
         found = await self._family(tx, token)
-        if found is None or found.account_id != account_id:
+        if found is None or found.account_id != by.id:
             return False
-        await self.end(tx, found.session_id)
+        await self.end(tx, found.session_id, Cause("log-out", by))
         return True
 
-    async def end(self, tx: Transaction, session_id: str) -> None:
+    async def end(self, tx: Transaction, session_id: str, cause: Cause) -> None:
         """End that session."""
         account_id = await store.delete_session(tx, session_id)
         if account_id is not None:
-            await self._publish_end(tx, account_id, [session_id])
+            await self._publish_end(tx, account_id, [session_id], cause)
 
-    async def end_all(self, tx: Transaction, account_id: str, kept: str = "") -> None:
-        """End every session of the account except `kept`."""
+    async def end_all(self, tx: Transaction, account_id: str, cause: Cause, kept: str = "") -> int:
+        """End every session of the account except `kept`; returns how many."""
         ended = await store.delete_sessions(tx, account_id, kept)
-        if ended:
-            await self._publish_end(tx, account_id, ended)
+        await self._publish_end(tx, account_id, ended, cause)
+        return len(ended)
 
     async def look_up(self, claims: Claims) -> Identity | None:
         """The account as it is now; None where the session was ended or has expired."""
@@ -224,6 +247,7 @@ class Sessions:
             name=row["name"],
             role=row["role"],
             restaurant_id=row["restaurant_id"],
+            shares_support=self._shared_support and row["role"] == Role.EMPLOYEE,
         )
 
     async def check_in(self, tx: Transaction, who: Identity) -> None:
@@ -253,7 +277,7 @@ class Sessions:
 
         return await self._database.read(fn)
 
-    async def end_own(self, who: Identity, session_id: str) -> None:
+    async def end_own(self, who: Identity, session_id: str, address: str) -> None:
         """End one of the account's sessions, with its live streams. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> None:
@@ -262,21 +286,30 @@ class Sessions:
             own = found is not None and found.account_id == who.account_id
             if not own or (who.shared and session_id != who.session_id):
                 raise not_found("session")
-            await self.end(tx, session_id)
+            by = AuditActor(who.account_id, address)
+            await self.end(tx, session_id, Cause("ended by its account", by))
 
         await self._database.write(fn)
 
-    async def end_others(self, who: Identity) -> None:
+    async def end_others(self, who: Identity, address: str) -> None:
         """End every session of the account except the caller's; of a shared account, none."""
 
         async def fn(tx: Transaction) -> None:
             await self.check_in(tx, who)
             if not who.shared:
-                await self.end_all(tx, who.account_id, kept=who.session_id)
+                cause = Cause("ended by its account", AuditActor(who.account_id, address))
+                await self.end_all(tx, who.account_id, cause, kept=who.session_id)
 
         await self._database.write(fn)
 
-    async def _publish_end(self, tx: Transaction, account_id: str, ended: Sequence[str]) -> None:
+    async def _publish_end(
+        self, tx: Transaction, account_id: str, ended: Sequence[str], cause: Cause
+    ) -> None:
+        if not ended:
+            return
+        await audit.record(
+            tx, Action.SESSIONS_ENDED, account_id, cause.by, why=cause.why, number=len(ended)
+        )
         data = json.dumps({"sessions": list(ended)}, separators=(",", ":"))
         await self._log.append(tx, self._topic, "session.revoked", data, account_id)
 
@@ -294,8 +327,14 @@ class Sessions:
             access_token=self._tokens.issue(account.id, session_id, shared, lifetime),
             expires_in=lifetime,
             refresh_token=refresh_token,
-            account=account,
+            account=self.shown(account),
         )
+
+    def shown(self, account: Account) -> Account:
+        """The account as its owner sees it on this server."""
+        if self._shared_support or account.role is not Role.EMPLOYEE:
+            return account
+        return account.model_copy(update={"support": False})
 
 
 def ended() -> Problem:
@@ -309,11 +348,9 @@ def _unknown() -> Problem:
     )
 
 
-def _is_repeated(found: StoredToken, successor: str, at: datetime) -> bool:
-    """Whether this repeats the last exchange: the same token and key give the same successor."""
-    return (
-        found.spent_at is not None
-        and found.successor == digest_of(successor)
-        and not found.successor_spent
-        and at - found.spent_at <= REPEATABLE
-    )
+def _repeated(found: StoredToken, successors: Sequence[str], at: datetime) -> str | None:
+    """The successor that the last exchange gave, if this repeats it: the same token and key give
+    the same successor."""
+    if found.spent_at is None or found.successor_spent or at - found.spent_at > REPEATABLE:
+        return None
+    return next((one for one in successors if digest_of(one) == found.successor), None)

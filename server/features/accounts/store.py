@@ -149,6 +149,30 @@ async def replace_password(tx: Transaction, stored: StoredAccount, replacement: 
     return changed > 0
 
 
+async def set_password(tx: Transaction, account_id: str, password_hash: str) -> None:
+    """Store another hash."""
+    await _queries.set_password(tx, id=account_id, password_hash=password_hash)
+
+
+async def set_role(
+    tx: Transaction, account: Account, role: Role, restaurant_id: str | None
+) -> None:
+    """Store the account's new role, and where it works."""
+    await _queries.set_role(tx, id=account.id, role=role.value, restaurant_id=restaurant_id)
+    await _queries.count_account(tx, role=account.role.value, more=-1)
+    await _queries.count_account(tx, role=role.value, more=1)
+
+
+async def accounts(
+    tx: Transaction, role: Role | None, after: str, at: datetime, limit: int
+) -> Sequence[Row]:
+    """Accounts whose e-mails sort after that one, with the number of their sessions."""
+    rows: Sequence[Row] = await _queries.accounts(
+        tx, role=role.value if role else "", after=after, now=to_text(at), limit=limit
+    )
+    return rows
+
+
 async def renew_demo_passwords(tx: Transaction, password_hash: str) -> None:
     """Give every account of the demo that password."""
     await _queries.renew_demo_passwords(tx, password_hash=password_hash)

@@ -79,8 +79,19 @@ ON CONFLICT (announcement_id, account_id) DO NOTHING;
 UPDATE announcements SET acknowledged = acknowledged + :more WHERE id = :id
 RETURNING acknowledged;
 
+-- name: acks_of
+SELECT a.id, a.title, a.published_at, k.at AS acknowledged_at FROM announcement_acks k
+JOIN announcements a ON a.id = k.announcement_id
+WHERE k.account_id = :account_id AND (k.at, k.announcement_id) < (:at, :id)
+ORDER BY k.at DESC, k.announcement_id DESC
+LIMIT :limit;
+
 -- name: delete_acks_of
-DELETE FROM announcement_acks WHERE account_id = :account_id
+DELETE FROM announcement_acks
+WHERE account_id = :account_id AND (
+    :audience = ''
+    OR (SELECT audience FROM announcements WHERE id = announcement_id) = :audience
+)
 RETURNING announcement_id;
 
 -- name: rename_author

@@ -2,9 +2,11 @@
 
 from aiohttp import web
 
+from server.core.addresses import client_address
+from server.core.audit import AuditActor
 from server.core.routing import (
     ANY_ROLE,
-    EMPLOYEE,
+    SUPPORT,
     Answer,
     Before,
     IdempotencyKey,
@@ -26,7 +28,7 @@ from server.features.shared.schemas import Id
 router = Router("announcements")
 
 
-@router.route("POST", "/announcements", roles=EMPLOYEE, status=201)
+@router.route("POST", "/announcements", roles=SUPPORT, status=201)
 async def publish(
     request: web.Request, new: NewAnnouncement, idempotency_key: IdempotencyKey = None
 ) -> Answer[Announcement]:
@@ -44,16 +46,17 @@ async def list_announcements(
 ) -> AnnouncementPage:
     """What is announced to the caller, newest first, without what was withdrawn or has expired.
 
-    `scope=all`, for employees: also what is announced to others.
+    `scope=all`, for support: also what is announced to others.
     """
     announcements = service(request, AnnouncementService)
     return await announcements.history(identity_of(request), scope, before, limit)
 
 
-@router.route("DELETE", "/announcements/{id}", roles=EMPLOYEE)
+@router.route("DELETE", "/announcements/{id}", roles=SUPPORT)
 async def withdraw(request: web.Request, id: Id) -> None:
     """Withdraw an announcement, whoever made it; repeating it does nothing."""
-    await service(request, AnnouncementService).withdraw(id)
+    by = AuditActor(identity_of(request).account_id, client_address(request))
+    await service(request, AnnouncementService).withdraw(id, by)
 
 
 @router.route("POST", "/announcements/{id}/ack", roles=ANY_ROLE)
@@ -62,7 +65,7 @@ async def acknowledge(request: web.Request, id: Id) -> None:
     await service(request, AnnouncementService).acknowledge(identity_of(request), id)
 
 
-@router.route("GET", "/announcements/{id}/acks", roles=EMPLOYEE)
+@router.route("GET", "/announcements/{id}/acks", roles=SUPPORT)
 async def count_acks(request: web.Request, id: Id) -> AckCount:
     """How many have acknowledged, of how many accounts there are in the audience now."""
     return await service(request, AnnouncementService).acks(id)

@@ -29,7 +29,7 @@ class Severity(StrEnum):
 
 
 class Audience(StrEnum):
-    """Whom it is for."""
+    """Whom it is for; support is among the employees."""
 
     EVERYONE = "everyone"
     CUSTOMERS = "customers"
@@ -37,7 +37,7 @@ class Audience(StrEnum):
 
 
 class Scope(StrEnum):
-    """Which announcements: those for the caller, or, for employees, those for anybody."""
+    """Which announcements: those for the caller, or, for support, those for anybody."""
 
     OWN = "own"
     ALL = "all"

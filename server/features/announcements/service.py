@@ -1,16 +1,18 @@
 """The rules of announcements: who may make them, whom they reach, who has acknowledged."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from server.core import pages
+from server.core import audit, pages
+from server.core.audit import Action, AuditActor
 from server.core.auth import Identity
 from server.core.clock import now
 from server.core.database import Database
-from server.core.errors import forbidden, invalid, not_found
+from server.core.errors import forbidden, invalid, not_found, unauthorized
 from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
+from server.core.routing import SUPPORT
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
@@ -38,17 +40,25 @@ ACKS = "acks"
 READ = "announcements:read"
 """The topic of acknowledgements, each about its account: nobody reads it but the process itself."""
 DELETED = "Deleted account"
+LATEST = ("9999", "~")
+"""Sorts after every acknowledgement."""
 LONGEST = timedelta(days=366)
 """How far off an announcement's expiry may be."""
 MOST_COUNTED = 1000
 """Announcements of an audience that are looked at to count the unread ones: a page must not cost
 more with each announcement there is."""
 
-AUDIENCE_OF = {Role.CUSTOMER: Audience.CUSTOMERS, Role.EMPLOYEE: Audience.EMPLOYEES}
-ROLES = {audience: (role,) for role, audience in AUDIENCE_OF.items()} | {
-    Audience.EVERYONE: tuple(AUDIENCE_OF)
+ROLES = {
+    Audience.EVERYONE: tuple(Role),
+    Audience.CUSTOMERS: (Role.CUSTOMER,),
+    Audience.EMPLOYEES: (Role.EMPLOYEE, Role.SUPPORT),
 }
 """Who is in an audience."""
+AUDIENCE_OF = {
+    role: audience
+    for audience in (Audience.CUSTOMERS, Audience.EMPLOYEES)
+    for role in ROLES[audience]
+}
 
 
 def topic_of(name: str) -> str:
@@ -61,7 +71,7 @@ def topic_of(name: str) -> str:
 
 def topic_for(identity: Identity, scope: Scope) -> str:
     """The topic of that scope. Raises Problem 403."""
-    return topic_of(_audience(Role(identity.role), scope))
+    return topic_of(_audience(identity, scope))
 
 
 def topic_of_acks(announcement_id: str) -> str:
@@ -92,8 +102,10 @@ class AnnouncementService:
         async def publish(tx: Transaction) -> Announcement:
             at = now()
             author = await self._accounts.account_of(tx, identity.account_id)
-            if author.role is not Role.EMPLOYEE:
-                raise forbidden("This is for employees only.")
+            if author.role != identity.role:
+                raise unauthorized(
+                    "The account has another role by now. Log in again.", kind="session-ended"
+                )
             announcement = Announcement(
                 id=new_id("ann"),
                 title=new.title,
@@ -125,7 +137,7 @@ class AnnouncementService:
 
         async def fn(tx: Transaction) -> AnnouncementPage:
             role = (await self._accounts.account_of(tx, identity.account_id)).role
-            audience = _audience(role, scope)
+            audience = _audience(identity, scope)
             own, at = AUDIENCE_OF[role].value, now()
             page, following = await store.history(
                 tx, identity.account_id, audience, at, start, limit
@@ -139,13 +151,21 @@ class AnnouncementService:
 
         return await self._database.read(fn)
 
-    async def withdraw(self, announcement_id: str) -> None:
+    async def withdraw(self, announcement_id: str, by: AuditActor) -> None:
         """Withdraw it; repeating it does nothing. Raises Problem 404."""
 
         async def fn(tx: Transaction) -> None:
             stored = await _stored(tx, announcement_id)
             at = now()
             if await store.withdraw(tx, announcement_id, at):
+                await audit.record(
+                    tx,
+                    Action.ANNOUNCEMENT_WITHDRAWN,
+                    by.id,
+                    by,
+                    announcement=announcement_id,
+                    author=stored.announcement.by.id,
+                )
                 gone = AnnouncementWithdrawn(id=announcement_id, withdrawn_at=at)
                 await self._tell(tx, stored.announcement, WITHDRAWN, gone.model_dump_json())
 
@@ -189,6 +209,26 @@ class AnnouncementService:
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
 
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """What the account has acknowledged, and when."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            start = pages.parse(before) or LATEST
+            acks, following = await self._database.read(
+                lambda tx: store.acks_of(tx, identity.account_id, start, 200)
+            )
+            return [json.dumps(ack, ensure_ascii=False) for ack in acks], following
+
+        return pages.every_page(fetch)
+
+    async def leave_audience(self, tx: Transaction, account_id: str, role: Role) -> None:
+        """Before an account has another role: forget what it has acknowledged of announcements that
+        are not for that one."""
+        left = next(one for one in AUDIENCE_OF.values() if role not in ROLES[one])
+        for announcement_id, count in (await store.forget_acks(tx, account_id, left.value)).items():
+            stored = await _stored(tx, announcement_id)
+            await self._count(tx, stored.announcement, count, leaving=1)
+
     async def drop_gone(self, before: datetime) -> int:
         """Remove what was withdrawn or expired before that time; returns how many."""
 
@@ -218,18 +258,18 @@ class AnnouncementService:
         return sum([await self._accounts.number_of(tx, role) for role in ROLES[audience]])
 
 
-def _audience(role: Role, scope: Scope) -> str:
-    """What of the announcements that role sees in that scope. Raises Problem 403."""
+def _audience(identity: Identity, scope: Scope) -> str:
+    """What of the announcements the caller sees in that scope. Raises Problem 403."""
     if scope is Scope.OWN:
-        return AUDIENCE_OF[role].value
-    if role is not Role.EMPLOYEE:
-        raise forbidden("Only employees see what is announced to others. Leave `scope` out.")
+        return AUDIENCE_OF[Role(identity.role)].value
+    if not identity.acts_as(SUPPORT):
+        raise forbidden("Only support sees what is announced to others. Leave `scope` out.")
     return scope.value
 
 
 def _audiences(audience: Audience) -> Sequence[str]:
     """The names of the topics that hear of it, sorted, as they are locked."""
-    return sorted([Scope.ALL.value, *(AUDIENCE_OF[role].value for role in ROLES[audience])])
+    return sorted({Scope.ALL.value, *(AUDIENCE_OF[role].value for role in ROLES[audience])})
 
 
 async def _stored(tx: Transaction, announcement_id: str) -> StoredAnnouncement:

@@ -25,5 +25,7 @@ def setup(services: Services) -> None:
     )
     services.add(AckRelay(services[Hub]))
     accounts.on_delete.append(announcements.scrub)
+    accounts.on_role_change.append(announcements.leave_audience)
+    accounts.exports["acknowledgements"] = announcements.export
     kept = timedelta(days=services[Settings].event_days)
     services[Retention].jobs.append(lambda at: announcements.drop_gone(at - kept))

@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, Router, identity_of
+from server.core.routing import ANY_ROLE, SUPPORT, Router, identity_of
 from server.core.services import service
 from server.features.announcements.ack_relay import AckRelay
 from server.features.announcements.schemas import Scope
@@ -56,7 +56,7 @@ async def stream_announcements(
 @router.route(
     "GET",
     "/announcements/{id}/acks/stream",
-    roles=EMPLOYEE,
+    roles=SUPPORT,
     media=("text/event-stream",),
 )
 async def stream_acks(

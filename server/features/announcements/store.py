@@ -117,9 +117,25 @@ async def acknowledge(
     return int(await _queries.count_acks(tx, id=announcement_id, more=1))
 
 
-async def forget_acks(tx: Transaction, account_id: str) -> dict[str, int]:
-    """Forget what that account has acknowledged; returns how many others have, by announcement."""
-    rows = await _queries.delete_acks_of(tx, account_id=account_id)
+async def acks_of(
+    tx: Transaction, account_id: str, before: tuple[str, str], limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the announcements that the account has acknowledged, the last first, and the next
+    one's `before`."""
+    found = await _queries.acks_of(
+        tx, account_id=account_id, at=before[0], id=before[1], limit=limit + 1
+    )
+    rows, more = pages.page_of(found, limit)
+    following = pages.following(rows, more, lambda row: (row["acknowledged_at"], row["id"]))
+    return [dict(row) for row in rows], following
+
+
+async def forget_acks(tx: Transaction, account_id: str, audience: str = "") -> dict[str, int]:
+    """Forget what that account has acknowledged, of that audience or of all.
+
+    Returns how many others have, by announcement.
+    """
+    rows = await _queries.delete_acks_of(tx, account_id=account_id, audience=audience)
     return {
         row["announcement_id"]: int(
             await _queries.count_acks(tx, id=row["announcement_id"], more=-1)

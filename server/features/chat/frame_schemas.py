@@ -69,7 +69,7 @@ class PresenceFrame(Wire):
 
 
 class TakenFrame(Wire):
-    """An employee has claimed the chat."""
+    """Somebody at the desk has claimed the chat."""
 
     type: Literal["taken"] = "taken"
     chat_id: str
@@ -120,6 +120,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     CHAT_CLOSED = "chat_closed"
     TAKEN = "taken"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     UNAVAILABLE = "unavailable"
 

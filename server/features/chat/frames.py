@@ -16,12 +16,13 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.room_state import state_in
 from server.features.chat.service import topic_of
 from server.features.shared.schemas import Actor
-from server.realtime.event import Cursor, Event
+from server.realtime.event import Event, cursor_text
 from server.realtime.log import EventLog
 from server.transports.outbox import Frame, error
 
 _KINDS = {"chat-closed": ErrorCode.CHAT_CLOSED, "chat-taken": ErrorCode.TAKEN}
 _STATUSES = {
+    403: ErrorCode.FORBIDDEN,
     404: ErrorCode.NOT_FOUND,
     429: ErrorCode.RATE_LIMITED,
     503: ErrorCode.UNAVAILABLE,
@@ -46,7 +47,9 @@ def state(log: EventLog, chat_id: str, event: Event) -> Sequence[Frame]:
         topic = topic_of(chat_id)
         reads = [
             ReadMark(
-                reader=marker.who, cursor=str(Cursor(log.epoch, topic, marker.seq)), at=marker.at
+                reader=marker.who,
+                cursor=cursor_text(log.epoch, topic, marker.seq, marker.check),
+                at=marker.at,
             )
             for marker in room.marks
         ]

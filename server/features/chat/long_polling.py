@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, EMPLOYEE, Answer, Router, identity_of
+from server.core.routing import CUSTOMER_OR_SUPPORT, SUPPORT, Answer, Router, identity_of
 from server.core.services import service
 from server.features.chat import frames
 from server.features.chat.frame_schemas import NewMessage, NewReadMark, SendMessage
@@ -22,7 +22,7 @@ POLL_LINGER_SECONDS = 5.0
 """How long a client that polls counts as present between two requests."""
 
 
-@router.route("GET", "/chats/events", roles=EMPLOYEE, empty=(204,), problems=(410,))
+@router.route("GET", "/chats/events", roles=SUPPORT, empty=(204,), problems=(410,))
 async def poll_chats(
     request: web.Request, after: sse.After = None, timeout: long_polling.Seconds = 60
 ) -> EventPage | web.StreamResponse:
@@ -35,7 +35,7 @@ async def poll_chats(
     return await long_polling.read(request, [Source(QUEUE)], after, timeout)
 
 
-@router.route("GET", "/chats/{id}/events", roles=ANY_ROLE, empty=(204,), problems=(410,))
+@router.route("GET", "/chats/{id}/events", roles=CUSTOMER_OR_SUPPORT, empty=(204,), problems=(410,))
 async def poll_room(
     request: web.Request, id: Id, after: sse.After = None, timeout: long_polling.Seconds = 60
 ) -> EventPage | web.StreamResponse:
@@ -69,7 +69,12 @@ async def poll_room(
 
 
 @router.route(
-    "POST", "/chats/{id}/messages", roles=ANY_ROLE, status=201, also=(200,), problems=(409,)
+    "POST",
+    "/chats/{id}/messages",
+    roles=CUSTOMER_OR_SUPPORT,
+    status=201,
+    also=(200,),
+    problems=(409,),
 )
 async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[ChatMessage]:
     """Write in a chat without a socket: 201, or 200 where the sender's `client_id` was there, with
@@ -85,7 +90,7 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     return Answer(messages.shown(id, posted), status=200 if posted.again else 201)
 
 
-@router.route("POST", "/chats/{id}/read", roles=ANY_ROLE, counted=False, cost=5)
+@router.route("POST", "/chats/{id}/read", roles=CUSTOMER_OR_SUPPORT, counted=False, cost=5)
 async def mark_read(request: web.Request, id: Id, mark: NewReadMark) -> None:
     """Every message up to that cursor has been seen, said without a socket. A mark never goes
     back."""

@@ -1,5 +1,6 @@
 """The messages of a chat, which are kept for ever, and how far they were read."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from server.core import pages
@@ -22,7 +23,7 @@ from server.features.chat.schemas import (
 )
 from server.features.chat.service import QUEUE, ChatService, refusal, topic_of
 from server.features.chat.store import NewMessage, StoredMessage, StoredReadMarker
-from server.realtime.event import Cursor
+from server.realtime.event import Cursor, check_of, cursor_text
 from server.realtime.log import EventLog
 from server.realtime.state_topic import States
 
@@ -55,7 +56,7 @@ class MessageService:
         self._log = log
         self._states = states
         self._chats = chats
-        self._sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
+        self.sent = RateLimit(bytes_per_minute, "bytes of chat by this account")
 
     def count(self, identity: Identity, size: int) -> None:
         """Count so many bytes that an account sends into a chat. Callers do so before they parse
@@ -63,7 +64,7 @@ class MessageService:
 
         Raises Problem 429 where that is too much.
         """
-        self._sent.consume(identity.limit_key, size + FRAME_COST)
+        self.sent.consume(identity.limit_key, size + FRAME_COST)
 
     async def messages(
         self, identity: Identity, chat_id: str, before: str | None, limit: int
@@ -90,6 +91,32 @@ class MessageService:
 
         return await self._database.read(fn)
 
+    async def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """The messages in the chats that the account has opened, and those it has written in
+        others."""
+        owner = identity.account_id
+        for chat_id in await self._database.read(lambda tx: store.chats_naming(tx, owner)):
+            customer = await self._database.look_up(
+                lambda tx, chat_id=chat_id: store.customer_of(tx, chat_id)  # type: ignore[misc]
+            )
+
+            async def fetch(
+                before: str | None, chat_id: str = chat_id, whole: bool = customer == owner
+            ) -> tuple[Sequence[str], str | None]:
+                seq = int(before) if before else None
+                page, more = await self._database.read(
+                    lambda tx: store.messages(tx, chat_id, seq, 200)
+                )
+                shown = [
+                    self._message(chat_id, one).model_dump_json()
+                    for one in page
+                    if whole or one.sender.id == owner
+                ]
+                return shown, str(page[-1].seq) if more else None
+
+            async for page in pages.every_page(fetch):
+                yield page
+
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
         """Store a message and publish it to the room; a repeated `client_id` gives the first one.
 
@@ -105,7 +132,12 @@ class MessageService:
             if chat is None:
                 return await self._posted_before(tx, identity, chat_id, sent.client_id)
             event = await self._log.append(
-                tx, topic_of(chat_id), "message", message.data(chat_id), subject=chat_id
+                tx,
+                topic_of(chat_id),
+                "message",
+                message.data(chat_id),
+                subject=chat_id,
+                at=message.sent_at,
             )
             await store.insert_message(tx, chat_id, event.seq, message)
             await self._log.append(tx, QUEUE, QueueEvent.UPDATED.value, chat, subject=chat_id)
@@ -135,14 +167,12 @@ class MessageService:
         async def fn(tx: Transaction) -> None:
             chat = await self._chats.locked(tx, identity, chat_id)
             topic = topic_of(chat_id)
-            head = await self._log.head(tx, topic)
-            if (
-                read_to is None
-                or (read_to.epoch, read_to.topic) != (self._log.epoch, topic)
-                or read_to.seq > head
-            ):
+            check = None
+            if read_to and (read_to.epoch, read_to.topic) == (self._log.epoch, topic):
+                check = await self._log.check_at(tx, topic, read_to.seq)
+            if read_to is None or check is None or not (check == "" or read_to.fits(check)):
                 raise invalid(["cursor"], "This is not the cursor of a message in this chat.")
-            marker = StoredReadMarker(actor(identity), read_to.seq, now())
+            marker = StoredReadMarker(actor(identity), read_to.seq, now(), check or read_to.check)
             if not await store.move_read_marker(tx, chat_id, marker):
                 return
             await put_markers(tx, self._states, chat_id)
@@ -160,7 +190,8 @@ class MessageService:
         return message.model_copy(update={"again": True}) if posted.again else message
 
     def _cursor(self, chat_id: str, stored: StoredMessage) -> str:
-        return str(Cursor(self._log.epoch, topic_of(chat_id), stored.seq))
+        check = check_of(to_text(stored.sent_at))
+        return cursor_text(self._log.epoch, topic_of(chat_id), stored.seq, check)
 
     def _message(self, chat_id: str, stored: StoredMessage) -> ChatMessage:
         return ChatMessage(

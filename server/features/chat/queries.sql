@@ -33,11 +33,13 @@ SELECT customer_id FROM chats WHERE id = :id;
 
 -- name: insert_chat!
 INSERT INTO chats
-    (id, subject, status, customer_id, customer_name, employee_id, employee_name, order_id,
+    (id, subject, status, customer_id, customer_name, employee_id, employee_name,
+     employee_role, order_id,
      order_number, order_restaurant, opened_at, taken_at, closed_at, closed_by, waiting_since,
      last_message, customer_unread, support_unread, arrival)
 VALUES
-    (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name, :order_id,
+    (:id, :subject, :status, :customer_id, :customer_name, :employee_id, :employee_name,
+     :employee_role, :order_id,
      :order_number, :order_restaurant, :opened_at, :taken_at, :closed_at, :closed_by,
      :waiting_since, :last_message, :customer_unread, :support_unread,
      (SELECT COALESCE(MAX(arrival), 0) + 1 FROM chats));
@@ -45,7 +47,8 @@ VALUES
 -- name: update_chat!
 UPDATE chats
 SET subject = :subject, status = :status, customer_name = :customer_name,
-    employee_id = :employee_id, employee_name = :employee_name, taken_at = :taken_at,
+    employee_id = :employee_id, employee_name = :employee_name, employee_role = :employee_role,
+    taken_at = :taken_at,
     closed_at = :closed_at, closed_by = :closed_by, waiting_since = :waiting_since,
     last_message = :last_message, customer_unread = :customer_unread,
     support_unread = :support_unread
@@ -55,7 +58,7 @@ WHERE id = :id;
 SELECT * FROM chats WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: set_last_message^
--- No row where the sender may not write in the chat, or has sent that message before.
+-- No row where the sender may not write in the chat, has sent that message before, or is gone.
 UPDATE chats
 SET last_message = :last_message,
     customer_name = CASE WHEN customer_id = :sender_id THEN :name ELSE customer_name END,
@@ -72,7 +75,9 @@ AND NOT EXISTS (
     SELECT 1 FROM chat_messages
     WHERE chat_id = :id AND sender_id = :sender_id AND client_id = :client_id
 )
-RETURNING *;
+AND EXISTS (SELECT 1 FROM accounts WHERE id = :sender_id)
+RETURNING *
+/*+ FIRST SELECT 1 FROM accounts WHERE id = :sender_id FOR NO KEY UPDATE */;
 
 -- name: insert_message!
 INSERT INTO chat_messages
@@ -99,14 +104,14 @@ SELECT COUNT(*) FROM chat_messages
 WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
 
 -- name: move_read_marker!
-INSERT INTO chat_reads (chat_id, account_id, name, role, seq, at)
-VALUES (:chat_id, :account_id, :name, :role, :seq, :at)
+INSERT INTO chat_reads (chat_id, account_id, name, role, seq, seq_check, at)
+VALUES (:chat_id, :account_id, :name, :role, :seq, :seq_check, :at)
 ON CONFLICT (chat_id, account_id) DO UPDATE
-SET name = excluded.name, seq = excluded.seq, at = excluded.at
+SET name = excluded.name, seq = excluded.seq, seq_check = excluded.seq_check, at = excluded.at
 WHERE chat_reads.seq < excluded.seq;
 
 -- name: read_markers
-SELECT account_id, name, role, seq, at FROM chat_reads
+SELECT account_id, name, role, seq, seq_check, at FROM chat_reads
 WHERE chat_id = :chat_id
 ORDER BY role, account_id;
 
@@ -116,6 +121,11 @@ UNION
 SELECT chat_id AS id FROM chat_staff WHERE account_id = :account_id
 UNION
 SELECT chat_id AS id FROM chat_reads WHERE account_id = :account_id;
+
+-- name: claimed_by
+SELECT chats.id FROM chat_staff JOIN chats ON chats.id = chat_staff.chat_id
+WHERE chat_staff.account_id = :account_id AND chats.employee_id = :account_id
+AND chats.status = 'open';
 
 -- name: add_staff!
 INSERT INTO chat_staff (account_id, chat_id) VALUES (:account_id, :chat_id)

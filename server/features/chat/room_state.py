@@ -15,6 +15,8 @@ class ReadMarker(Wire):
 
     who: Actor
     seq: int
+    check: str = ""
+    """That of the event of that `seq`; empty in states of earlier versions."""
     at: Timestamp
 
 
@@ -57,7 +59,9 @@ async def put_present(tx: Transaction, states: States, chat_id: str) -> None:
 async def put_markers(tx: Transaction, states: States, chat_id: str) -> None:
     """Publish the stored read markers, with who is in the room."""
     rows = await store.read_markers(tx, chat_id)
-    markers = tuple(ReadMarker(who=row.reader, seq=row.seq, at=row.at) for row in rows)
+    markers = tuple(
+        ReadMarker(who=row.reader, seq=row.seq, check=row.check, at=row.at) for row in rows
+    )
     present = tuple(await presence_store.present(tx, chat_id, now()))
     await _put(tx, states, chat_id, RoomState(present=present, marks=markers))
 

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from server.core.auth import Identity
+from server.core.errors import forbidden
 from server.core.limits import RateLimit
+from server.core.routing import CUSTOMER_OR_SUPPORT
 from server.features.accounts.service import actor
 from server.features.chat import frames
 from server.features.chat.frame_schemas import ClientFrame, SendMessage, SendRead
@@ -161,8 +163,9 @@ class Rooms:
     async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
         """Store a message; its sender need not be in the room.
 
-        Raises Problem 404, 409, 429, 503.
+        Raises Problem 403, 404, 409, 429, 503.
         """
+        _check(identity)
         self.writes.consume(identity.limit_key)
         return await self.messages.post(self.names.current(identity), chat_id, frame)
 
@@ -177,8 +180,9 @@ class Rooms:
         """Send the outbox the chat's events after the cursor `after` (without one: from now), the
         room's state, and who types; `reset` is called where the cursor cannot be honoured.
 
-        The caller closes what it gets. Raises Problem 404, 503.
+        The caller closes what it gets. Raises Problem 403, 404, 503.
         """
+        _check(identity)
         await self.chats.admit(identity, chat_id)
         participant = Participant(self, identity, chat_id, outbox, reset)
         try:
@@ -187,3 +191,9 @@ class Rooms:
             participant.close()
             raise
         return participant
+
+
+def _check(identity: Identity) -> None:
+    """Raises Problem 403 for whoever has no chats; Socket.IO is open to every role."""
+    if not identity.acts_as(CUSTOMER_OR_SUPPORT):
+        raise forbidden("Support chat is for customers and support staff only.")

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from server.core.routing import (
-    ANY_ROLE,
     CUSTOMER,
-    EMPLOYEE,
+    CUSTOMER_OR_SUPPORT,
     PREFIX,
+    SUPPORT,
     Answer,
     Before,
     IdempotencyKey,
@@ -37,48 +37,48 @@ async def open_chat(
     return Answer(chat, headers={"Location": f"{PREFIX}/chats/{chat.id}"})
 
 
-@router.route("GET", "/chats", roles=ANY_ROLE)
+@router.route("GET", "/chats", roles=CUSTOMER_OR_SUPPORT)
 async def list_chats(
     request: web.Request,
     status: ChatStatus | None = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> ChatPage:
-    """The customer's chats, or for an employee everybody's, the one opened last first.
+    """The customer's chats, or for the desk everybody's, the one opened last first.
 
-    Without a `status` employees get the open ones, which are the queue; customers get all.
+    Without a `status` the desk gets the open ones, which are the queue; customers get all.
     """
     return await service(request, ChatService).chats(identity_of(request), status, before, limit)
 
 
-@router.route("GET", "/chats/{id}", roles=ANY_ROLE)
+@router.route("GET", "/chats/{id}", roles=CUSTOMER_OR_SUPPORT)
 async def get_chat(request: web.Request, id: Id) -> Chat:
     """One chat."""
     return await service(request, ChatService).chat(identity_of(request), id)
 
 
-@router.route("POST", "/chats/{id}/take", roles=EMPLOYEE, problems=(409,))
+@router.route("POST", "/chats/{id}/take", roles=SUPPORT, problems=(409,))
 async def take_chat(request: web.Request, id: Id) -> Chat:
-    """Take a chat up: only one employee does; 409 shows who has."""
+    """Take a chat up: only one of the desk does; 409 shows who has."""
     return await service(request, ChatService).take(identity_of(request), id)
 
 
-@router.route("POST", "/chats/{id}/close", roles=ANY_ROLE)
+@router.route("POST", "/chats/{id}/close", roles=CUSTOMER_OR_SUPPORT)
 async def close_chat(request: web.Request, id: Id) -> Chat:
     """Close a chat: it takes no messages any more. Closing twice is closing once."""
     return await service(request, ChatService).close(identity_of(request), id)
 
 
-@router.route("POST", "/chats/{id}/reopen", roles=ANY_ROLE, problems=(409,))
+@router.route("POST", "/chats/{id}/reopen", roles=CUSTOMER_OR_SUPPORT, problems=(409,))
 async def reopen_chat(request: web.Request, id: Id) -> Chat:
-    """Open a chat again: it goes back to the queue, for any employee to take up.
+    """Open a chat again: it goes back to the queue, for anybody at the desk to take up.
 
     409 where its customer has as many open as they may.
     """
     return await service(request, ChatService).reopen(identity_of(request), id)
 
 
-@router.route("GET", "/chats/{id}/messages", roles=ANY_ROLE)
+@router.route("GET", "/chats/{id}/messages", roles=CUSTOMER_OR_SUPPORT)
 async def list_messages(
     request: web.Request, id: Id, before: Before = None, limit: Limit = 50
 ) -> MessagePage:

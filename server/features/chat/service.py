@@ -1,6 +1,7 @@
 """The rules of support chat: who may see, claim, write in, close and reopen one."""
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
 
 from server.core import pages
 from server.core.auth import Identity
@@ -12,7 +13,7 @@ from server.core.ids import new_id
 from server.core.limits import check_day
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
-from server.features.accounts.service import actor
+from server.features.accounts.service import AccountService, actor
 from server.features.chat import store
 from server.features.chat.schemas import (
     Chat,
@@ -50,14 +51,16 @@ class StepData(Wire):
 class ChatService:
     """Chats of customers with support.
 
-    Any employee may read any chat. Once one of them has claimed it, only that one may write in
-    it. Until then any of them may answer, which does not end the customer's wait.
+    Everybody at the desk, support and employees who share it, may read any chat. Once one of them
+    has claimed it, only that one may write in it. Until then any of them may answer, which does not
+    end the customer's wait.
     """
 
     def __init__(
         self,
         database: Database,
         log: EventLog,
+        accounts: AccountService,
         orders: OrderService,
         *,
         most_open: int,
@@ -66,6 +69,7 @@ class ChatService:
         """`most_open` and `most_a_day` are an account's; 0 is no limit."""
         self._database = database
         self._log = log
+        self._accounts = accounts
         self._orders = orders
         self._most_open = most_open
         self._most_a_day = most_a_day
@@ -81,6 +85,7 @@ class ChatService:
 
         async def open_chat(tx: Transaction) -> Chat:
             moment = now()
+            await self._accounts.account_of(tx, identity.account_id)
             await self._check_open_chats(tx, identity.account_id)
             if most := self._most_a_day:
                 first = await store.first_of_last(tx, identity.account_id, most)
@@ -105,9 +110,9 @@ class ChatService:
     async def chats(
         self, identity: Identity, status: ChatStatus | None, before: str | None, limit: int
     ) -> ChatPage:
-        """A page of the customer's own, or of all for an employee, with the queue's cursor.
+        """A page of the customer's own, or of all for the desk, with the queue's cursor.
 
-        Without a status an employee gets the open ones, a customer all.
+        Without a status the desk gets the open ones, a customer all.
         Raises Problem 422 for a `before` that no page gave.
         """
         start = pages.numbered(before)
@@ -128,6 +133,18 @@ class ChatService:
 
         return await self._database.read(fn)
 
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every chat that the account has opened, whatever its role is now."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            owner, start = identity.account_id, pages.numbered(before)
+            page, following = await self._database.read(
+                lambda tx: store.chats(tx, customer_id=owner, status=None, before=start, limit=200)
+            )
+            return [one.model_dump_json() for one in page], following
+
+        return pages.every_page(fetch)
+
     async def chat(self, identity: Identity, chat_id: str) -> Chat:
         """One chat. Raises Problem 404."""
         return await self._database.look_up(lambda tx: self.visible(tx, identity, chat_id))
@@ -146,7 +163,7 @@ class ChatService:
             raise not_found("chat")
 
     async def take(self, identity: Identity, chat_id: str) -> Chat:
-        """Claim the chat for that employee.
+        """Claim the chat for the caller.
 
         Raises Problem 404, 409 with the chat where somebody else has claimed it, or it is closed.
         """
@@ -200,6 +217,17 @@ class ChatService:
             return await self._step(tx, opened, "reopened", actor(identity), QueueEvent.OPENED)
 
         return await self._database.write(fn)
+
+    async def release(self, tx: Transaction, account_id: str, role: Role) -> None:
+        """Before an account has another role: put the open chats that it has claimed back into the
+        queue."""
+        for chat_id in await store.claimed_by(tx, account_id):
+            chat = await store.locked(tx, chat_id)
+            if chat is not None and chat.employee and chat.employee.id == account_id:
+                changes = {"employee": None, "taken_at": None, "waiting_since": now()}
+                chat = chat.model_copy(update=changes)
+                await store.save(tx, chat)
+                await self.publish_to_queue(tx, QueueEvent.UPDATED, chat)
 
     async def end(self, tx: Transaction, chat: Chat, by: Actor) -> Chat:
         """Close the chat on behalf of that account."""
@@ -270,8 +298,9 @@ class ChatService:
         )
 
     async def locked(self, tx: Transaction, identity: Identity, chat_id: str) -> Chat:
-        """The chat, locked for the rest of the transaction, with the caller's current name in it.
-        Raises Problem 404."""
+        """The chat, locked for the rest of the transaction, as is the caller's account, with the
+        caller's current name in it. Raises Problem 404, 401 where the account is gone."""
+        await self._accounts.account_of(tx, identity.account_id)
         chat, who = _seen_by(identity, await store.locked(tx, chat_id)), actor(identity)
         known = {"customer": chat.customer, "employee": chat.employee}
         renamed = {side: who for side, one in known.items() if one and one.id == who.id}

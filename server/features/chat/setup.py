@@ -14,6 +14,7 @@ from server.features.chat.rooms import Rooms
 from server.features.chat.service import ChatService
 from server.features.orders.service import OrderService
 from server.realtime.hub import Hub
+from server.realtime.shared_limits import SharedLimits
 from server.settings import Settings
 from server.transports.socketio import SocketIo
 
@@ -28,6 +29,7 @@ def setup(services: Services) -> None:
         ChatService(
             database,
             log,
+            services[AccountService],
             services[OrderService],
             most_open=settings.max_open_chats,
             most_a_day=settings.max_chats_per_day,
@@ -36,9 +38,13 @@ def setup(services: Services) -> None:
     messages = services.add(
         MessageService(database, log, states, chats, settings.chat_bytes_per_minute)
     )
+    services[SharedLimits].add({"chat bytes": messages.sent})
     names = services.add(CurrentNames(hub))
     presence = services.add(Presence(database, states, names, settings.presence_seconds))
     writes = services[RequestLimits].writes
     rooms = services.add(Rooms(hub, chats, messages, presence, names, writes))
     socketio.SocketIoChat(services[SocketIo], rooms)
-    services[AccountService].on_delete.append(partial(privacy.scrub, chats, log, states))
+    accounts = services[AccountService]
+    accounts.on_delete.append(partial(privacy.scrub, chats, log, states))
+    accounts.on_role_change.append(chats.release)
+    accounts.exports |= {"chats": chats.export, "messages": messages.export}

@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from server.core.routing import EMPLOYEE, Router
+from server.core.routing import SUPPORT, Router
 from server.features.chat.service import QUEUE
 from server.transports import sse
 
 router = Router("chat")
 
 
-@router.route("GET", "/chats/stream", roles=EMPLOYEE, media=("text/event-stream",))
+@router.route("GET", "/chats/stream", roles=SUPPORT, media=("text/event-stream",))
 async def stream_chats(
     request: web.Request,
     after: sse.After = None,

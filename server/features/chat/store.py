@@ -58,15 +58,20 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class StoredReadMarker:
-    """How far an account has read."""
+    """How far an account has read, with the check of that event."""
 
     reader: Actor
     seq: int
     at: datetime
+    check: str
 
 
 def _actor(identifier: str | None, name: str | None, role: str) -> Actor | None:
     return Actor(id=identifier, name=name or "", role=role) if identifier else None
+
+
+def _employee_role(row: Row) -> str:
+    return row["employee_role"] or Role.EMPLOYEE.value
 
 
 def _chat(row: Row) -> Chat:
@@ -81,7 +86,7 @@ def _chat(row: Row) -> Chat:
         subject=row["subject"],
         status=ChatStatus(row["status"]),
         customer=Actor(id=row["customer_id"], name=row["customer_name"], role="customer"),
-        employee=_actor(row["employee_id"], row["employee_name"], "employee"),
+        employee=_actor(row["employee_id"], row["employee_name"], _employee_role(row)),
         order=order,
         opened_at=row["opened_at"],
         taken_at=row["taken_at"],
@@ -101,7 +106,7 @@ def _json(row: Row) -> str:
     customer = actor_json(row["customer_id"], row["customer_name"], Role.CUSTOMER.value)
     parts.append(f'"customer":{customer}')
     if row["employee_id"] is not None:
-        employee = actor_json(row["employee_id"], row["employee_name"], Role.EMPLOYEE.value)
+        employee = actor_json(row["employee_id"], row["employee_name"], _employee_role(row))
         parts.append(f'"employee":{employee}')
     if row["order_id"] is not None:
         parts.append(
@@ -136,6 +141,7 @@ def _changing(chat: Chat) -> dict[str, Any]:
         "customer_name": chat.customer.name,
         "employee_id": chat.employee.id if chat.employee else None,
         "employee_name": chat.employee.name if chat.employee else None,
+        "employee_role": chat.employee.role if chat.employee else None,
         "taken_at": _text(chat.taken_at),
         "closed_at": _text(chat.closed_at),
         "closed_by": chat.closed_by.model_dump_json() if chat.closed_by else None,
@@ -218,8 +224,8 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
     """The chat's JSON with this message as its last, unread by the other side; the customer waits
     from it on, or no longer.
 
-    None, and nothing is changed, where its sender may not write in the chat, or has sent that
-    `client_id` before.
+    None, and nothing is changed, where its sender may not write in the chat, has sent that
+    `client_id` before, or is gone.
     """
     text = json_string(message.text[:PREVIEW])
     row = await _queries.set_last_message(
@@ -228,7 +234,7 @@ async def set_last_message(tx: Transaction, chat_id: str, message: NewMessage) -
         client_id=message.client_id,
         sender_id=message.sender.id,
         name=message.sender.name,
-        is_staff=message.sender.role == Role.EMPLOYEE,
+        is_staff=message.sender.role != Role.CUSTOMER,
         sent_at=message.sent_at,
         last_message=f'{{"sender":{message.sender_json},"text":{text},"sent_at":"{message.sent_at}"}}',
     )
@@ -294,6 +300,7 @@ async def move_read_marker(tx: Transaction, chat_id: str, marker: StoredReadMark
         name=marker.reader.name,
         role=marker.reader.role,
         seq=marker.seq,
+        seq_check=marker.check,
         at=to_text(marker.at),
     )
     return bool(moved)
@@ -306,6 +313,7 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
             Actor(id=row["account_id"], name=row["name"], role=row["role"]),
             row["seq"],
             from_text(row["at"]),
+            row["seq_check"],
         )
         for row in await _queries.read_markers(tx, chat_id=chat_id)
     ]
@@ -314,6 +322,11 @@ async def read_markers(tx: Transaction, chat_id: str) -> list[StoredReadMarker]:
 async def chats_naming(tx: Transaction, account_id: str) -> list[str]:
     """The ids of all chats that name this account, or have named it in their events."""
     return [row["id"] for row in await _queries.chats_naming(tx, account_id=account_id)]
+
+
+async def claimed_by(tx: Transaction, account_id: str) -> list[str]:
+    """The ids of the open chats that this account has claimed."""
+    return [row["id"] for row in await _queries.claimed_by(tx, account_id=account_id)]
 
 
 async def add_staff(tx: Transaction, chat_id: str, account_id: str) -> None:

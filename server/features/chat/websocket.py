@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from server.core.auth import Identity
 from server.core.errors import Problem
-from server.core.routing import ANY_ROLE, Router, identity_of
+from server.core.routing import CUSTOMER_OR_SUPPORT, Router, identity_of
 from server.core.services import service
 from server.features.chat import frames
 from server.features.chat.frame_schemas import read_client_frame
@@ -58,14 +58,14 @@ class Conversation:
 @router.route(
     "GET",
     "/chats/{id}/ws",
-    roles=ANY_ROLE,
+    roles=CUSTOMER_OR_SUPPORT,
     status=101,
     problems=(400, 426),
     refuse=websocket.refuse,
     cost=5,
 )
 async def converse(request: web.Request, id: Id, after: After = None) -> web.StreamResponse:
-    """The chat's room over WebSocket, for its customer and for employees.
+    """The chat's room over WebSocket, for its customer and for the desk.
 
     JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;
     the server `message`, `taken`, `closed`, `reopened` (each with its `cursor`), `typing`, `read`,

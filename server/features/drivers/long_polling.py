@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core.errors import not_found
-from server.core.routing import ANY_ROLE, Answer, Router, identity_of
+from server.core.routing import CUSTOMER_OR_EMPLOYEE, Answer, Router, identity_of
 from server.core.services import service
 from server.features.drivers.schemas import DriverLocation
 from server.features.drivers.service import DriverService, location_in, topic_of_driver
@@ -21,7 +21,7 @@ router = Router("drivers")
 Seq = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-@router.route("GET", "/drivers/{id}/location", roles=ANY_ROLE, empty=(204,))
+@router.route("GET", "/drivers/{id}/location", roles=CUSTOMER_OR_EMPLOYEE, empty=(204,))
 async def follow_location(
     request: web.Request,
     id: Id,

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.core.routing import ANY_ROLE, Router, identity_of
+from server.core.routing import CUSTOMER_OR_EMPLOYEE, Router, identity_of
 from server.core.services import service
 from server.features.drivers.service import DriverService, topic_of_driver
 from server.features.shared.schemas import Id
@@ -14,7 +14,7 @@ router = Router("drivers")
 @router.route(
     "GET",
     "/drivers/{id}/location/stream",
-    roles=ANY_ROLE,
+    roles=CUSTOMER_OR_EMPLOYEE,
     media=("text/event-stream",),
 )
 async def stream_location(

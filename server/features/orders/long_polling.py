@@ -5,7 +5,7 @@ from aiohttp import web
 from server.core.auth import Gate, Identity
 from server.core.errors import forbidden
 from server.core.routing import (
-    ANY_ROLE,
+    CUSTOMER_OR_EMPLOYEE,
     HELD,
     Answer,
     Before,
@@ -32,7 +32,7 @@ from server.transports import long_polling, sse
 router = Router("orders")
 
 
-@router.route("GET", "/orders", roles=ANY_ROLE, empty=(204,), problems=(403, 410))
+@router.route("GET", "/orders", roles=CUSTOMER_OR_EMPLOYEE, empty=(204,), problems=(403, 410))
 async def list_orders(
     request: web.Request,
     before: Before = None,
@@ -79,7 +79,7 @@ async def list_orders(
     return result.answer
 
 
-@router.route("GET", "/orders/{id}/status", roles=ANY_ROLE, empty=(204,))
+@router.route("GET", "/orders/{id}/status", roles=CUSTOMER_OR_EMPLOYEE, empty=(204,))
 async def follow_status(
     request: web.Request,
     id: Id,

@@ -5,8 +5,8 @@ import json
 from aiohttp import web
 
 from server.core.routing import (
-    ANY_ROLE,
     CUSTOMER,
+    CUSTOMER_OR_EMPLOYEE,
     EMPLOYEE,
     PREFIX,
     Answer,
@@ -39,7 +39,7 @@ async def place_order(
     return Answer(Encoded(order), headers={"Location": location})
 
 
-@router.route("GET", "/orders/{id}", roles=ANY_ROLE)
+@router.route("GET", "/orders/{id}", roles=CUSTOMER_OR_EMPLOYEE)
 async def get_order(request: web.Request, id: Id) -> Encoded[Order]:
     """One order."""
     return Encoded(await service(request, OrderService).order(identity_of(request), id))

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -32,9 +32,9 @@ from server.features.orders.steps import Change, adjusted, advanced, check_step
 from server.features.orders.store import OrderRow, order_json
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
-from server.realtime.event import Cursor, Event
+from server.realtime.event import Cursor, Event, cursor_text
 from server.realtime.log import EventLog
-from server.realtime.state_topic import STATE, States
+from server.realtime.state_topic import STATE, Changes, States
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -139,12 +139,26 @@ class OrderService:
                 tx, **owner, open_only=open_only, before=start, limit=limit
             )
             if customer:
-                cursor = self._cursor(identity, await self._changes(tx, identity))
+                topic = topic_of_customer(identity.account_id)
+                changes = await self._states.changes(tx, topic)
+                cursor = self._cursor(topic, changes, changes.seq)
             else:
                 cursor = await self._log.cursor(tx, topic_of(owner["restaurant_id"]))
             return _page_json(page, following, cursor)
 
         return await self._database.read(fn)
+
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every order that the account has placed, whatever its role is now."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            owner, start = identity.account_id, pages.numbered(before)
+            page, following = await self._database.read(
+                lambda tx: store.orders(tx, customer_id=owner, before=start, limit=200)
+            )
+            return [order_json(row) for row in page], following
+
+        return pages.every_page(fetch)
 
     async def changed(self, identity: Identity, after: str, limit: int) -> str | None:
         """The customer's orders that were placed or changed after that cursor, the longest
@@ -158,22 +172,18 @@ class OrderService:
             topic = topic_of_customer(identity.account_id)
             if cursor is None or (cursor.epoch, cursor.topic) != (self._log.epoch, topic):
                 raise reset()
-            if cursor.seq > await self._changes(tx, identity):
+            changes = await self._states.changes(tx, topic)
+            if not cursor.fits(changes.check_at(cursor.seq)):
                 raise reset()
             found, seq = await store.changed(tx, identity.account_id, cursor.seq, limit)
             if not found:
                 return None
-            return _page_json(found, None, self._cursor(identity, seq))
+            return _page_json(found, None, self._cursor(topic, changes, seq))
 
         return await self._database.read(fn)
 
-    async def _changes(self, tx: Transaction, identity: Identity) -> int:
-        """How often the customer's orders have changed."""
-        state = await self._states.newest(tx, topic_of_customer(identity.account_id))
-        return state.seq if state else 0
-
-    def _cursor(self, identity: Identity, seq: int) -> str:
-        return str(Cursor(self._log.epoch, topic_of_customer(identity.account_id), seq))
+    def _cursor(self, topic: str, changes: Changes, seq: int) -> str:
+        return cursor_text(self._log.epoch, topic, seq, changes.check_at(seq) or "")
 
     async def _count(self, tx: Transaction, order: OrderRow) -> int:
         """Count a change of the customer's orders, and wake the requests that wait for one."""
@@ -188,6 +198,7 @@ class OrderService:
         """
 
         async def fn(tx: Transaction) -> str:
+            await self._accounts.account_of(tx, identity.account_id)
             order = await self._own(tx, identity, order_id)
             status, version = OrderStatus(order["status"]), order["version"]
             with _showing(order):
@@ -213,6 +224,7 @@ class OrderService:
         change = StatusChange(status=OrderStatus.CANCELLED, reason=reason)
 
         async def fn(tx: Transaction) -> str:
+            await self._accounts.account_of(tx, identity.account_id)
             order = await self._own(tx, identity, order_id)
             with _showing(order):
                 status = OrderStatus(order["status"])

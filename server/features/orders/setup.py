@@ -27,3 +27,4 @@ def setup(services: Services) -> None:
         )
     )
     accounts.on_delete.append(orders.scrub)
+    accounts.exports["orders"] = orders.export

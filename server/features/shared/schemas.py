@@ -81,7 +81,7 @@ def _one_line(text: str) -> str:
 
 def _shown(text: str) -> str:
     if not texts.shows(text):
-        raise ValueError("shows nothing that can be seen")
+        raise ValueError("has no visible character")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Blobs in a folder of this machine."""
+"""Blobs in a folder: of this machine, or one that several machines share."""
 
 import asyncio
 import errno
@@ -13,18 +13,22 @@ from server.features.uploads.blobs import BlobError, BlobNotFound, OutageLog, ch
 from server.features.uploads.schemas import MAX_BYTES
 
 _UNMOUNTED = "The folder is empty or gone, as if a disk is not mounted"
+_NOT_THERE = "There is no such folder: mount it, or create it once for all machines"
 
 
 class FolderBlobs:
     """The blob port over a folder, which is created when it is first needed.
 
-    Nothing new is stored where fewer than `reserve` bytes are free.
+    One that machines have `shared` is not: where it is missing, it is not mounted, and a folder of
+    that name would hold pictures that the others never find. Nothing new is stored where fewer
+    than `reserve` bytes are free.
     """
 
-    def __init__(self, folder: Path, reserve: int = 0) -> None:
+    def __init__(self, folder: Path, reserve: int = 0, *, shared: bool = False) -> None:
         self._folder = folder
         self._drafts = folder / ".drafts"
         self._reserve = reserve
+        self._shared = shared
         self._swept_old_drafts = False
         self._was_used = False
         self.outage = OutageLog()
@@ -83,7 +87,10 @@ class FolderBlobs:
             return
         if was_used:
             raise OSError(errno.ENODEV, _UNMOUNTED)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._shared:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif not self._folder.is_dir():
+            raise OSError(errno.ENODEV, _NOT_THERE)
 
     def _in_use(self) -> bool:
         """Whether the folder holds anything; from the first blob on at least that of the drafts."""

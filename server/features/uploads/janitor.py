@@ -29,8 +29,10 @@ SWEEP_SECONDS = 15.0
 
 
 class Janitor:
-    """Several processes may clean at once. `kept` says for each final status how long after it the
-    original is removed."""
+    """The process that does the upkeep removes blobs; each one its own folder's leftovers.
+
+    `kept` says for each final status how long after it the original is removed.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Janitor:
         self.task = SupervisedTask("photo janitor", self._run)
 
     def wake(self) -> None:
-        """A blob is to be removed: clean now."""
+        """A blob is to be removed: clean now, if this process does the upkeep."""
         self._wake.set()
 
     async def open(self) -> None:
@@ -90,7 +92,8 @@ class Janitor:
             self._wake.clear()
             try:
                 await self._sweep()
-                await self.clean()
+                if self._retention.lease.held:
+                    await self.clean()
             except BlobError:
                 pass  # the store has reported it
             except Exception as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -117,7 +117,7 @@ class UploadService:
         if most_per_account and self._receiving[identity.limit_key] >= most_per_account:
             raise too_many(f"Send at most {most_per_account} photos at once.", 2)
         if most and self._receiving.total() >= most:
-            raise unavailable("Too many photos arrive at the moment. Send it again.", 5)
+            raise unavailable("Too many photos are arriving. Send it again.", 5)
         self._receiving[identity.limit_key] += 1
         try:
             yield
@@ -207,6 +207,15 @@ class UploadService:
 
         return await self._database.read(fn)
 
+    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+        """Every upload of the account."""
+
+        async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
+            page = await self.uploads(identity, before, 200)
+            return [one.model_dump_json() for one in page.items], page.next
+
+        return pages.every_page(fetch)
+
     async def delete(self, identity: Identity, upload_id: str) -> None:
         """Remove it with its files. Where it was shown, the dish or account loses its picture.
 
@@ -255,6 +264,7 @@ class UploadService:
         return await self._estimate.for_upload(tx, found) if found else 0
 
     async def _check(self, tx: Transaction, identity: Identity, new: NewUpload, size: int) -> None:
+        await self._accounts.account_of(tx, identity.account_id)
         if new.purpose is UploadPurpose.MENU_ITEM:
             if identity.role != Role.EMPLOYEE or identity.restaurant_id is None:
                 raise forbidden("Photos of dishes are for employees only.")

@@ -88,6 +88,7 @@ def setup(services: Services) -> None:
     uploads.on_queued = processor.wake
     uploads.on_removal = janitor.wake
     accounts.on_delete.append(uploads.scrub)
+    accounts.exports["uploads"] = uploads.export
 
     services.add(
         FormLimits(
@@ -106,7 +107,17 @@ def setup(services: Services) -> None:
 
 def _blobs(settings: Settings) -> Blobs:
     if not settings.azure_storage_connection_string:
-        return FolderBlobs(settings.data_dir / "blobs", settings.disk_reserve_mb * MEGABYTE)
+        if isinstance(settings.database, str) and settings.blob_dir is None:
+            raise SettingsError(
+                "TIFFIN_DATABASE_URL: servers on PostgreSQL may run on several machines, which all"
+                " need the same pictures. Set TIFFIN_BLOB_DIR to a folder that they share, or on a"
+                " single machine to any folder of it; or set TIFFIN_AZURE_STORAGE_CONNECTION_STRING"
+            )
+        return FolderBlobs(
+            settings.blob_dir or settings.data_dir / "blobs",
+            settings.disk_reserve_mb * MEGABYTE,
+            shared=settings.blob_dir is not None,
+        )
     from server.features.uploads.azure_blobs import AzureBlobs
 
     try:

@@ -9,7 +9,7 @@ import pytest
 from server.core.database import Database
 from server.core.databases import database_at, migrate
 from server.core.logging import configure_logging, flush_logs
-from support.server_process import ON_POSTGRES
+from support.server_process import where_for
 
 OpenDatabase = Callable[[], Awaitable[Database]]
 
@@ -25,11 +25,7 @@ async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
     opened: list[Database] = []
 
     async def open_one() -> Database:
-        where: Path | str = database_path
-        if ON_POSTGRES:
-            from support.postgres import database_for
-
-            where = await database_for(database_path)
+        where = where_for(database_path)
         await migrate(where)
         database = database_at(where)
         await database.open()

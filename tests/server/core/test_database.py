@@ -17,6 +17,7 @@ import pytest
 
 from server.core import sqlite as sqlite_module
 from server.core.database import Database, public_request
+from server.core.databases import migrate
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.sqlite import SqliteDatabase
@@ -386,6 +387,7 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
 
 async def test_reads_without_a_token_do_not_delay_others(database_path: Path) -> None:
     public_reads = sqlite_module.READERS - 1
+    await migrate(database_path)
     database = SqliteDatabase(database_path, public_reads)
     await database.open()
     began: list[str] = []

@@ -1,30 +1,39 @@
 """What the server reports about itself."""
 
 import asyncio
+import socket
 import sqlite3
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from server.core import health
 from server.core.database import Database
-from server.core.health import Readiness
+from server.core.health import AdminListener, Readiness
+from server.core.metrics import Metrics
 from server.transports.connections import Connections
 from support.live_server import LiveServer, running_server, settings_for, sqlite_only
+from support.ports import free_port
 from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
 
+VERSION = version("tiffin")
 PARTS = ("database", "broker", "connections", "tasks", "blobs", "worker")
 
 
-async def test_without_redis_a_server_is_degraded_and_still_ready(
+async def test_without_redis_a_server_is_degraded_and_only_operators_are_told_why(
     data_dir: Path, own_redis: RedisServer
 ) -> None:
     redis = own_redis
-    settings = settings_for(data_dir, redis_url=redis.url)
-    async with running_server(settings) as server, Rest(server.url) as rest:
+    settings = settings_for(data_dir, redis_url=redis.url, admin_port=0)
+    async with (
+        running_server(settings) as server,
+        Rest(server.url) as rest,
+        Rest(f"http://127.0.0.1:{server.services[AdminListener].port}") as admin,
+    ):
 
         async def whole() -> bool:
             found = (await rest.get("//readyz")).must(200).json
@@ -35,9 +44,50 @@ async def test_without_redis_a_server_is_degraded_and_still_ready(
 
         async def degraded() -> bool:
             found = (await rest.get("//readyz")).must(200).json
-            return bool(found["status"] == "degraded" and "Redis" in found["parts"]["broker"])
+            return bool(found["status"] == "degraded")
 
         await wait_until(degraded)
+        parts = dict.fromkeys(PARTS, "ok") | {"broker": "not ok"}
+        assert (await rest.get("//readyz")).must(200).json["parts"] == parts
+        told = (await admin.get("//readyz")).must(200).json
+        assert told["status"] == "degraded"
+        assert f"127.0.0.1:{redis.port}" in told["parts"]["broker"]
+        for path in ("//healthz", "/restaurants"):
+            (await admin.get(path)).must(404)
+        names = []
+        for one in (rest, admin):
+            text = (await one.get("//metrics")).must(200).body.decode()
+            for private in (str(redis.port), str(data_dir), socket.gethostname(), VERSION):
+                assert private not in text
+            names.append({line.split()[2] for line in text.splitlines() if line[0] == "#"})
+        assert names[0] == names[1]
+
+
+async def test_each_process_takes_the_next_admin_port(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the workers of a gunicorn do; the place of one that ends is taken by the next."""
+    taken = socket.create_server(("127.0.0.1", free_port()))
+    first = taken.getsockname()[1]
+    listeners = [AdminListener(first, Readiness(), Metrics()) for _ in range(3)]
+    with taken:
+        for one in listeners[:2]:
+            await one.open()
+    ports = [one.port for one in listeners[:2]]
+    assert ports == sorted({*ports}), "each has its own, in the order of their start"
+    assert first not in ports
+    await listeners[0].close()
+    await listeners[2].open()
+    assert listeners[2].port == first, "the lowest that is free"
+    await listeners[1].close()
+    await listeners[2].close()
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as full:
+        patch.setattr(health, "ADMIN_PORTS", 1)
+        without = AdminListener(full.getsockname()[1], Readiness(), Metrics())
+        await without.open()
+        await without.close()
+    assert without.port is None
+    assert "no admin listener" in caplog.text
 
 
 async def test_a_redis_that_refuses_messages_is_reported(
@@ -51,7 +101,8 @@ async def test_a_redis_that_refuses_messages_is_reported(
 
         async def degraded() -> bool:
             found = (await rest.get("//readyz")).must(200).json
-            return bool(found["status"] == "degraded" and "PUBLISH" in found["parts"]["broker"])
+            why = (await server.parts())["broker"]
+            return bool(found["status"] == "degraded" and "PUBLISH" in why)
 
         await wait_until(degraded)
 
@@ -78,7 +129,8 @@ async def test_a_draining_server_is_not_ready(live_server: LiveServer, rest: Res
     live_server.services[Connections].drain()
     answer = (await rest.get("//readyz")).must(503).json
     assert answer["status"] == "not ready"
-    assert answer["parts"]["connections"] == "draining"
+    assert answer["parts"]["connections"] == "not ok"
+    assert (await live_server.parts())["connections"] == "draining"
     (await rest.get("//healthz")).must(200)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from server.core import limits
 from server.core.errors import Problem, too_many, unavailable
-from server.core.limits import GrowingDelay, InFlight, RateLimit, Turns
+from server.core.limits import GrowingDelay, InFlight, RateLimit, Tally, Turns
 from support.waiting import PATIENCE
 
 
@@ -232,3 +232,36 @@ def test_requests_in_flight_are_limited_by_key() -> None:
     requests.enter("a")
     with pytest.raises(Problem):
         requests.enter("a")
+
+
+@pytest.mark.parametrize(("processes", "share"), [(2, 1.0), (4, 1.0), (4, 0.25), (16, 0.25)])
+def test_processes_that_tell_each_other_exceed_a_limit_once_and_by_what_may_come_at_once(
+    clock: Clock, processes: int, share: float
+) -> None:
+    """Somebody asks every process as often as it lets them, for ten minutes."""
+    most = 60
+    limits = [RateLimit(most, "requests", share=share) for _ in range(processes)]
+    tallies = [Tally(lambda: None) for _ in limits]
+    for limit, tally in zip(limits, tallies, strict=True):
+        limit.tally = tally
+    begun, admitted, times = clock.now, 0, list[float]()
+    while clock.now < begun + 600:
+        for limit in limits:
+            try:
+                while True:
+                    limit.consume("a")
+                    admitted += 1
+                    times.append(clock.now)
+            except Problem:
+                pass
+        clock.now += 0.2
+        for teller, tally in zip(limits, tallies, strict=True):
+            for key, count in tally.take().items():
+                for limit in limits:
+                    if limit is not teller:
+                        limit.count_elsewhere(key, count)
+    at_once = int(most * share)
+    assert most * 10 <= admitted <= most * 10 + processes * at_once
+    for start in times:
+        within = sum(start <= at < start + 60 for at in times[times.index(start) :][:2000])
+        assert within <= most + processes * at_once

@@ -202,12 +202,18 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
             )
         for seq, sender, role in ((1, "ana", "customer"), (2, staff["c"], "employee")):
             written.execute(
-                "INSERT INTO chat_messages VALUES ('c3', ?, ?, ?, 'N', ?, 'Hello?', '')",
-                (seq, str(seq), sender, role),
+                "INSERT INTO chat_messages VALUES ('c3', ?, ?, ?, 'N', ?, 'Hello?', ?)",
+                (seq, str(seq), sender, role, f"2026-01-31T12:34:5{seq}.789Z"),
             )
             written.execute(
                 "INSERT INTO events VALUES ('chat:c3', ?, 'message', 'c3', '{}', ?)", (seq, seq)
             )
+        written.execute(
+            "INSERT INTO events VALUES ('chat:c3', 3, 'closed', 'c3', '{}',"
+            " '2026-02-01T00:00:01.002Z')"
+        )
+        for seq in (2, 3, 4):  # of a message, of another event, of one that is trimmed
+            written.execute("INSERT INTO chat_reads VALUES ('c3', ?, 'N', '', ?, '')", (seq, seq))
         written.execute("INSERT INTO topics (name, seq) VALUES ('chat:c3', 2), ('empty', 1)")
         written.execute("UPDATE orders SET status = 'delivered' WHERE id = 'o2'")
     monkeypatch.setattr(migrate_module, "migrations", lambda: everything)
@@ -222,6 +228,11 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
         assert chats.fetchall() == expected
         oldest = dict(read.execute("SELECT name, oldest FROM topics"))
         assert oldest == {"chat:c3": "1", "empty": None}
+        # A message, its event and the mark of who has read it have the same cursor.
+        times = read.execute("SELECT at FROM events ORDER BY seq").fetchall()
+        assert [at for (at,) in times[:2]] == [f"2026-01-31T12:34:5{seq}.789Z" for seq in (1, 2)]
+        checks = read.execute("SELECT seq_check FROM chat_reads ORDER BY seq").fetchall()
+        assert checks == [("34:52789",), ("00:01002",), ("",)]
         ended = read.execute("SELECT id, ended FROM order_details ORDER BY id")
         assert ended.fetchall() == [("o1", 0), ("o2", 1)]
 

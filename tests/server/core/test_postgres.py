@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.core.clock import now, set_ahead
 from server.core.database import Database
+from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.transaction import Transaction
-from support.server_process import ON_POSTGRES
+from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRES, reason="needs TIFFIN_TEST_DATABASE=postgresql")
@@ -139,6 +141,38 @@ async def test_a_connection_lost_before_the_commit_has_changed_nothing(database:
     assert await run(database, READ, name="n") == []
 
 
+async def test_a_transaction_that_stands_still_lets_go_of_its_locks(
+    database: Database, database_path: Path
+) -> None:
+    """As that of a process which is frozen, or cut off from PostgreSQL."""
+    await run(database, INSERT, name="n", value="")
+    impatient = database_at(where_for(database_path), seconds=0.5)
+    await impatient.open()
+    held, going_on = asyncio.Event(), asyncio.Event()
+
+    async def stand_still(tx: Transaction) -> None:
+        await tx.fetch(UPDATE, {"name": "n", "value": "never"})
+        held.set()
+        await going_on.wait()
+        await tx.fetch(READ, {"name": "n"})
+
+    standing = asyncio.create_task(impatient.write(stand_still))
+    await held.wait()
+    await run(database, UPDATE, name="n", value="mine")
+    going_on.set()
+    with pytest.raises(Problem, match="Nothing was changed"):
+        await standing
+    assert await run(database, READ, name="n") == [{"value": "mine"}]
+
+    async def wait(tx: Transaction) -> None:
+        await tx.fetch("SELECT pg_sleep(60)", {})
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(Problem, match="Nothing was changed"):
+            await impatient.write(wait)
+        await impatient.close()
+
+
 async def test_a_cancelled_caller_does_not_cancel_its_write(database: Database) -> None:
     began = asyncio.Event()
 
@@ -171,3 +205,35 @@ async def test_the_time_is_that_of_the_databases_clock(
         assert abs(now().timestamp() - row["at"]) < 60
     finally:
         set_ahead(0)
+
+
+async def test_who_has_lost_all_connections_learns_what_happened_meanwhile(
+    open_database: Any,
+) -> None:
+    """Another process may have claimed an instance, or the rows may have been moved."""
+    database: Database = await open_database()
+
+    async def cut(sql: str, **values: str) -> None:
+        async def fn(tx: Transaction) -> None:
+            await tx.fetch(sql, values)
+
+        await database.write(fn)
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        with pytest.raises(Problem):
+            await run(database, f"{end} WHERE datname = current_database()")
+
+    await cut(UPDATE, name="instance", value="another")
+
+    async def learned() -> bool:
+        await database.state()
+        return database.instance == "another"
+
+    await wait_until(learned)
+    await cut(INSERT, name="moved_to", value="elsewhere")
+
+    async def refused() -> bool:
+        return "was moved to elsewhere" in await database.state()
+
+    await wait_until(refused)
+    with pytest.raises(Problem, match="Nothing was changed"):
+        await run(database, "SELECT 1")

@@ -38,6 +38,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TIFFIN_LONG_POLL_SECONDS", "61", "TIFFIN_LONG_POLL_SECONDS"),
         ("TIFFIN_DATABASE_URL", "mysql://x", "TIFFIN_DATABASE_URL: only sqlite"),
         ("TIFFIN_REDIS_URL", "localhost:6379", "TIFFIN_REDIS_URL: must start with redis://"),
+        ("TIFFIN_JWT_SECRET_PREVIOUS", "short", "TIFFIN_JWT_SECRET_PREVIOUS: must be at least"),
         ("TIFFIN_JWT_SECRET", "short", "TIFFIN_JWT_SECRET: must be at least 32 bytes"),
         ("TIFFIN_LOG_LEVEL", "loud", "TIFFIN_LOG_LEVEL: must be DEBUG"),
         ("TIFFIN_MAP", "/no/such.geojson", "TIFFIN_MAP: there is no file /no/such.geojson"),

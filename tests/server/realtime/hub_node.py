@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from server.core.databases import migrate
-from server.core.sqlite import SqliteDatabase
+from server.core.databases import database_at, migrate
 from server.core.transaction import Transaction
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog, LogPage
+from support.server_process import where_for
 
 TOPIC = "restaurant:res_1"
 OpenNode = Callable[..., Awaitable["Node"]]
@@ -36,13 +36,15 @@ class Node:
     def __init__(
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
     ) -> None:
-        self.database = SqliteDatabase(path)
+        self.path = path
+        self.where = where_for(path)
+        self.database = database_at(self.where)
         self.log = CountingLog(self.database)
         self.broker = broker or MemoryBroker()
         self.hub = Hub(self.database, self.log, self.broker, sweep_seconds)
 
     async def open(self) -> "Node":
-        await migrate(self.database.path)
+        await migrate(self.where)
         await self.database.open()
         await self.hub.open()
         return self
@@ -62,6 +64,11 @@ class Node:
             ]
 
         return await self.database.write(fn)
+
+    @property
+    def channel(self) -> str:
+        """The beginning of the names of its channels on Redis."""
+        return f"tiffin:{self.log.epoch}:{self.database.instance}:"
 
     def cursor(self, seq: int, topic: str = TOPIC) -> str:
         return str(Cursor(self.log.epoch, topic, seq))

@@ -2,7 +2,6 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import LogPage, Position
 from server.realtime.log_topic import LogTopic
+from support.live_server import sqlite_only
 from support.waiting import PATIENCE, wait_until
 
 
@@ -142,8 +142,7 @@ async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(
     node: Node, open_node: OpenNode
 ) -> None:
     await node.append(count=5)
-    with closing(sqlite3.connect(node.database.path)) as connection, connection:
-        connection.execute("DELETE FROM events WHERE seq IN (2, 5)")
+    await node.database.write(lambda tx: tx.execute("DELETE FROM events WHERE seq IN (2, 5)", {}))
     fresh = await open_node()
     sinks = [ListSink() for _ in range(5)]
     for seq, sink in enumerate(sinks):
@@ -447,6 +446,7 @@ async def test_processes_on_one_file_learn_of_each_others_events_by_the_sweep(
     assert other.hub.gaps == 1
 
 
+@sqlite_only  # which tells for nothing that nobody has committed
 async def test_the_sweep_reads_nothing_while_nobody_else_commits(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,7 +289,7 @@ async def test_an_unsigned_message_is_ignored(
     far = await subscribed(there)
     again: list[None] = []
     there.broker.reconnected = lambda: again.append(None)
-    redis_server.command("PUBLISH", f"tiffin:{there.log.epoch}:{TOPIC}", message)
+    redis_server.command("PUBLISH", there.channel + TOPIC, message)
     await here.append()
     await arrives(far, [1])
     assert there.broker.state == "ok"
@@ -320,7 +320,7 @@ async def test_a_genuine_message_cannot_be_misused(
     here, there = await two(open_node, redis_url, SLOW_SWEEP)
     other = "restaurant:res_2"
     far, elsewhere = await subscribed(there), await subscribed(there, other)
-    channel = f"tiffin:{there.log.epoch}:"
+    channel = there.channel
     async with overheard(redis_url, channel + TOPIC) as heard, Redis.from_url(redis_url) as redis:
         await here.append(data='"mine"')
         message = await heard()
@@ -359,6 +359,18 @@ async def test_another_secret_delays_by_a_sweep_and_is_reported(
     await arrives(far, [1, 2, 3])
     await wait_until(lambda: there.broker.rejected == 3, what="each is counted")
     assert "another TIFFIN_JWT_SECRET" in caplog.text
+
+
+async def test_a_message_signed_with_the_previous_secret_is_accepted(
+    open_node: OpenNode, redis_url: str
+) -> None:
+    new = await open_node(RedisBroker(redis_url, SECRET + "!", SECRET), sweep_seconds=SLOW_SWEEP)
+    old = await open_node(RedisBroker(redis_url, SECRET, SECRET + "!"), sweep_seconds=SLOW_SWEEP)
+    for seq, (here, there) in enumerate(((new, old), (old, new)), start=1):
+        far = await subscribed(there)
+        await here.append()
+        await arrives(far, [seq])
+        assert there.broker.rejected == 0
 
 
 async def test_a_repeated_ephemeral_event_is_too_old(open_node: OpenNode, redis_url: str) -> None:

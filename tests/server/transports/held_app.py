@@ -13,7 +13,7 @@ from aiohttp import web
 
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
-from server.core.databases import migrate
+from server.core.databases import database_at, migrate
 from server.core.errors import not_found
 from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
@@ -25,7 +25,6 @@ from server.core.routing import (
 )
 from server.core.services import SERVICES, Services, service
 from server.core.serving import Runner, Server
-from server.core.sqlite import SqliteDatabase
 from server.features.shared.schemas import EventPage, Wire
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Cursor, Event
@@ -38,7 +37,7 @@ from server.transports.connections import Connections, End, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.outbox import Frame, Outbox, OutboxSink
-from support.server_process import UNLIMITED
+from support.server_process import UNLIMITED, where_for
 from support.waiting import PATIENCE, wait_until
 
 TOPIC = "restaurant:res_1"
@@ -179,12 +178,14 @@ class HeldApp:
         stalled_seconds: float = 90,
         **limits: float,
     ) -> None:
-        self.database = SqliteDatabase(path)
+        self.where = where_for(path)
+        self.database = database_at(self.where)
         self.log = EventLog(self.database)
         self.hub = CountingHub(self.database, self.log, MemoryBroker(), 0.1)
         self.connections = Connections(most, most_an_account)
         self.doors = Doors()
         self.revoked: set[str] = set()
+        self._appended: dict[tuple[str, int], Event] = {}
         self.heartbeat = Heartbeat(heartbeat_seconds)
         app = web.Application(middlewares=[access_middleware])
         app.on_response_prepare.append(add_headers)
@@ -222,7 +223,7 @@ class HeldApp:
         return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     async def open(self) -> "HeldApp":
-        await migrate(self.database.path)
+        await migrate(self.where)
         await self.running.enter_async_context(self.services.opened())
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0, backlog=1024).start()
@@ -246,7 +247,9 @@ class HeldApp:
         async def fn(tx: object) -> list[Event]:
             return [await self.log.append(tx, topic, type, one, subject) for one in data]  # type: ignore[arg-type]
 
-        return await self.database.write(fn)
+        events = await self.database.write(fn)
+        self._appended |= {(event.topic, event.seq): event for event in events}
+        return events
 
     async def revoke(self, session: str) -> None:
         self.revoked.add(session)
@@ -255,7 +258,9 @@ class HeldApp:
         )
 
     def cursor(self, seq: int) -> str:
-        return str(Cursor(self.log.epoch, TOPIC, seq))
+        """The cursor of that event, which has no check where it is not there."""
+        event = self._appended.get((TOPIC, seq))
+        return self.log.cursor_of(event) if event else str(Cursor(self.log.epoch, TOPIC, seq))
 
     @property
     def ends(self) -> list[str]:

@@ -14,6 +14,7 @@ from server.realtime.event import Cursor
 from server.realtime.log_topic import LogTopic
 from server.transports import long_polling
 from server.transports.connections import End
+from support.live_server import sqlite_only
 from support.waiting import wait_until
 
 LONG = 25.0
@@ -182,6 +183,7 @@ async def test_a_revocation_is_a_401_for_that_session_only(app: HeldApp) -> None
     assert (await others)[0] == 200
 
 
+@sqlite_only  # where two transactions at once are one commit
 async def test_an_event_committed_together_with_a_revocation_is_not_sent(app: HeldApp) -> None:
     mine = asyncio.create_task(poll(app))
     others = asyncio.create_task(poll(app, session="ses_2"))

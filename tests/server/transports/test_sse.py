@@ -225,7 +225,7 @@ async def test_a_stream_is_counted_and_logged_until_its_connection_closes(
     await wait_until(lambda: server.sockets.open == 0)
     assert logged() == [499]
     assert not server.sockets._by_address
-    counted = app.services[Metrics].text().decode()
+    counted = await app.services[Metrics].text()
     for status, number in (("200", 2), ("499", 1)):
         line = f'tiffin_requests_total{{method="GET",route="/api/v1/stream",status="{status}"}}'
         assert f"{line} {number}.0" in counted

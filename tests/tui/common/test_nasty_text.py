@@ -9,7 +9,7 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
 from support.live_server import LiveServer

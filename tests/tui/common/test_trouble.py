@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("few_frames")
         ("title", "x" * 121, "Title: needs at most 120 characters."),
         ("body", " ", "Text: is empty."),
         ("body", "x" * 10_000, "Text: needs at most 4000 characters."),
-        ("title", "\u200b", "Title: shows nothing that can be seen."),
+        ("title", "\u200b", "Title: has no visible character."),
         (
             "body",
             "a\x1b[31m",

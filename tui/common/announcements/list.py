@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
@@ -340,5 +341,8 @@ class AnnouncementList(ScrollView, can_focus=True):
         style = self.visual_style
         if at_cursor:
             style = self.get_visual_style("announcement-list--cursor")
-        strip = Strip(content.render_segments(style), content.cell_length)
-        return strip.adjust_cell_length(self._width, style.rich_style)
+        room = self._width - content.cell_length
+        if room < 0:
+            strip = Strip(content.render_segments(style), content.cell_length)
+            return strip.adjust_cell_length(self._width)
+        return Strip([*content.render_segments(style), Segment(" " * room, style.rich_style)])

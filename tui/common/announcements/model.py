@@ -42,7 +42,7 @@ class AnnouncementStore:
 
     def set_reader(self, account: Account) -> None:
         """Set whose window it is: announcements for others or by the reader are never unread."""
-        own = Audience.EMPLOYEES if account.role is Role.EMPLOYEE else Audience.CUSTOMERS
+        own = Audience.CUSTOMERS if account.role is Role.CUSTOMER else Audience.EMPLOYEES
         self._own_id = account.id
         self._audiences = frozenset({Audience.EVERYONE, own})
         self.revision += 1

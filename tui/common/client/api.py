@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,6 +69,8 @@ PageT = TypeVar("PageT", bound=Page[Any])
 PLACING_ATTEMPTS = 4
 PAGES = 200
 """Of a list that is read to its end, some 40,000 rows; one that has no end is not read on."""
+EXPORT_SECONDS = 600.0
+"""For all that is stored of an account, on a slow line."""
 UPLOAD_SECONDS = 120.0
 """For a photo of some megabytes on a slow line."""
 
@@ -341,6 +343,10 @@ class Api:
             redirects=True,
         )
         return reply.body
+
+    def export(self) -> AsyncGenerator[bytes, None]:
+        """What the server stores of the account, as JSON, in parts."""
+        return self._session.download("/me/export", total=EXPORT_SECONDS)
 
     def _keep(self, account: Account) -> Account:
         self._session.account = account

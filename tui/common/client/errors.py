@@ -94,9 +94,9 @@ def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unre
             )
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return Unreachable(
-                f"{server} cannot prove who it is, or does not speak TLS. Check that the address "
-                "begins with the right http:// or https://; where an authority of your own has "
-                "signed for it, name its certificate in SSL_CERT_FILE.",
+                f"{server} has no valid certificate, or does not speak TLS. Check whether the "
+                "address should begin with http:// or https://; for a certificate authority of "
+                "your own, set SSL_CERT_FILE.",
                 "TLS failed",
             )
         case aiohttp.ClientProxyConnectionError():

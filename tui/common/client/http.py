@@ -297,7 +297,7 @@ class HttpClient:
     def _redirected(self, response: aiohttp.ClientResponse) -> Unreachable:
         target = response.headers.get("Location", "another address")[:200]
         return Unreachable(
-            f"The server at {self.base_url} sends us on to {target}. "
+            f"The server at {self.base_url} redirects to {target}. "
             "Give that address with --server.",
             f"redirected (HTTP {response.status})",
         )

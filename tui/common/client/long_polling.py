@@ -94,7 +94,7 @@ class LongPoll(Poll[ItemT]):
         news = self._parsed(body)
         if not self._is_news(news):
             # Asking again at once would only bring the same.
-            await self._pause("the server brings nothing new", self._backoff.lost())
+            await self._pause("the server sends nothing new", self._backoff.lost())
             return
         self._backoff.reset()
         if not known:

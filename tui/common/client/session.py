@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -196,6 +196,19 @@ class Session:
         with self._show_state(meter):
             request = await self.open_request(method, path, meter=meter, renew=renew, **options)
             return await request.reply(max_bytes)
+
+    async def download(
+        self, path: str, **options: Unpack[RequestOptions]
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of the answer to a GET, in parts. Raises `Unreachable` where it breaks off."""
+        meter = self._rest_meter()
+        with self._show_state(meter):
+            request = await self.open_request("GET", path, meter=meter, **options)
+            try:
+                while part := await request.chunk():
+                    yield part
+            finally:
+                request.close()
 
     async def open_request(
         self,

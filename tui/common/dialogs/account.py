@@ -1,7 +1,8 @@
-"""The account dialog: profile, password, sessions, log out, delete."""
+"""The account dialog: profile, password, sessions, one's data, log out, delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -12,11 +13,13 @@ from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.errors import ClientError
+from tui.common.client.files import short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
+from tui.common.uploads.dialogs import SaveScreen
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.status_line import StatusLine
 from tui.common.widgets.too_small import LEAST_ROWS
@@ -73,6 +76,7 @@ class AccountScreen(Dialog[None]):
                 if self._photos() is not None:
                     yield Button("Photo…", id="photo", compact=True)
                 yield Button("Sessions…", id="sessions", compact=True)
+                yield Button("Save my data…", id="export", compact=True)
             yield Static("Password", classes="heading", markup=False)
             for field, label in (("current_password", "Current"), ("new_password", "New")):
                 with Horizontal(classes="row"):
@@ -166,6 +170,17 @@ class AccountScreen(Dialog[None]):
     @on(Button.Pressed, "#sessions")
     def _sessions_pressed(self) -> None:
         self.app.push_screen(SessionsScreen())
+
+    @on(Button.Pressed, "#export")
+    def _export_pressed(self) -> None:
+        def saved(path: Path | None) -> None:
+            if path is not None:
+                self.show_status(f"Your data is in {plain(short_path(path))}.", "done")
+
+        screen = SaveScreen(
+            self.services.api.export, "tiffin-my-data.json", "Save my data", private=True
+        )
+        self.app.push_screen(screen, saved)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

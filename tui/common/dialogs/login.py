@@ -286,12 +286,16 @@ class LoginScreen(Screen[bool]):
     async def _has_right_role(self) -> bool:
         """Whether this account belongs to this app; one that does not is logged out again."""
         account, role = self.services.session.account, self.services.role
-        if account is None or account.role == role:
+        if account is None or role == (own := APPS[account.role]):
             return True
         await self.services.session.log_out()
-        owner = _with_article(str(account.role))
-        self.show_status(f"This is {owner}'s account: open it with tiffin-{account.role}.")
+        whose = f"{_with_article(own)}'s" if account.role == own else "a support"
+        self.show_status(f"This is {whose} account: open it with tiffin-{own}.")
         return False
+
+
+APPS = {"customer": "customer", "employee": "employee", "support": "employee"}
+"""The app of each role."""
 
 
 def _with_article(role: str) -> str:

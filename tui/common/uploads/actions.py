@@ -1,6 +1,6 @@
 """Choosing, saving and deleting a photo, each with its dialog."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Protocol
 
@@ -71,7 +71,11 @@ class PhotoActions:
         suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
         stem = Path(self._photos.file_name(row)).stem or "photo"
         name = plain(f"{stem}-tiffin{suffix}")
-        panel.app.push_screen(SaveScreen(lambda: panel.api.picture(url), name), self._saved)
+
+        async def fetch() -> AsyncGenerator[bytes, None]:
+            yield await panel.api.picture(url)
+
+        panel.app.push_screen(SaveScreen(fetch, name), self._saved)
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""

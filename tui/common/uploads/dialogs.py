@@ -3,7 +3,8 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import ClassVar
 
@@ -142,22 +143,32 @@ def _is_offered(path: Path) -> bool:
 
 
 class SaveScreen(Dialog[Path]):
-    """Fetches the picture and writes it; answers with the path, None when closed."""
+    """Fetches a picture or another file and writes it; answers with the path, None when closed."""
 
     AUTO_FOCUS = "#path"
     SCOPED_CSS: ClassVar[bool] = True
 
-    def __init__(self, fetch: Callable[[], Awaitable[bytes]], name: str) -> None:
-        """`fetch` returns the file's content; `name` is the suggested name."""
+    def __init__(
+        self,
+        fetch: Callable[[], AsyncGenerator[bytes, None]],
+        name: str,
+        title: str = "Save the picture",
+        *,
+        private: bool = False,
+    ) -> None:
+        """`fetch` gives the file's content in parts; `name` is the suggested name. Only the user
+        may read a `private` file."""
         super().__init__()
         self._fetch = fetch
         self._file_name = name
+        self._title = title
+        self._mode = 0o600 if private else 0o666
         self._busy = False
 
     def body(self) -> ComposeResult:
         """A field for the path, and a line for errors."""
         with Vertical(classes="box") as box:
-            box.border_title = "Save the picture"
+            box.border_title = Content(self._title)
             box.border_subtitle = "tab completes · enter saves · esc closes"
             field = PathField(id="path")
             field.show(home() / self._file_name)
@@ -176,7 +187,7 @@ class SaveScreen(Dialog[Path]):
         if os.path.lexists(path):
             question = f"There is a file {plain(str(path))} already. It would be overwritten."
             self.app.push_screen(
-                ConfirmScreen("Save the picture", question, yes="Replace it", danger=True),
+                ConfirmScreen(self._title, question, yes="Replace it", danger=True),
                 lambda sure: self._start(path) if sure else None,
             )
             return
@@ -190,8 +201,7 @@ class SaveScreen(Dialog[Path]):
 
     async def _save(self, path: Path) -> None:
         try:
-            content = await self._fetch()
-            await asyncio.to_thread(_write, path, content)
+            await self._write(path)
         except ClientError as error:
             words = f"{error.message} Nothing was saved."
         except (OSError, ValueError) as fault:
@@ -205,16 +215,19 @@ class SaveScreen(Dialog[Path]):
             self._busy = False
         self.show_status(words)
 
-
-def _write(path: Path, content: bytes) -> None:
-    """Write the whole file or nothing."""
-    draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may be the longest
-    try:
-        with draft.open("xb") as file:
-            file.write(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    async def _write(self, path: Path) -> None:
+        """Write the whole file or nothing."""
+        draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name may be the longest
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            handle = await asyncio.to_thread(os.open, draft, flags, self._mode)
+            with os.fdopen(handle, "wb") as file:
+                async with aclosing(self._fetch()) as parts:
+                    async for part in parts:
+                        await asyncio.to_thread(file.write, part)
+            await asyncio.to_thread(draft.replace, path)
+        finally:
+            await asyncio.to_thread(draft.unlink, missing_ok=True)
 
 
 MOST_ENTRIES = 2000

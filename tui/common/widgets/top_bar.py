@@ -1,14 +1,14 @@
 """The top line: the product, what matters most now, the connections, who is logged in, the time."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.client.meter import State
-from tui.common.format import fit
+from tui.common.format import fit, hours_minutes
 from tui.common.theme import STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class TopBar(Widget):
         self.role = role
         self.headline = Content("")
         self.who = ""
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The server's clock once there is one: the panels show its times."""
         self._meters: Sequence[Meter] = ()
         self._drawn: object = None
 
@@ -36,7 +38,7 @@ class TopBar(Widget):
 
     def _on_minute(self) -> None:
         self.update()
-        self.set_timer(60 - time.time() % 60, self._on_minute)
+        self.set_timer(60 - self.now().timestamp() % 60, self._on_minute)
 
     def follow(self, meters: Sequence["Meter"]) -> None:
         """Show the state of these meters, one dot each."""
@@ -46,7 +48,7 @@ class TopBar(Widget):
     def update(self) -> None:
         """Repaint if something that is shown has changed."""
         states = tuple(meter.state for meter in self._meters)
-        shown = (time.strftime("%H:%M"), states, self.headline, self.who)
+        shown = (hours_minutes(self.now()), states, self.headline, self.who)
         if shown != self._drawn:
             self._drawn = shown
             self.refresh()
@@ -55,7 +57,7 @@ class TopBar(Widget):
         """Left, centred middle, right."""
         width = self.content_size.width
         brand = Content.assemble(("▌", "$primary"), ("tiffin", "bold $foreground"))
-        clock = Content.assemble((time.strftime("%H:%M"), "bold"))
+        clock = Content.assemble((hours_minutes(self.now()), "bold"))
         dots, words = self._connections()
         who = Content.assemble((fit(self.who, NAME_CELLS), "$foreground"))
         gap = Content("  ")

@@ -27,7 +27,7 @@ from tui.customer.orders.panel import OrdersPanel
 NO_CHAT = Content.assemble(
     "No chat yet.\n\nPress ",
     ("n", "bold $primary"),
-    " to ask support something,\nalso about an order.",
+    " to ask support a question,\nabout an order or anything else.",
 )
 READING = Content.assemble(("Loading your chats…", "$wire-ink"))
 
@@ -171,7 +171,7 @@ class ChatPanel(ConversationPanel):
         unread = self._unread
         if current is None:
             self.set_badge(unread)
-            self.set_summary(Content.assemble(("n asks support something", "$wire-ink")))
+            self.set_summary(Content.assemble(("n asks support a question", "$wire-ink")))
             return
         employee = current.chat.employee
         nobody = f"{employee.name}, offline" if employee else "not assigned yet"

@@ -170,7 +170,7 @@ class Checkout(Vertical):
         line.set_class(bool(words), "-told")
 
 
-SAFE_TO_RETRY = "Your basket is kept; sent again, it stays one order."
+SAFE_TO_RETRY = "Your basket is kept. Sending it again will not order twice."
 
 
 async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":

@@ -229,7 +229,11 @@ class BasketSummary(Widget):
         heading = Content.assemble((" Your basket", "bold"))
         if basket is None or not basket.lines:
             return Content("\n").join(
-                [heading, Content(""), Content.assemble((" Nothing yet: enter adds.", "$wire-ink"))]
+                [
+                    heading,
+                    Content(""),
+                    Content.assemble((" Nothing yet; enter adds a dish.", "$wire-ink")),
+                ]
             )
         room = max(1, self.content_size.height - 5)
         count = len(basket.lines)

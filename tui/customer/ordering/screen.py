@@ -53,7 +53,7 @@ MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
 SENDING = "Sending…  esc stops"
 STOPPED = "Stopped, but it may have arrived."
-FIRST_ARRIVED = "Your first attempt had arrived: it is your order, without the later changes."
+FIRST_ARRIVED = "Your first attempt did arrive: that is your order, without your later changes."
 
 
 class NewOrderScreen(Dialog[Order]):

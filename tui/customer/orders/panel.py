@@ -195,7 +195,7 @@ class OrdersPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("New order", "Restaurant, dishes, address, go", self.action_new_order)
+        yield SystemCommand("New order", "Restaurant, dishes, checkout", self.action_new_order)
         order = self._table.order
         if order is None:
             return

@@ -84,8 +84,10 @@ class OrderHeading(OrderLines):
         ink = _arrival_colour(order, now)
         name = fit(order.restaurant.name, max(8, width - cell_len(when) - 2))
         room = width - cell_len(name) - cell_len(when) - 4
-        content = items_in_short(order) if self.items else _count_dishes(order, now)
-        items = fit(content, room) if room >= 8 else ""
+        if self.items:
+            items = fit(items_in_short(order), room) if room >= 8 else ""
+        else:
+            items = next((one for one in _short_forms(order, now) if cell_len(one) <= room), "")
         middle = f"  {items}  " if items else "  "
         return [Content.assemble((name, "bold"), (middle, "$wire-ink"), (when, ink))]
 
@@ -195,10 +197,13 @@ def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Co
     )
 
 
-def _count_dishes(order: Order, now: datetime) -> str:
+def _short_forms(order: Order, now: datetime) -> tuple[str, ...]:
+    """The number, when it was placed and how much is in it, longest first."""
     count = sum(item.quantity for item in order.items)
     dishes = "1 dish" if count == 1 else f"{count} dishes"
-    return f"#{order.number:04d} placed {clock_time(placed_at(order), now)}, {dishes}"
+    number = f"#{order.number:04d}"
+    placed = f"{number} placed {clock_time(placed_at(order), now)}"
+    return f"{placed}, {dishes}", placed, number
 
 
 def _arrival_colour(order: Order, now: datetime) -> str:

@@ -50,7 +50,12 @@ TEXTS: tuple[tuple[Severity, Audience, str, str], ...] = (
     (_INFO, _S, "Hand over at the side door", "The front is for guests while it is busy."),
     (_INFO, _E, "Drivers in new jackets", "Bright orange, so that you see them come."),
     (_INFO, _C, "Tips go to the driver", "All of it, on the same evening."),
-    (_INFO, _S, "Ice is short today", "The machine at the depot rests. Go easy on iced drinks."),
+    (
+        _INFO,
+        _S,
+        "Ice is short today",
+        "The machine at the depot is broken. Go easy on iced drinks.",
+    ),
     (_INFO, _E, "Fog by the harbour", "Lights on, and a little patience."),
     (_INFO, _C, "Vegetables from the valley", "The first of the season are on three menus."),
     (_INFO, _S, "Count the drivers' floats", "Before the evening, please, and sign the sheet."),

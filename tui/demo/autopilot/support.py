@@ -189,11 +189,11 @@ class Assistant:
             return None
 
 
-EMPLOYEE = "employee"
+CUSTOMER = "customer"
 
 _STATUS_TEXTS = {
     OrderStatus.PLACED: "is with {restaurant}, who have not accepted it yet",
-    OrderStatus.ACCEPTED: "has been accepted by {restaurant}; they begin to cook soon",
+    OrderStatus.ACCEPTED: "has been accepted by {restaurant}; they start cooking soon",
     OrderStatus.PREPARING: "is being prepared by {restaurant}",
     OrderStatus.READY: "is ready at {restaurant} and waits for a driver",
     OrderStatus.OUT_FOR_DELIVERY: "is on its way",
@@ -219,8 +219,8 @@ def needs_answer(chat: Chat) -> bool:
 
 
 def touched_by_person(history: Sequence[ChatMessage], own_ids: Collection[str]) -> bool:
-    """Whether an employee other than the autopilots has written."""
-    return any(one.sender.role == EMPLOYEE and one.sender.id not in own_ids for one in history)
+    """Whether somebody at the desk other than the autopilots has written."""
+    return any(one.sender.role != CUSTOMER and one.sender.id not in own_ids for one in history)
 
 
 def greeting(chat: Chat, order: Order | None, now: datetime) -> str:
@@ -244,13 +244,13 @@ def answer(text: str, order: Order | None, now: datetime) -> str:
     topics = {name for name, found in _TOPICS.items() if re.search(found, text, re.IGNORECASE)}
     if "person" in topics:
         return (
-            "Of course. Everybody at the desk sees that you are waiting, and a person takes over "
+            "Of course. Everybody in support sees that you are waiting, and a person takes over "
             "as soon as one is free. I am only the automatic assistant."
         )
     if order is None:
         if topics == {"thanks"}:
             return "You are welcome."
-        return "Thank you, I have kept that for my colleague, who will answer you here."
+        return "Thank you. My colleague will see this and answer you here."
     if "cancel" in topics:
         return _cancel_answer(order)
     if "driver" in topics:
@@ -260,8 +260,8 @@ def answer(text: str, order: Order | None, now: datetime) -> str:
     if "thanks" in topics:
         return "You are welcome."
     return (
-        "I can only tell how your order stands, as I am an automatic assistant. I have kept your "
-        f"message for my colleague. {order_status(order, now)}"
+        "I am an automatic assistant and can only tell you how your order stands; my colleague "
+        f"will see your message. {order_status(order, now)}"
     )
 
 
@@ -280,7 +280,7 @@ def order_status(order: Order, now: datetime) -> str:
         elif minutes >= -5:
             sentence += ", and should be with you any moment"
         else:
-            sentence += ". It is later than was promised; I am sorry about that"
+            sentence += ". It is later than promised; I am sorry about that"
     return f"{sentence}."
 
 
@@ -294,12 +294,12 @@ def _cancel_answer(order: Order) -> str:
     if order.status is OrderStatus.CANCELLED:
         return f"Order {number} is cancelled already; nothing is charged."
     return (
-        f"Order {number} cannot be cancelled any more, as the kitchen has begun. What can be done "
-        "about it my colleague will tell you here."
+        f"Order {number} cannot be cancelled any more, as the kitchen has started. My colleague "
+        "will tell you here what can be done."
     )
 
 
 def _driver_answer(order: Order, now: datetime) -> str:
     if order.driver is None:
         return f"No driver has your order yet. {order_status(order, now)}"
-    return f"{order.driver.name} brings your order. {order_status(order, now)}"
+    return f"{order.driver.name} is bringing your order. {order_status(order, now)}"

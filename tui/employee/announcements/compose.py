@@ -77,10 +77,10 @@ ValueT = TypeVar("ValueT")
 
 
 class Choice(Select[ValueT]):
-    """A `Select` whose value left and right change at once, also while keys come in fast."""
+    """A `Select` whose value left and right change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "Before", show=False),
+        Binding("left", "step(-1)", "Previous", show=False),
         Binding("right", "step(1)", "Next", show=False),
     ]
 
@@ -128,13 +128,7 @@ class ComposeScreen(Dialog[Announcement]):
     }
     """
     AUTO_FOCUS = "#title"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # After the keys before it, which may still wait for their field.
-        Binding("ctrl+s", "send", "Announce"),
-        # Before those after it: over a slow line several come at once, the next for another field.
-        Binding("tab", "app.focus_next", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "send", "Announce")]
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ def card_body(order: Order, width: int) -> list[Part]:
         lines.append((fit(f"▸ {plain(order.driver.name)}", width), "secondary"))
     if order.status is OrderStatus.CANCELLED:
         last = order.timeline[-1]
-        words = f"off: {last.reason}" if last.reason else "called off"
+        words = f"cancelled: {last.reason}" if last.reason else "cancelled"
         lines += [(line, "bold error") for line in wrap(words, width)[:NOTE_LINES]]
     return lines
 
@@ -85,7 +85,7 @@ def render_card(
     if off:
         bar = (bar[0], "primary" if state.selected else "error")
     number = f"#{order.number}"
-    words = "✕ off" if off else "…" if state.busy else f"{clock.glyph} {clock.text}"
+    words = "✕" if off else "…" if state.busy else f"{clock.glyph} {clock.text}"
     ink = "bold error" if off else CLOCK_INK[clock.urgency]
     gap = " " * max(1, width - 3 - cell_len(number) - cell_len(words))
     if state.fresh and state.blink_on:

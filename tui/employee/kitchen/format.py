@@ -14,7 +14,7 @@ from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, d
 
 NO_RESTAURANT = (
     "This account belongs to no restaurant, so there are no orders to show. "
-    "The server's administrator can mend that with `python -m server add-employee`."
+    "The server's administrator can fix that with `python -m server add-employee`."
 )
 LOADING = "Loading open orders…"
 EMPTY = "No open orders. A new one appears here by itself, and rings."

@@ -153,7 +153,7 @@ class KitchenPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("Menu and sold out", "Dishes, prices, what is gone", self.action_menu)
+        yield SystemCommand("Menu and sold out", "Dishes, prices, sold out", self.action_menu)
         yield SystemCommand(
             "Bell on" if self.alarm.muted else "Mute the bell",
             "It rings until new orders are seen",
@@ -175,7 +175,7 @@ class KitchenPanel(Panel):
         self.strip.set_class(self.view.shows_all, "-hidden")
         self.strip.redraw()
         self.details.show(self.cursor.order, self.session.server_now())
-        self._show_banner(now)
+        self._show_banner()
         self._report_cancelled()
         self._show_status(self.session.server_now())
         if unseen:
@@ -307,11 +307,11 @@ class KitchenPanel(Panel):
 
     # -- status
 
-    def _show_banner(self, now: float) -> None:
+    def _show_banner(self) -> None:
         """Warn above the board while it may be out of date."""
         self.show_meter(self.feed.meter if self.feed is not None else None)
         loaded = self.feed is not None and self.feed.loaded
-        warning = self._staleness.warning(self.meter, now) if loaded else ""
+        warning = self._staleness.warning(self.meter, self.session.server_now()) if loaded else ""
         self.query_one(Banner).show(warning)
 
     def _report_cancelled(self) -> None:

@@ -136,7 +136,7 @@ class SupportPanel(ConversationPanel):
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
         self.set_summary(support_text.summary(needing, mine, now, width))
-        self._show_trouble()
+        self._show_banner()
         self._redraw_with_time(now)
         keys = (
             current and (current.id, current.open, current.refused, self.chat_view.writable),
@@ -160,12 +160,12 @@ class SupportPanel(ConversationPanel):
         if first is not None and self.current is None:
             self.show_chat(first)
 
-    def _show_trouble(self) -> None:
+    def _show_banner(self) -> None:
         """Words above the queue while it may be old: the wire line shows the room in view."""
         loaded = self.feed is not None and self.feed.loaded
         words = ""
         if self.feed is not None and loaded:
-            words = self._staleness.warning(self.feed.meter, time.monotonic())
+            words = self._staleness.warning(self.feed.meter, self.session.server_now())
         self.query_one(Banner).show(words)
 
     def _redraw_with_time(self, now: datetime) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from server.core.database import Database
 from server.core.transaction import Transaction
-from server.features.accounts.service import AccountService, add_employee
+from server.features.accounts.administration import add_employee
+from server.features.accounts.service import AccountService
 from server.realtime.log import EventLog
 from support.accounts import PASSWORD, RESTAURANT, Revoked, Sql
 from support.live_server import LiveServer, running_server, settings_for

@@ -4,7 +4,7 @@ import pytest
 
 from server.core.database import Database
 from server.core.errors import Problem
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from support.accounts import PASSWORD, RESTAURANT
 from support.rest import Rest
 

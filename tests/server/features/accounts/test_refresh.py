@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from pathlib import Path
 
+import jwt
 import pytest
 
 from server.core.clock import from_text, now, to_text
@@ -11,9 +14,10 @@ from server.core.database import Database
 from server.features.accounts.refresh_token import digest_of, new_token, session_of
 from server.features.accounts.service import drop_expired
 from support.accounts import PASSWORD, Revoked, Sql, kitchen_stream, reads_to_the_end
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
 from support.server_process import JWT_SECRET
-from support.tokens import claims_of
+from support.tokens import claims_of, signed
 
 
 async def refresh(who: Rest, token: str | None = None, key: str | None = None) -> Answer:
@@ -223,3 +227,50 @@ async def test_an_unsigned_older_token_is_still_valid(
     (await refresh(ada, "rt_unsigned")).must(401)
     (await refresh(ada, token)).must(401)
     assert len(await revoked()) == 1
+
+
+OLD, NEW = "the secret of last year, which is long", "the secret of this year, which is long"
+
+
+async def test_the_key_can_be_changed_without_logging_anybody_out(data_dir: Path) -> None:
+    """First every process accepts both, then they sign with the new one, then the old one goes."""
+
+    def server(secret: str, previous: str) -> AbstractAsyncContextManager[LiveServer]:
+        return running_server(
+            settings_for(data_dir, jwt_secret=secret, jwt_secret_previous=previous)
+        )
+
+    async with server(OLD, "") as running, Rest(running.url) as nobody:
+        ada = await nobody.another().register("ada@example.org", PASSWORD)
+        ben = await nobody.another().register("ben@example.org", PASSWORD)
+        sent = (await refresh(ada, key="sent-before-and-again-after")).must(200).json
+        without_kid = signed(claims_of(ben.grant["access_token"]), OLD)
+    tokens = [sent["access_token"], ben.grant["access_token"], without_kid]
+    async with server(NEW, OLD) as running, Rest(running.url) as nobody:
+        caller = nobody.another()
+        for token in tokens:
+            caller.token = token
+            (await caller.get("/me")).must(200)
+        again = await refresh(caller, ada.grant["refresh_token"], "sent-before-and-again-after")
+        assert again.must(200).json["refresh_token"] == sent["refresh_token"]
+        renewed = (await refresh(caller, sent["refresh_token"], "second")).must(200).json
+        assert jwt.get_unverified_header(renewed["access_token"]) != jwt.get_unverified_header(
+            sent["access_token"]
+        )
+        tokens.append(renewed["access_token"])
+    async with server(OLD, NEW) as running, Rest(running.url) as nobody:
+        # A process that has not been restarted yet, or that is set back.
+        caller = nobody.another()
+        for token in tokens:
+            caller.token = token
+            (await caller.get("/me")).must(200)
+        again = await refresh(caller, sent["refresh_token"], "second")
+        assert again.must(200).json["refresh_token"] == renewed["refresh_token"]
+    async with server(NEW, "") as running, Rest(running.url) as nobody:
+        caller = nobody.another()
+        for token, status in zip(tokens, (401, 401, 401, 200), strict=True):
+            caller.token = token
+            (await caller.get("/me")).must(status)
+        for grant in (renewed, ben.grant):
+            (await refresh(caller, grant["refresh_token"])).must(200)
+        (await refresh(caller, ben.grant["refresh_token"])).must(401)

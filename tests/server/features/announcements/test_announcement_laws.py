@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.core.audit import AuditActor
 from server.core.auth import AccessTokens, Identity
 from server.core.databases import migrate
 from server.core.sqlite import SqliteDatabase
@@ -64,7 +65,7 @@ class World:
         for role in Role:
             new = NewAccount(f"acc_{role}", f"{role}@example.com", "", role, role.value)
             self.people[role] = await self.databases[0].write(
-                lambda tx, new=new: add_account(tx, new)  # type: ignore[misc]
+                lambda tx, new=new: add_account(tx, new, AuditActor("test"))  # type: ignore[misc]
             )
 
     async def clear(self) -> None:
@@ -80,6 +81,7 @@ class World:
             name=account.name,
             role=role.value,
             restaurant_id=None,
+            shares_support=role is Role.EMPLOYEE,
         )
 
     async def _close(self) -> None:
@@ -197,7 +199,7 @@ class Run:
                 (Role.CUSTOMER, Scope.OWN),
                 (Role.CUSTOMER, Scope.OWN),
                 (Role.EMPLOYEE, Scope.OWN),
-                (Role.EMPLOYEE, Scope.ALL),
+                (Role.SUPPORT, Scope.ALL),
             )
         ]
         self.wrong: list[str] = []
@@ -218,7 +220,7 @@ class Run:
 
     async def withdraw(self, at: int, which: int) -> None:
         if self.made:
-            await self.services[at].withdraw(self.made[which % len(self.made)])
+            await self.services[at].withdraw(self.made[which % len(self.made)], AuditActor("test"))
 
     async def do(self, step: tuple[Any, ...]) -> None:
         match step:

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from newsroom import announce, history, stream, titles
 
+from server.core.audit import AuditActor
 from server.core.database import Database
 from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService
+from server.features.accounts.sessions import Cause
 from server.realtime.event import Cursor
 from support.cast import Cast
 from support.live_server import LiveServer
@@ -107,7 +109,7 @@ async def test_a_role_change_during_a_stream_shows_nothing_of_the_other_audience
     async def change(tx: Transaction) -> None:
         sql = "UPDATE accounts SET role = :role WHERE id = :id"
         await tx.execute(sql, {"role": into, "id": account_id})
-        await accounts.sessions.end_all(tx, account_id)
+        await accounts.sessions.end_all(tx, account_id, Cause("test", AuditActor("test")))
 
     async with stream(who) as events:
         seen = await announce(cast.employee, title="seen", audience=left)

@@ -19,8 +19,10 @@ from server.core.database import Database
 from server.core.errors import unavailable
 from server.features.chat import presence as presence_module
 from server.features.chat import room_state
+from server.features.chat.names import CurrentNames
 from server.features.chat.presence import Presence
 from server.features.chat.room_state import state_topic_of
+from server.realtime.hub import Hub
 from support.cast import Cast, cast_of
 from support.live_server import LiveServer, running_server, settings_for, sqlite_only
 from support.room import Room, open_chat, room
@@ -101,21 +103,35 @@ async def roles(member: Room, *wanted: str) -> None:
         found = sorted(one["role"] for one in (await member.next("presence"))["present"])
 
 
-async def test_everybody_who_enters_rooms_at_once_is_present(sides: Sides) -> None:
+async def test_rooms_that_four_processes_enter_and_leave_at_once_say_who_is_there(
+    sides: Sides,
+) -> None:
     chats = [await open_chat(sides.cast.customer) for _ in range(40)]
-    presences = [side.services[Presence] for side in (sides.left, sides.right)]
+    presences = []
+    for side in (sides.left, sides.right):
+        hub = side.services[Hub]
+        other = Presence(side.services[Database], hub.states, CurrentNames(hub), LEASE_SECONDS)
+        presences += [side.services[Presence], other]
+
+    async def present() -> list[set[str]]:
+        """Who is in each of the rooms, by its state topic."""
+        await wait_until(lambda: not any(one._tasks or one._leaving for one in presences))
+        found = []
+        for chat_id in chats:
+            topic = state_topic_of(chat_id)
+            [row] = await sides.rows("SELECT data FROM states WHERE topic = :topic", topic=topic)
+            found.append({one["id"] for one in json.loads(str(row["data"]))["present"]})
+        return found
+
     with ExitStack() as stack:
         for chat_id in chats:
             for presence in presences:
                 who = someone(f"acc_{presence._process}")
                 stack.enter_context(presence.connected(chat_id, who, 0))
-        await wait_until(lambda: not any(presence._tasks for presence in presences))
-        for chat_id in chats:
-            topic = state_topic_of(chat_id)
-            [row] = await sides.rows("SELECT data FROM states WHERE topic = :topic", topic=topic)
-            present = {one["id"] for one in json.loads(str(row["data"]))["present"]}
-            assert present == {f"acc_{presence._process}" for presence in presences}
+        everybody = {f"acc_{presence._process}" for presence in presences}
+        assert await present() == [everybody] * 40
         await sides.renew(sides.left, sides.right)
+    assert await present() == [set()] * 40
 
 
 async def test_a_process_that_ends_takes_its_lease_and_its_people_with_it(data_dir: Path) -> None:

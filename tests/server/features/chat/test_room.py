@@ -10,9 +10,11 @@ import pytest
 
 from server.features.chat.frame_schemas import CloseCode, CloseReason, read_server_frame
 from server.features.chat.messages import FRAME_COST
+from server.features.chat.rooms import Participant
 from server.realtime.hub import Hub
 from server.realtime.log_topic import LogTopic
 from server.transports import outbox
+from server.transports.websocket import WebSocket
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Rest
@@ -33,6 +35,23 @@ async def test_a_message_reaches_everybody_including_its_sender(cast: Cast) -> N
     assert mine["sender"]["name"] == "Ana"
     assert mine["sender"]["role"] == "customer"
     assert await history(cast.customer, chat_id) == [mine]
+
+
+async def test_what_is_closed_is_freed_without_a_collection(cast: Cast) -> None:
+    """The collector runs seldom: a crowd's memory would stay until then."""
+    chat_id = await open_chat(cast.customer)
+    gc.collect()
+    gc.disable()
+    try:
+        async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
+            await ana.say("Hello")
+            await desk.next("message")
+        await wait_until(
+            lambda: not any(isinstance(one, WebSocket | Participant) for one in gc.get_objects()),
+            what="both are freed",
+        )
+    finally:
+        gc.enable()
 
 
 async def test_both_sides_see_the_order_of_the_history(cast: Cast) -> None:

@@ -39,12 +39,11 @@ async def ana(data_dir: Path) -> AsyncIterator[Rest]:
         yield await rest.register("ana@example.com")
 
 
-async def waits(rest: Rest, worker: Rest, upload_id: str, words: str) -> None:
+async def waits(rest: Rest, worker: LiveServer, upload_id: str, words: str) -> None:
     """The photo waits, readiness says why, and the photo itself does not."""
 
     async def reported() -> bool:
-        parts = (await worker.get("//readyz")).must(200).json["parts"]
-        return words in parts["worker"]
+        return words in (await worker.parts())["worker"]
 
     await wait_until(reported, every=0.05, what=f"readiness says {words!r}")
     upload = (await rest.get(f"/uploads/{upload_id}")).must(200).json
@@ -53,11 +52,11 @@ async def waits(rest: Rest, worker: Rest, upload_id: str, words: str) -> None:
     assert "error" not in upload
 
 
-async def works(worker: Rest) -> None:
+async def works(worker: LiveServer) -> None:
     """Readiness says that no photo waits any more."""
 
     async def reported() -> bool:
-        return bool((await worker.get("//readyz")).json["parts"]["worker"] == "ok")
+        return (await worker.parts())["worker"] == "ok"
 
     await wait_until(reported, every=0.05, what="no photo waits any more")
 
@@ -77,10 +76,10 @@ async def test_photos_survive_any_outage_of_their_store(
     store.rename(away)
     store.mkdir()  # as if its disk is not mounted
     settings = settings_for(data_dir, photo_workers=1)
-    async with running_server(settings) as server, Rest(server.url) as worker:
+    async with running_server(settings) as worker:
 
         async def tried_often() -> bool:
-            return await attempts(server, ids[0]) > MAX_TOTAL_ATTEMPTS
+            return await attempts(worker, ids[0]) > MAX_TOTAL_ATTEMPTS
 
         await waits(ana, worker, ids[0], "a disk is not mounted")
         await wait_until(tried_often, what="it is tried again and again")
@@ -109,7 +108,7 @@ async def test_a_missing_blob_and_too_long_a_wait_are_final(ana: Rest, data_dir:
     (data_dir / "blobs" / f"{unreadable}.sent").unlink()
     (data_dir / "blobs" / f"{unreadable}.sent").mkdir()
     settings = settings_for(data_dir, photo_workers=1, photo_wait_hours=1e-9)
-    async with running_server(settings) as server, Rest(server.url) as worker:
+    async with running_server(settings) as worker:
         for upload_id, words in ((gone, "not in the store any more"), (unreadable, "too long")):
             upload: dict[str, Any] = await final(ana, upload_id)
             assert (upload["status"], upload["attempts"]) == ("failed", 1)
@@ -131,8 +130,7 @@ async def test_a_photo_waits_for_a_process_whose_key_the_store_accepts(
     async with (
         running_server(accepting) as one,
         Rest(one.url) as ana,
-        running_server(refused) as two,
-        Rest(two.url) as worker,
+        running_server(refused) as worker,
     ):
         await ana.register("ana@example.com")
         upload_id = await sent(ana)

@@ -217,6 +217,28 @@ def test_an_invalid_connection_string_stops_the_start(data_dir: Path, wrong: str
         create_app(settings_for(data_dir, azure_storage_connection_string=wrong))
 
 
+def test_a_folder_beside_postgresql_is_one_that_the_operator_calls_shared(data_dir: Path) -> None:
+    from server.app import create_app
+
+    url = "postgresql://tiffin@127.0.0.1:1/tiffin"
+    with pytest.raises(SettingsError, match="TIFFIN_BLOB_DIR"):
+        create_app(settings_for(data_dir, database_url=url))
+    create_app(settings_for(data_dir, database_url=url, blob_dir=data_dir / "shared"))
+
+
+async def test_a_shared_folder_that_is_not_mounted_is_not_created(tmp_path: Path) -> None:
+    folder, source = tmp_path / "shared", tmp_path / "source"
+    blobs = FolderBlobs(folder, shared=True)
+    assert "mount it" in await blobs.state()
+    source.write_bytes(b"a picture")
+    with pytest.raises(BlobError, match="no such folder"):
+        await blobs.put("upl_1", source, "image/png")
+    assert not folder.exists()
+    folder.mkdir()
+    await blobs.put("upl_1", source, "image/png")
+    assert await blobs.state() == "ok"
+
+
 @pytest.mark.parametrize(
     ("scheme", "wires"), [("https", "spr=https&"), ("http", "spr=https%2Chttp&")]
 )
@@ -279,7 +301,7 @@ async def test_without_its_store_a_server_refuses_photos_and_serves_the_rest(
         await ana.register("ana@example.com")
         state = (await ana.get("//readyz")).must(200).json
         assert state["status"] == "degraded"
-        assert "blob store" in state["parts"]["blobs"]
+        assert "blob store" in (await server.parts())["blobs"]
         answer = (await send(ana, COFFEE.read_bytes())).must(503)
         assert int(answer.headers["Retry-After"]) >= 1
         assert (await ana.get("/uploads")).json["items"] == []

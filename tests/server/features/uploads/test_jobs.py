@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.app import create_app
+from server.core.audit import AuditActor
 from server.core.clock import now
 from server.core.database import Database
 from server.core.services import SERVICES
@@ -340,7 +341,7 @@ async def test_the_newer_photo_is_shown_whichever_is_done_first(
 async def test_of_two_photos_that_are_done_at_once_the_newer_is_shown(data_dir: Path) -> None:
     async with database_in(data_dir) as one, database_in(data_dir) as two:
         account = NewAccount("acc_ana", "ana@example.com", "", Role.CUSTOMER, "Ana")
-        await one.write(lambda tx: add_account(tx, account))
+        await one.write(lambda tx: add_account(tx, account, AuditActor("test")))
         queues = [queue_on(one, data_dir), queue_on(two, data_dir)]
         for number in range(10):
             names = [f"upl_{number}_{order}" for order in range(2)]

@@ -447,7 +447,7 @@ async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         (hang_up, "was lost"),
         (cut_short, "was lost"),
         (other_json, "not a Tiffin server"),
-        (elsewhere, "sends us on to https://tiffin.example/"),
+        (elsewhere, "redirects to https://tiffin.example/"),
     ],
 )
 async def test_what_does_not_speak_our_language(wire: Wire, talk: Talk, words: str) -> None:

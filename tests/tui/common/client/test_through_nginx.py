@@ -1,4 +1,4 @@
-"""The client library through a real nginx that is right, holds back, or passes no WebSocket."""
+"""The client library through a real nginx: as deployed, holding back, or passing no WebSocket."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ import pytest
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.news import announce
-from support.nginx import Nginx, nginx_to
+from support.nginx import nginx_to
 from support.room import open_chat
 from support.town import PASSWORD
 from support.waiting import wait_until
@@ -30,27 +30,34 @@ INTERVAL = 0.5
 """Seconds between two changes of each kind."""
 CHANGES = 5
 SOON = INTERVAL + 3.0
+BLOCKED_BY = {"deployed": None, "buffering": Pattern.SSE, "no_upgrade": Pattern.WEBSOCKET}
 CARRIED = 10.0
 """Seconds until a feed runs, by whatever carries it: what is silent otherwise is given 15."""
 
 
 @dataclass
 class Scene:
-    """Everybody at a live server, with the three ways there."""
+    """Everybody at a live server, and the way there."""
 
     cast: Cast
-    nginx: Nginx
+    url: str
     stack: AsyncExitStack
+    blocked: Pattern | None
 
-    async def session(self, url: str, email: str, password: str = PASSWORD) -> Session:
-        session = Session(url, Wire())
+    async def session(self, email: str, password: str = PASSWORD) -> Session:
+        session = Session(self.url, Wire())
         self.stack.push_async_callback(session.close)
         await session.log_in(email, password)
         return session
 
 
-@pytest.fixture
-async def scene(data_dir: Path, tmp_path: Path) -> AsyncIterator[Scene]:
+@pytest.fixture(params=["deployed", "buffering", "no_upgrade"])
+async def scene(
+    data_dir: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Scene]:
     async with (
         AsyncExitStack() as stack,
         running_server(settings_for(data_dir, heartbeat_seconds=1)) as server,
@@ -58,9 +65,10 @@ async def scene(data_dir: Path, tmp_path: Path) -> AsyncIterator[Scene]:
     ):
         folder = tmp_path / "nginx"
         folder.mkdir()
-        with nginx_to(server.url, folder) as nginx:
+        monkeypatch.setenv("SSL_CERT_FILE", str(folder / "fullchain.pem"))
+        with nginx_to(request.param, server.url, folder) as url:
             async with stack:
-                yield Scene(cast, nginx, stack)
+                yield Scene(cast, url, stack, BLOCKED_BY[request.param])
 
 
 @dataclass
@@ -111,8 +119,8 @@ class Feed:
             await asyncio.wait({reading})
 
 
-async def kitchen(scene: Scene, url: str) -> Feed:
-    session = await scene.session(url, scene.cast.place.employees[0])
+async def kitchen(scene: Scene) -> Feed:
+    session = await scene.session(scene.cast.place.employees[0])
     page = await Api(session).orders()
     path = f"/restaurants/{scene.cast.place.id}/orders"
     stream = LogStream(session, f"{path}/stream", f"{path}/events", "Kitchen", page.cursor)
@@ -123,8 +131,8 @@ async def kitchen(scene: Scene, url: str) -> Feed:
     return Feed(stream, lambda event: event.data.partition(",")[0][1:], change)
 
 
-async def desk(scene: Scene, url: str) -> Feed:
-    session = await scene.session(url, scene.cast.place.employees[0])
+async def desk(scene: Scene) -> Feed:
+    session = await scene.session(scene.cast.place.employees[0])
     page = await Api(session).open_chats()
     stream = LogStream(session, "/chats/stream", "/chats/events", "Desk", page.cursor)
 
@@ -138,8 +146,8 @@ async def desk(scene: Scene, url: str) -> Feed:
     return Feed(stream, name_of, change)
 
 
-async def announcements(scene: Scene, url: str) -> Feed:
-    session = await scene.session(url, "bram@example.com", "correct horse")
+async def announcements(scene: Scene) -> Feed:
+    session = await scene.session("bram@example.com", "correct horse")
     page = await Api(session).announcements()
     stream = LogStream(
         session, "/announcements/stream", "/announcements/events", "News", page.cursor
@@ -151,8 +159,8 @@ async def announcements(scene: Scene, url: str) -> Feed:
     return Feed(stream, lambda event: event.data.partition(",")[0][1:], change)
 
 
-async def driver(scene: Scene, url: str) -> Feed:
-    session = await scene.session(url, scene.cast.place.employees[1])
+async def driver(scene: Scene) -> Feed:
+    session = await scene.session(scene.cast.place.employees[1])
     driver_id = scene.cast.place.drivers[0]
     stream = LocationStream(session, driver_id, "Driver")
 
@@ -165,9 +173,9 @@ async def driver(scene: Scene, url: str) -> Feed:
     return Feed(stream, lambda location: f"{location.lat:.4f}", change)
 
 
-async def chat(scene: Scene, url: str) -> Feed:
+async def chat(scene: Scene) -> Feed:
     """Both sides write: the other one over REST, this one into its outbox."""
-    session = await scene.session(url, "ana@example.com", "correct horse")
+    session = await scene.session("ana@example.com", "correct horse")
     chat_id = await open_chat(scene.cast.customer)
     (await scene.cast.employee.post(f"/chats/{chat_id}/take")).must(200)
     page = await Api(session).messages(chat_id)
@@ -195,20 +203,17 @@ FEEDS = {
 }
 
 
-@pytest.mark.parametrize("way", ["right", "buffering", "no_upgrade"])
-async def test_every_feed_is_current_and_says_what_carries_it(scene: Scene, way: str) -> None:
+async def test_every_feed_is_current_and_says_what_carries_it(scene: Scene) -> None:
     """All five at once, as in an app."""
-    blocked = {"right": None, "buffering": Pattern.SSE, "no_upgrade": Pattern.WEBSOCKET}[way]
-    url = getattr(scene.nginx, way)
-    feeds = {name: await make(scene, url) for name, (make, _) in FEEDS.items()}
+    feeds = {name: await make(scene) for name, (make, _) in FEEDS.items()}
     carriers = {
-        name: Pattern.LONG_POLL if pattern is blocked else pattern
+        name: Pattern.LONG_POLL if pattern is scene.blocked else pattern
         for name, (_, pattern) in FEEDS.items()
     }
     await asyncio.gather(*(feed.run(carriers[name]) for name, feed in feeds.items()))
     for name, (_, pattern) in FEEDS.items():
         meter, why = feeds[name].stream.meter, ""
-        if pattern is blocked:
+        if pattern is scene.blocked:
             why = BLOCKED if name == "chat" else "no stream: nothing came for 2 s"
         assert (name, meter.pattern, meter.events > 3) == (name, carriers[name], True)
         assert feeds[name].why == why

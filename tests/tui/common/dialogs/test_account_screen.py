@@ -1,3 +1,5 @@
+import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from support.waiting import wait_until
 from tui.common.dialogs.account import AccountScreen
 from tui.common.dialogs.login import LoginScreen
 from tui.common.dialogs.sessions import SessionsScreen
+from tui.common.uploads.dialogs import SaveScreen
 
 pytestmark = pytest.mark.usefixtures("few_frames")
 
@@ -187,3 +190,20 @@ async def test_a_password_that_is_tried_first_is_refused_in_place(
         press(app, "change")
         await sees(app, "This password is your e-mail")
         await wait_until(lambda: app.focused is not None and app.focused.id == "new_password")
+
+
+async def test_ones_data_is_saved_for_oneself_alone(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with signed_in(demo_server.url, tmp_path, (80, 24)) as (app, pilot):
+        await pilot.press("f2")
+        await wait_until(lambda: isinstance(app.screen, AccountScreen))
+        press(app, "export")
+        await wait_until(lambda: isinstance(app.screen, SaveScreen), what="where to save it")
+        await pilot.press("enter")
+        await sees(app, "✓ Your data is in")
+        saved = tmp_path / "tiffin-my-data.json"
+        assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+        assert app.session.account is not None
+        assert json.loads(saved.read_text())["account"]["id"] == app.session.account.id

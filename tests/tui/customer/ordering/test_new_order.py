@@ -350,7 +350,7 @@ async def test_a_lost_reply_never_makes_two_orders(
                 await focus(screen, field)
                 await pilot.press(key)
             await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
-            await told(app, "first attempt had arrived")
+            await told(app, "first attempt did arrive")
             (order,) = await orders_at(guest)
             assert [item["quantity"] for item in order["items"]] == [1]
             assert losing.seen == 3

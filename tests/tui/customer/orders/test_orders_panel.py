@@ -1,5 +1,6 @@
 """The panel against a live server: history, the order in view, what polls bring, the keys."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from customer_window import (
     served_again,
     table_of,
 )
+from textual.events import Key
 
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
+from tui.common.client.http import ServerClock
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.panel import OrdersPanel
@@ -141,7 +144,11 @@ async def test_scrolling_reads_the_older_pages(
 
 
 async def test_orders_are_filtered_by_typing(
-    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+    demo_server: LiveServer,
+    guest: Rest,
+    kitchen: Kitchen,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     order_id = await a_placed_order(guest, kitchen)
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
@@ -149,7 +156,10 @@ async def test_orders_are_filtered_by_typing(
         await pilot.press("end")
         all_of_them = table.option_count
         assert all_of_them > 1
-        await pilot.press("slash", *"placed", "enter")
+        for key in ("slash", *"placed", "enter", "enter"):  # all at once, as over a slow line
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen))
+        await pilot.press("escape")
         assert [option.id for option in table.options] == [order_id]
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         await sees(app, "Nothing matches “placed”. Esc clears the filter.")
@@ -159,6 +169,10 @@ async def test_orders_are_filtered_by_typing(
         app.set_focus(None)  # the panel in front is filtered wherever the focus is
         await pilot.press("slash", *"accepted", "enter")
         assert [option.id for option in table.options] == [order_id]
+        later = datetime.now(UTC) + timedelta(hours=2)
+        monkeypatch.setattr(ServerClock, "now", lambda _clock: later)  # it is right, ours is not
+        await pilot.press("r")
+        await sees(app, "€", " 2h", f"{later.astimezone():%H:%M}")
 
 
 async def test_details_show_everything_and_stay_current(

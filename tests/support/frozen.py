@@ -1,0 +1,77 @@
+"""A database as one version of the server has left it, as JSON, for later versions to read.
+
+`TIFFIN_FREEZE=1` makes `tests/server/test_frozen.py` write the present version's: once a release,
+before it. What is written stays as it is.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core import migrate as migrating
+from server.core.databases import migrate, opened_database
+from server.core.transaction import Transaction
+from support.server_process import where_for
+
+LATER = "2999-01-01T00:00:00.000Z"
+"""When what would have expired by the time of a test expires."""
+EXPIRING = ("sessions", "refresh_tokens", "idempotency")
+# Parents before their children.
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migrations'"
+
+
+def newest_migration() -> int:
+    """The number of this version's last migration."""
+    return migrating.migrations()[-1][0]
+
+
+async def freeze(database: Path, known: dict[str, Any]) -> str:
+    """The JSON of every row of an SQLite file, and of what is `known` of it."""
+
+    async def read(tx: Transaction) -> dict[str, list[dict[str, Any]]]:
+        found = {}
+        for table in await tx.fetch(TABLES, {}):
+            rows = await tx.fetch(f"SELECT * FROM {table['name']}", {})
+            found[table["name"]] = [dict(row) for row in rows]
+        return found
+
+    async with opened_database(database) as opened:
+        rows = await opened.read(read)
+    for table in EXPIRING:
+        for row in rows[table]:
+            row["expires_at"] = LATER
+    frozen = {"migration": newest_migration(), "known": known, "rows": rows}
+    return json.dumps(frozen, indent=1, ensure_ascii=False) + "\n"
+
+
+async def thaw(frozen: dict[str, Any], data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the database of a server whose data is there, as that version has left it. The server
+    that starts on it runs the later migrations."""
+    where = where_for(data_dir / "tiffin.sqlite3")
+    until = [one for one in migrating.migrations() if one[0] <= frozen["migration"]]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "migrations", lambda: until)
+        patch.setattr("server.core.postgres.migrations", lambda: until)
+        if isinstance(where, str):
+            await _empty(where)
+        await migrate(where)
+
+    async def write(tx: Transaction) -> None:
+        for table, rows in frozen["rows"].items():
+            await tx.execute(f"DELETE FROM {table}", {})
+            for row in rows:
+                values = ", ".join(f":{column}" for column in row)
+                await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})", row)
+
+    async with opened_database(where) as opened:
+        await opened.write(write)
+
+
+async def _empty(url: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
