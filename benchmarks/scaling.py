@@ -54,12 +54,13 @@ from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from support.live_server import LiveServer, running_server, settings_for
-from support.postgres import PostgresServer
-from support.redis_server import RedisServer
+from support.postgres import shared_folder
 from support.rest import Rest
 from support.room import open_chat
 from support.town import PASSWORD, Place
 from support.waiting import wait_until
+from tools.cluster.postgres import PostgresServer
+from tools.cluster.redis_server import RedisServer
 
 ROUNDS = 3
 SUBSCRIBERS = (1, 10, 100)
@@ -253,7 +254,7 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
     costs: defaultdict[str, Cost] = defaultdict(Cost)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = PostgresServer(folder_in(folder), fsync=True)
+        server = PostgresServer(folder_in(folder))
         server.start()
         try:
             await server.execute("CREATE DATABASE tiffin")
@@ -264,6 +265,7 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
                     settings = settings_for(
                         folder / str(number),
                         database_url=server.url("tiffin"),
+                        blob_dir=shared_folder(folder),
                         sweep_seconds=3600,
                         photo_workers=0,
                     )

@@ -1,10 +1,13 @@
 """What an app shows, as text, and waiting for it."""
 
+import time
+from collections.abc import Callable
+
 from textual.app import App
 from textual.pilot import Pilot
 
 from server.text import fault
-from support.waiting import PATIENCE, wait_until
+from support.waiting import LONGEST, PATIENCE, wait_until
 
 
 def shown(app: App[None]) -> str:
@@ -20,25 +23,35 @@ def steering(text: str) -> set[str]:
 async def sees(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
     """Wait until all `texts` are on the screen at once."""
 
-    def all_shown() -> bool:
-        screen = shown(app)
-        return all(text in screen for text in texts)
-
-    try:
-        await wait_until(all_shown, seconds, what=f"{texts}")
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{shown(app)}") from None
+    await _until(app, lambda screen: all(text in screen for text in texts), seconds, f"{texts}")
 
 
 async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None:
     """Wait until none of `texts` is on the screen."""
 
-    def none_shown() -> bool:
-        screen = shown(app)
-        return not any(text in screen for text in texts)
+    none = f"no {texts}"
+    await _until(app, lambda screen: not any(text in screen for text in texts), seconds, none)
+
+
+async def _until(app: App[None], true_of: Callable[[str], bool], seconds: float, what: str) -> None:
+    """Wait until that is true of the screen's lines.
+
+    To read them costs as much as to draw them: where paintings are counted (`few_frames`), they are
+    not read again before the next, or for `LONGEST` seconds.
+    """
+    last: tuple[object, ...] = ()
+    due = 0.0
+
+    def looks_right() -> bool:
+        nonlocal last, due
+        now, state = time.monotonic(), (app.screen, vars(app.screen).get("paintings"))
+        if state == last and now < due:
+            return False
+        last, due = state, now + (LONGEST if state[1] is not None else 0)
+        return true_of(shown(app))
 
     try:
-        await wait_until(none_shown, seconds, what=f"no {texts}")
+        await wait_until(looks_right, seconds, what=what)
     except AssertionError as late:
         raise AssertionError(f"{late}\n{shown(app)}") from None
 

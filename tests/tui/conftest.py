@@ -73,11 +73,13 @@ def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window paints all that has changed every `FRAME_SECONDS`, not 60 times a second.
 
     For tests of whole windows: nobody sees what these paint, and to read a screen renders it anew.
+    What would have been painted is counted as the screen's `paintings`.
     """
     paint = Screen._compositor_refresh
 
     def paint_when_due(screen: Screen[Any]) -> None:
         own, now = vars(screen), time.monotonic()
+        own["paintings"] = own.get("paintings", 0) + 1
         wait = own.setdefault("next_frame", now + FRAME_SECONDS) - now
         if wait <= 0 or screen is not screen.app.screen:
             own["next_frame"] = now + FRAME_SECONDS
