@@ -9,7 +9,7 @@ from textual.widgets import Button, Input
 
 from support.live_server import LiveServer, running_server, settings_for
 from support.ports import free_port
-from support.screen import sees, shown
+from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.login import LoginScreen
@@ -135,7 +135,7 @@ async def test_esc_stops_trying(tmp_path: Path) -> None:
         await pilot.press("enter")
         await sees(app, "Retrying every few seconds")
         await pilot.press("escape")
-        await wait_until(lambda: "Retrying" not in shown(app))
+        await misses(app, "Retrying")
 
 
 async def test_a_remembered_log_in_waits_for_its_server(tmp_path: Path) -> None:
