@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo cluster server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -23,6 +23,9 @@ help: ## this list
 
 demo: run-env model ## a server with a small town, an autopilot for its kitchens, and the customer app
 	@exec $(PY) -m tui.demo.run --with-parent $(ARGS)
+
+cluster: dev-env model azurite ## PostgreSQL, Redis, Azurite, two masters and nginx (ARGS=--demo)
+	@exec $(PY) -m tools.cluster --with-parent $(ARGS)
 
 server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
@@ -65,6 +68,8 @@ soak: dev-env model ## long runs, at full size
 
 faults: dev-env model azurite ## tests that kill processes and break brokers
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
+	@FAULT_SECONDS=$${FAULT_SECONDS:-20} TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m fault --timeout 600 \
+		tests/faults/test_two_processes_in_trouble.py tests/faults/test_postgres_in_trouble.py $(ARGS)
 
 bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=peers for the comparison)
 	@set -e; for file in $(if $(ONLY),benchmarks/$(ONLY).py,benchmarks/*.py); do \

@@ -22,6 +22,9 @@ ORDERS, STEPS, MESSAGES, STREAMS = 2, 10, 10, 2_000
 five steps and five messages each."""
 STREAMS_A_PROCESS, PART_OF_A_CORE = 10_000, 0.5
 """What a process is given to do: the default of TIFFIN_MAX_CONNECTIONS, and half of a core."""
+READ_BY, READ_WITHIN = 0.1, 60
+"""The part of the streams that acknowledge an announcement within so many seconds, each with an
+event to the one topic of acknowledgements."""
 FOLLOWERS = 2
 """Processes that follow an order's or a chat's topic; the desk's queue is followed by all."""
 PEERS = RESULTS.with_name("peers.md")
@@ -108,8 +111,9 @@ def report(
         f"{ORDERS} orders, {STEPS} steps and {MESSAGES} chat messages a second, {STREAMS:,} streams"
         f" and polls held. A process is given {PART_OF_A_CORE:.0%} of a core and"
         f" {STREAMS_A_PROCESS:,} streams; its CPU costs are those of `peers.md`. An order's and a"
-        f" room's topic are followed by {FOLLOWERS} processes, the desk's queue by all. Bold is"
-        " more than there can be.",
+        f" room's topic are followed by {FOLLOWERS} processes, the desk's queue by all."
+        f" An announcement is acknowledged by {READ_BY:.0%} of the streams within {READ_WITHIN} s."
+        " Bold is more than there can be.",
         "",
         "| | " + " | ".join(f"{load:,}" for load in LOADS) + " |",
         "|---|" + "---:|" * len(LOADS),
@@ -134,6 +138,9 @@ def report(
         heard = topics * (base + each * FOLLOWERS) + messages * (base + each * processes)
         for name, value in {
             "the row of the desk's queue, in use": _share(messages / queue),
+            "the row of acknowledgements, in use after an announcement": _share(
+                STREAMS * load * READ_BY / READ_WITHIN / costs[ONE_TOPIC].per_second
+            ),
             "processes": f"{processes:,}",
             "PostgreSQL's CPU, cores": f"{cpu:,.2f}",
             "of it for sweeps, cores": f"{swept:,.2f}",

@@ -22,10 +22,10 @@ from benchmarks.peers.targets import CORES, FILES, WARM_UP_CONNECTIONS
 from benchmarks.peers.tiffin import SETTINGS, Tiffin
 from benchmarks.peers.works import Work, fan_out, full_rooms, place, read
 from server.settings import Settings
-from support.postgres import PostgresServer
 from support.raw_http import raise_file_limit
-from support.redis_server import RedisServer
 from support.server_process import server_environment
+from tools.cluster.postgres import PostgresServer
+from tools.cluster.redis_server import RedisServer
 
 WORKERS = (1, 2, 4)
 POOLS = (2, 4, 8, 16)
@@ -74,6 +74,7 @@ class Cluster(Tiffin):
         if self._postgres is not None:
             asyncio.run(self._postgres.execute(f'CREATE DATABASE "{self.folder.name}"'))
             more["TIFFIN_DATABASE_URL"] = str(self.where)
+            more["TIFFIN_BLOB_DIR"] = str(self.folder)
         if self._connections:
             more["TIFFIN_DATABASE_CONNECTIONS"] = str(self._connections)
         return server_environment(self.folder, self._redis.url, more)
@@ -207,7 +208,7 @@ def main() -> None:
             for _ in range(2)
         ]
         redis = stack.enter_context(RedisServer(folders[0]))
-        postgres = stack.enter_context(PostgresServer(folders[1], fsync=True))
+        postgres = stack.enter_context(PostgresServer(folders[1]))
         bench = Bench(redis, postgres, options.seconds)
         parts: dict[str, Callable[[], Iterator[str]]] = {
             "works": lambda: bench.works(options.workers),

@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmarks._figures import machine, spread
 from support.custom import WAY
 from support.metrics import figure
-from support.redis_server import RedisServer
 from support.rest import Rest
 from support.town import PASSWORD
 from support.two_processes import Two, two_processes
 from support.waiting import wait_until
+from tools.cluster.redis_server import RedisServer
 
 SWEEP_SECONDS = 0.5
 

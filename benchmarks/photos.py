@@ -17,12 +17,12 @@ import psutil
 
 from benchmarks._figures import machine, share, spread
 from support.event_stream import event_stream
-from support.ports import free_port
 from support.rest import Rest
 from support.server_process import ServerProcess
 from support.town import PASSWORD, open_restaurant
 from support.uploads import COFFEE, FINAL, sent
 from support.waiting import wait_until
+from tools.ports import free_port
 
 IDLE_SECONDS = 8.0
 PING_SECONDS = 0.02

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from server.core.auth import Identity
 from server.core.database import Database
 from server.core.databases import migrate
 from server.core.services import Services
-from server.features.accounts.service import add_employee
+from server.features.accounts.administration import add_employee
 from server.features.chat.frame_schemas import SendMessage
 from server.features.chat.messages import MessageService
 from server.features.chat.service import QUEUE
@@ -54,12 +54,13 @@ from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from support.live_server import LiveServer, running_server, settings_for
-from support.postgres import PostgresServer
-from support.redis_server import RedisServer
+from support.postgres import shared_folder
 from support.rest import Rest
 from support.room import open_chat
 from support.town import PASSWORD, Place
 from support.waiting import wait_until
+from tools.cluster.postgres import PostgresServer
+from tools.cluster.redis_server import RedisServer
 
 ROUNDS = 3
 SUBSCRIBERS = (1, 10, 100)
@@ -253,7 +254,7 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
     costs: defaultdict[str, Cost] = defaultdict(Cost)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = PostgresServer(folder_in(folder), fsync=True)
+        server = PostgresServer(folder_in(folder))
         server.start()
         try:
             await server.execute("CREATE DATABASE tiffin")
@@ -264,6 +265,7 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
                     settings = settings_for(
                         folder / str(number),
                         database_url=server.url("tiffin"),
+                        blob_dir=shared_folder(folder),
                         sweep_seconds=3600,
                         photo_workers=0,
                     )
@@ -283,15 +285,16 @@ async def measure_postgres(count: int, rounds: int) -> tuple[dict[str, Cost], fl
                 await timed(postgres, database, swept, 10 * count, sweep)
                 return costs, median(sweep.cpu), postgres.connection_bytes()
         finally:
-            server.stop()
+            server.kill()
 
 
 async def hear(port: int) -> None:
     """Subscribe, and read what comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"SUBSCRIBE channel\r\n")
-    while await reader.read(1 << 20):
-        pass
+    with closing(writer):
+        writer.write(b"SUBSCRIBE channel\r\n")
+        while await reader.read(1 << 20):
+            pass
 
 
 async def heard_by(redis: Redis, count: int) -> bool:

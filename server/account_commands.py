@@ -74,7 +74,7 @@ async def show_accounts(options: argparse.Namespace, administration: "Administra
 
 
 async def remove(options: argparse.Namespace, administration: "Administration") -> None:
-    """Delete an account, once whoever runs the command has agreed."""
+    """Delete an account, once the operator has confirmed it."""
     await administration.id_of(options.email)
     if not options.yes:
         question = f"Delete {options.email} with its data? This cannot be undone. [y/N] "

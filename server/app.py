@@ -168,6 +168,7 @@ def _services(settings: Settings) -> Services:
         settings.public_reads_at_once,
         settings.database_connections,
         settings.database_seconds,
+        settings.commit_interval_ms / 1000,
     )
     log = EventLog(database)
     broker = _broker(settings)
@@ -180,7 +181,9 @@ def _services(settings: Settings) -> Services:
         lambda at: log.trim(to_text(at - events_kept)),
         lambda at: database.write(lambda tx: idempotency.drop_expired(tx, at)),
     ]
-    connections = Connections(settings.max_connections, settings.max_streams_per_account)
+    connections = Connections(
+        settings.max_connections, settings.max_streams_per_account, settings.shutdown_seconds
+    )
     secret, *previous = settings.token_secrets
     gate = Gate(AccessTokens(secret, settings.access_token_seconds, *previous))
     frame_limits = FrameLimits(settings)

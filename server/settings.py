@@ -22,7 +22,7 @@ DATA_DIR = Path(".tiffin")
 DEMO_DIR = DATA_DIR / "demo"
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 KEPT = (
-    *("blobs", "arriving", "jwt-secret", "demo-password", "demo-accounts.json"),
+    *("blobs", "arriving", "metrics", "jwt-secret", "demo-password", "demo-accounts.json"),
     *("server.log", "autopilot.log"),
 )
 """Files and folders in the data folder beside the database."""
@@ -153,6 +153,7 @@ class Settings(BaseSettings):
     identify_seconds: Annotated[float, Field(ge=0)] = 10
     upkeep_lease_seconds: Annotated[float, Field(gt=0)] = 15
     sweep_seconds: Annotated[float, Field(gt=0)] = 0.5
+    commit_interval_ms: Annotated[int, Field(ge=0, le=1000)] = 10
     head_seconds: Annotated[float, Field(ge=0)] = 15
     head_kb: Annotated[int, Field(ge=0)] = 32
     idle_seconds: Annotated[float, Field(ge=0)] = 75
@@ -164,7 +165,7 @@ class Settings(BaseSettings):
     requests_per_account: Annotated[int, Field(ge=0)] = 64
     reads_at_once: Annotated[int, Field(ge=0)] = 2
     public_reads_at_once: Annotated[int, Field(ge=0)] = 2
-    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 5
+    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 

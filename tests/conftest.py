@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support.azurite import Azurite
-from support.redis_server import RedisServer
 from support.server_process import ON_POSTGRES, ServerProcess, StartServer
 from support.uploads import QUICK_WORKER
+from tools.cluster.azurite import Azurite
+from tools.cluster.redis_server import RedisServer
+from tools.cluster.service import ServiceMissing
 
 if TYPE_CHECKING:
     from support.live_server import LiveServer
@@ -43,7 +44,7 @@ def pytest_configure() -> None:
     """Say in words that PostgreSQL cannot be had here, and end the run."""
     if ON_POSTGRES:
         try:
-            from support.postgres import BINARIES
+            from tools.cluster.postgres import BINARIES
         except ImportError as error:
             pytest.exit(f"no test is run on PostgreSQL, which cannot be had here: {error}", 0)
         if not (BINARIES / "bin" / "postgres").exists():
@@ -173,15 +174,21 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The blob store that the whole run shares; without Azurite, the test is skipped."""
-    with Azurite(tmp_path_factory.mktemp("azurite")) as store:
-        yield store
+    yield from _blob_store(tmp_path_factory.mktemp("azurite"))
 
 
 @pytest.fixture
 def own_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """A blob store for this test alone, to kill and restart."""
-    with Azurite(tmp_path_factory.mktemp("own-azurite")) as store:
-        yield store
+    yield from _blob_store(tmp_path_factory.mktemp("own-azurite"))
+
+
+def _blob_store(folder: Path) -> Iterator[Azurite]:
+    try:
+        with Azurite(folder) as store:
+            yield store
+    except ServiceMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     named = set(
         re.findall(r"\b(?:server|tui|tests|tools|benchmarks|deploy|docs)/[\w./-]+\.\w+", text)
     )
-    assert named or document == "docs/scaling.md"
+    assert named
     assert not {name for name in named if not (ROOT / name).exists()}
 
 

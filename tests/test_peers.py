@@ -68,7 +68,8 @@ def test_a_wrong_event_ends_the_measurement(
 
 
 def test_a_row_without_its_peer_says_neither_yes_nor_no() -> None:
-    found = {(row.run, name): [works.Measured(2, 2)] for row in ROWS for name in (OURS, "Express")}
+    two = [works.Measured(2, 2, 2)]
+    found = {(row.run, name): two for row in ROWS for name in (OURS, "Express")}
     lines = costs(found, ["Express", OURS]).splitlines()[2:]
     known = {"": "yes", "nchan": "not known", "Express": "yes", "FastAPI": "not known"}
     for row, line in zip(ROWS, lines, strict=True):

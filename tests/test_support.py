@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from support.proxy import Proxy
-from support.redis_server import RedisServer
 from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_for, wait_until
+from tools.cluster.redis_server import RedisServer
 
 
 def test_redis_restarts_on_its_port_with_no_data(own_redis: RedisServer) -> None:

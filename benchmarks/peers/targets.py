@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.peers.client import Response, frame, get, post, stream, upgrade
 from benchmarks.peers.works import Channel, Measured, Member, Server, Work
-from support.ports import free_port
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = Path(__file__).with_name("servers")

@@ -14,6 +14,7 @@ from benchmarks.peers.works import Channel, Member
 from server.core.auth import AccessTokens
 from server.core.databases import opened_database
 from server.core.transaction import Transaction
+from server.settings import Settings
 from support.server_process import JWT_SECRET, server_environment
 
 API = "/api/v1"
@@ -23,6 +24,7 @@ SETTINGS = {
     "TIFFIN_MAX_SOCKETS": "0",
     "TIFFIN_READS_AT_ONCE": "0",
     "TIFFIN_CONTROL_FRAMES_PER_SECOND": "0",
+    "TIFFIN_COMMIT_INTERVAL_MS": str(Settings.model_fields["commit_interval_ms"].default),
     "TIFFIN_LOG_LEVEL": "WARNING",
 }
 STEPS = ("accepted", "preparing", "ready", "out_for_delivery")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.core.clock import now, to_text
 from server.core.file_lock import UseLock
-from server.core.migrate import BUSY_SECONDS, migrate_file
+from server.core.migrate import BUSY_SECONDS, check_version
 
 NEW_EPOCH = "UPDATE meta SET value = :epoch WHERE name = 'epoch'"
 
@@ -64,7 +64,10 @@ def restore(path: Path, file: Path) -> Path | None:
 
 
 def _unpack(file: Path, staged: Path) -> None:
-    """A copy of the backup, checked, migrated, and with a new epoch."""
+    """A copy of the backup, checked, and with a new epoch.
+
+    It is not migrated: the server that starts on it may be an older one.
+    """
     try:
         with closing(_connect(file)) as source, closing(_connect(staged)) as copied:
             source.backup(copied)
@@ -72,15 +75,13 @@ def _unpack(file: Path, staged: Path) -> None:
             tables = copied.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'migrations'")
             if tables.fetchone() != (1,):
                 raise CopyError(f"{file} is not a backup of a Tiffin server")
+            check_version(copied)
+            copied.execute(NEW_EPOCH, {"epoch": new_epoch()})
+            copied.execute("DELETE FROM meta WHERE name = 'moved_to'")
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):  # such as a full disk
             raise
         raise CopyError(f"{file} is not a backup: {error}") from error
-    migrate_file(staged)
-    with closing(_connect(staged)) as copied:
-        copied.execute(NEW_EPOCH, {"epoch": new_epoch()})
-        copied.execute("DELETE FROM meta WHERE name = 'moved_to'")
-        copied.execute("PRAGMA journal_mode=DELETE")
     _sync(staged)
 
 

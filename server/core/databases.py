@@ -13,14 +13,18 @@ Where = Path | str
 
 
 def database_at(
-    where: Where, public_reads: int = 0, connections: int = 8, seconds: float = 10
+    where: Where,
+    public_reads: int = 0,
+    connections: int = 8,
+    seconds: float = 10,
+    commit_interval: float = 0.0,
 ) -> Database:
     """The database there. It answers so many public requests at a time; 0 is any number.
 
-    For `connections` and `seconds`, see PostgresDatabase.
+    For `connections` and `seconds`, see PostgresDatabase; for `commit_interval`, SqliteDatabase.
     """
     if isinstance(where, Path):
-        return SqliteDatabase(where, public_reads)
+        return SqliteDatabase(where, public_reads, commit_interval)
     from server.core.postgres import PostgresDatabase
 
     return PostgresDatabase(where, public_reads, connections, seconds)

@@ -190,7 +190,7 @@ class Turns:
             raise
 
     def _pass_on(self, key: str) -> None:
-        """Give the turn to whoever has waited longest."""
+        """Give the turn to the one that has waited longest."""
         line = self._lines[key]
         while line.waiting:
             turn = line.waiting.popleft()

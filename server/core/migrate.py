@@ -44,11 +44,15 @@ def statements(script: str) -> list[str]:
 
 async def migrate_sqlite(path: Path) -> list[str]:
     """Bring that SQLite file up to date; returns the migrations it ran. Raises MigrationError."""
-    return await asyncio.to_thread(migrate_file, path)
+    return await asyncio.to_thread(_migrate, path)
 
 
-def migrate_file(path: Path) -> list[str]:
-    """The same in this thread."""
+def check_version(connection: sqlite3.Connection) -> None:
+    """Raises MigrationError for a database of a newer version."""
+    _missing(connection, migrations())
+
+
+def _migrate(path: Path) -> list[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)

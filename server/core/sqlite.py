@@ -54,8 +54,9 @@ _READ_ONLY = "PRAGMA query_only=ON"
 class SqliteDatabase(Database):
     """SQLite in WAL mode. `publish` gets what committed transactions have announced, in order."""
 
-    def __init__(self, path: Path, public_reads: int = 0) -> None:
-        """Requests without a token use so many readers at a time; 0 is any number."""
+    def __init__(self, path: Path, public_reads: int = 0, commit_interval: float = 0.0) -> None:
+        """Requests without a token use so many readers at a time; 0 is any number. Commits begin
+        at least `commit_interval` seconds apart, unless a whole batch waits."""
         super().__init__()
         self.path = path
         self._writer: aiosqlite.Connection | None = None
@@ -69,6 +70,10 @@ class SqliteDatabase(Database):
         self._idle = asyncio.Event()
         """Set while no write is in the queue or being committed."""
         self._idle.set()
+        self._commit_interval = commit_interval
+        self._next_commit = 0.0
+        self._pause: asyncio.TimerHandle | None = None
+        """Runs out when the next commit may begin, while that is waited for."""
         self._failure = ""
         self._trial: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[Any]] = set()
@@ -96,6 +101,9 @@ class SqliteDatabase(Database):
     async def close(self) -> None:
         """Finish every write that was accepted, then disconnect."""
         self.closing = True
+        if self._pause is not None:
+            self._pause.cancel()
+            self._commit_next()
         await self._idle.wait()
         if self._reads:
             await asyncio.wait(self._reads)
@@ -222,14 +230,25 @@ class SqliteDatabase(Database):
 
     def _commit_next(self) -> None:
         """Commit what is in the queue. No task waits for the commit: waking it, and a task for each
-        commit, took a third of the time of the way to the thread and back."""
+        commit, took a third of the time of the way to the thread and back.
+
+        A commit alone takes as long as three changes, so where they come quickly, the next ones
+        wait a moment for each other.
+        """
         if not self._queue:
             self._idle.set()
             return
+        loop = asyncio.get_running_loop()
+        early = self._next_commit - loop.time()
+        if early > 0 and len(self._queue) < BATCH and not self.closing:
+            self._pause = loop.call_later(early, self._commit_next)
+            return
+        self._pause = None
+        self._next_commit = loop.time() + self._commit_interval
         batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         assert self._writer is not None
         commit = _run_in(self._writer, partial(self._commit, batch))
-        commit.add_done_callback(partial(self._conclude, batch))
+        commit.add_done_callback(partial(self._finish, batch))
 
     def _commit(self, batch: list[Write[Any]], connection: sqlite3.Connection) -> None:
         assert self._lock is not None
@@ -239,7 +258,7 @@ class SqliteDatabase(Database):
         finally:
             self._lock.release()
 
-    def _conclude(self, batch: list[Write[Any]], commit: asyncio.Future[None]) -> None:
+    def _finish(self, batch: list[Write[Any]], commit: asyncio.Future[None]) -> None:
         """Publish what the batch has announced, and give each its result; then go on."""
         error = commit.exception()
         if error is None:

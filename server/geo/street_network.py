@@ -26,7 +26,7 @@ class Path:
     """False for the straight line."""
 
     def remaining_from(self, position: LatLng) -> float | None:
-        """Metres from there to the end; None for whoever has left the path."""
+        """Metres from there to the end; None for a position off the path."""
         best: tuple[float, float] | None = None
         for (a, b), after in zip(pairwise(self.points), self._remaining[1:], strict=True):
             nearest, off = nearest_on_segment(position, a, b)

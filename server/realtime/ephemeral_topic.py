@@ -57,5 +57,5 @@ class EphemeralTopic(Topic):
     def _is_next(self, event: Event) -> bool:
         return True
 
-    async def _fill(self) -> None:
+    async def _read_on(self) -> None:
         """There are no gaps."""

@@ -236,7 +236,7 @@ class Hub(Component):
         self._instance = instance
 
     async def _sweep(self) -> None:
-        self._known, heads = await self.log.changes(self._known, list(self._topics))
+        self._known, heads = await self.log.changes(self._known, self._topics)
         for name, seq in heads.items():
             topic = self._topics.get(name)
             if topic is not None and seq > topic.head:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -118,26 +118,27 @@ class EventLog:
         return await self._database.look_up(lambda tx: self.check_at(tx, topic, seq))
 
     async def changes(
-        self, after: Position | None, topics: Sequence[str]
+        self, after: Position | None, topics: Collection[str]
     ) -> tuple[Position, dict[str, int]]:
         """The last `seq` of each topic that has changed after that position, state topics too, and
         the position reached.
 
-        Where more than CHANGES_AT_ONCE have, or without a position, that of each of `topics`.
+        Where more than CHANGES_AT_ONCE have, or without a position, that of each of `topics`, those
+        that it has by then: one that is added later is expected to be read from there on.
         """
 
         async def fn(tx: Transaction) -> tuple[Position, dict[str, int]]:
             row = await _queries.last_changes(tx)
             reached = Position(row["topics"], row["states"])
             if after is None:
-                return reached, await _heads(tx, topics)
+                return reached, await _heads(tx, list(topics))
             most = CHANGES_AT_ONCE + 1
             found = [
                 *await _queries.changed_topics(tx, after=after.topics, limit=most),
                 *await _queries.changed_states(tx, after=after.states, limit=most),
             ]
             if len(found) >= most:
-                return reached, await _heads(tx, topics)
+                return reached, await _heads(tx, list(topics))
             return reached, {row["name"]: row["seq"] for row in found}
 
         return await self._database.read(fn)

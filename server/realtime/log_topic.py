@@ -234,27 +234,13 @@ class LogTopic(Topic):
         for waiting in self.waiters.values():
             waiting.wake(None)
 
-    async def _fill(self) -> None:
-        wanted = self._wanted
-        try:
-            while self._wanted > self.head:
-                # A hint from here on may mean an event that this read does not see yet.
-                wanted, self._wanted = self._wanted, self.head
-                before = self.head
-                page = await self._read(before, self._page)
-                if self.head == before < page.head and not page.continues(before):
-                    first = page.events[0].seq if page.events else page.head + 1
-                    self._skip_to(first - 1, page)
-                for event in page.events:
-                    if event.seq == self.head + 1:
-                        self._advance(event)
-                self._wanted = max(self._wanted, page.head)
-        except asyncio.CancelledError:
-            self._wanted = max(self._wanted, wanted)
-            raise
-        except Exception as error:
-            self._wanted = max(self._wanted, wanted)
-            words = "filling a gap in %s failed; the sweep will try again"
-            log_failure(logger, error, words, self.name)
-        finally:
-            self._filling = None
+    async def _read_on(self) -> None:
+        before = self.head
+        page = await self._read(before, self._page)
+        if self.head == before < page.head and not page.continues(before):
+            first = page.events[0].seq if page.events else page.head + 1
+            self._skip_to(first - 1, page)
+        for event in page.events:
+            if event.seq == self.head + 1:
+                self._advance(event)
+        self._wanted = max(self._wanted, page.head)

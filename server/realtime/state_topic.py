@@ -1,13 +1,11 @@
 """State topics: one row each, the newest event and no history."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.logging import log_failure
 from server.core.queries import load_queries
 from server.core.transaction import Transaction
 from server.realtime.event import Cursor, Event, check_of
@@ -175,18 +173,7 @@ class StateTopic(Topic):
         self._newest = event
         super()._advance(event)
 
-    async def _fill(self) -> None:
-        try:
-            while self._wanted > self.head:
-                wanted, self._wanted = self._wanted, self.head
-                newest = await self._states.read(self.name)
-                if newest is not None and newest.seq > self.head:
-                    self._advance(newest)
-        except asyncio.CancelledError:
-            self._wanted = max(self._wanted, wanted)
-            raise
-        except Exception as error:
-            self._wanted = max(self._wanted, wanted)
-            log_failure(logger, error, "reading %s failed; the sweep will try again", self.name)
-        finally:
-            self._filling = None
+    async def _read_on(self) -> None:
+        newest = await self._states.read(self.name)
+        if newest is not None and newest.seq > self.head:
+            self._advance(newest)

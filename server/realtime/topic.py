@@ -281,8 +281,25 @@ class Topic(ABC):
         """Whether it can be delivered next."""
 
     @abstractmethod
+    async def _read_on(self) -> None:
+        """Read once what comes after the head."""
+
     async def _fill(self) -> None:
-        """Read on to `_wanted`, then clear `_filling`."""
+        wanted = self._wanted
+        try:
+            while self._wanted > self.head:
+                # A hint from here on may mean an event that this read does not see yet.
+                wanted, self._wanted = self._wanted, self.head
+                await self._read_on()
+        except BaseException as error:
+            self._wanted = max(self._wanted, wanted)
+            self.touched.add(self)  # a sweep may have looked at it since the hint
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            words = "filling a gap in %s failed; the sweep will try again"
+            log_failure(logger, error, words, self.name)
+        finally:
+            self._filling = None
 
     def _advance(self, event: Event) -> None:
         self.head, self.check = event.seq, check_of(event.at)

@@ -22,6 +22,12 @@ PRESSURE = 0.8
 """Share of the connections above which the polls that have waited longest are released."""
 
 
+ENDED_AT_ONCE = 8
+"""So many connections of a server that is stopping end together; more of them one by one."""
+DRAINING_SHARE = 0.9
+"""The share of the time that a server has for stopping in which connections end."""
+
+
 class End(StrEnum):
     """Why the server ends a held connection."""
 
@@ -40,7 +46,7 @@ class End(StrEnum):
 class Slot:
     """One held connection; it is given back by `release`, or at the end of a `with`."""
 
-    __slots__ = ("_connections", "_expiry", "account", "end", "session")
+    __slots__ = ("_connections", "_expiry", "account", "end", "retry_ms", "session")
 
     def __init__(
         self, connections: "Connections", claims: Claims, end: Callable[[End], None]
@@ -49,12 +55,19 @@ class Slot:
         self.account, self.session = claims.limit_key, claims.session_id
         self.end = end
         """Ends the connection."""
+        self.retry_ms = 0
+        """How long its client waits before it connects again, where that is known."""
         self._expiry: asyncio.TimerHandle | None = None
 
     def end_after(self, seconds: float) -> None:
         """End the connection then, as its token expires."""
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(max(0.0, seconds), self.end, End.EXPIRED)
+
+    def end_in_use(self, why: End) -> None:
+        """End the connection, unless it was given back."""
+        if self._connections is not None:
+            self.end(why)
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +87,9 @@ class Slot:
 class Connections:
     """Every held request and stream of this process, by session."""
 
-    def __init__(self, limit: int, limit_per_account: int) -> None:
+    def __init__(self, limit: int, limit_per_account: int, drain_seconds: float = 0) -> None:
         self.draining = False
+        self._drain_seconds = DRAINING_SHARE * drain_seconds
         self._limit = limit
         self._limit_per_account = limit_per_account
         self._by_session: dict[str, dict[Slot, None]] = {}
@@ -152,9 +166,21 @@ class Connections:
                 slot.end(why)
 
     def drain(self) -> None:
-        """End everything and accept nothing more."""
+        """Accept nothing more, and end everything: many connections evenly over most of the time
+        that there is, so that their clients do not all arrive at another process in one second.
+
+        Those whose clients wait longest are the last, so these arrive as evenly. Until its turn has
+        come, a stream goes on.
+        """
         self.draining = True
-        self.end_all(End.DRAINING)
+        slots = [slot for session in self._by_session.values() for slot in session]
+        if len(slots) <= ENDED_AT_ONCE or not self._drain_seconds:
+            self.end_all(End.DRAINING)
+            return
+        slots.sort(key=lambda slot: slot.retry_ms)
+        pause, loop = self._drain_seconds / len(slots), asyncio.get_running_loop()
+        for number, slot in enumerate(slots):
+            loop.call_later(number * pause, slot.end_in_use, End.DRAINING)
 
 
 class Unidentified:

@@ -150,7 +150,10 @@ class SseStream(StreamConnection):
             0 if newest_only else BUFFER,
             STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
         )
-        self._send(f"retry: {random.randint(*RETRY_MS)}\n\n".encode())  # noqa: S311
+        retry = random.randint(*RETRY_MS)  # noqa: S311
+        if self._slot is not None:
+            self._slot.retry_ms = retry
+        self._send(f"retry: {retry}\n\n".encode())
         self._heartbeat.add(self.send_comment, group)
         if during is not None:
             self._during = during(self)

@@ -12,7 +12,6 @@ import pytest
 
 from support.event_stream import event_stream
 from support.raw_websocket import raw_websocket
-from support.redis_server import RedisServer
 from support.rest import Rest
 from support.room import Closed, Room, history, open_chat, room
 from support.server_process import StartServer
@@ -20,6 +19,7 @@ from support.socketio_client import socketio_client
 from support.town import PASSWORD, open_restaurant, stored_rows
 from support.two_processes import Two
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import psutil
 import pyte
 import pytest
 
-from support.ports import free_port
 from support.rest import Rest
 from support.server_process import ROOT, server_environment
 from support.waiting import PATIENCE, wait_for, wait_until
+from tools.ports import free_port
 
 COMMAND = [sys.executable, "-m", "tui.demo.run"]
 OPEN = "The town is open at"

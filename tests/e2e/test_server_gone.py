@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.ports import free_port
 from support.rest import Rest
 from support.server_process import StartServer
 from support.tmux import Tmux, Window
+from tools.ports import free_port
 
 BACK_WITHIN = 30.0
 """Seconds from the server's readiness to the app's showing the present state; it waits for eight

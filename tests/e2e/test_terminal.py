@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.ports import free_port
 from support.server_process import ROOT, StartServer, server_environment
 from support.tmux import Tmux, Window
 from support.waiting import PATIENCE, wait_for
+from tools.ports import free_port
 
 APPS = {"customer": "1 Orders", "employee": "1 Kitchen"}
 GIVEN_BACK = {

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from support.ports import free_port
 from support.server_process import ROOT
 from support.tmux import Tmux
 from support.waiting import PATIENCE, wait_for
+from tools.ports import free_port
 
 pytestmark = [pytest.mark.others, pytest.mark.timeout(300)]
 

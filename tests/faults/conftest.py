@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.redis_server import RedisServer
+from support.server_process import ON_POSTGRES
 from support.two_processes import Two, two_processes
 from support.waiting import wait_for
+from tools.cluster.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +19,9 @@ def broken_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(scope="session")
 def processes(tmp_path_factory: pytest.TempPathFactory, broken_redis: RedisServer) -> Iterator[Two]:
-    """The processes of `with_redis`."""
-    with two_processes(tmp_path_factory.mktemp("with-redis"), broken_redis.url) as two:
+    """The processes of `with_redis`; on PostgreSQL, two gunicorn masters of two workers each."""
+    folder, workers = tmp_path_factory.mktemp("with-redis"), 2 if ON_POSTGRES else 0
+    with two_processes(folder, broken_redis.url, workers=workers) as two:
         yield two
 
 

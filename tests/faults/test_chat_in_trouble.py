@@ -8,7 +8,6 @@ import pytest
 
 from support.breaking import break_in_turn, cut_at_random
 from support.chatter import Chatter, Listener
-from support.redis_server import RedisServer
 from support.relay import Relay, relay_to
 from support.rest import Rest
 from support.room import history, open_chat
@@ -16,6 +15,7 @@ from support.scene import SECONDS
 from support.town import PASSWORD
 from support.two_processes import Two
 from support.waiting import wait_until
+from tools.cluster.redis_server import RedisServer
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 

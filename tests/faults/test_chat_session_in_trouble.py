@@ -9,11 +9,11 @@ import pytest
 from server.features.chat.schemas import ChatMessage, NewChat
 from support.breaking import break_in_turn, cut_at_random
 from support.proxy import proxy_to
-from support.redis_server import RedisServer
 from support.scene import SECONDS
 from support.town import PASSWORD
 from support.two_processes import Two
 from support.waiting import wait_until
+from tools.cluster.redis_server import RedisServer
 from tui.common.chat.session import ChatSession
 from tui.common.client.api import Api
 from tui.common.client.errors import ClientError

@@ -9,12 +9,12 @@ from typing import Any
 import psutil
 import pytest
 
-from support.azurite import Azurite
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import stored_rows
 from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.azurite import Azurite
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 

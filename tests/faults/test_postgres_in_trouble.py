@@ -63,11 +63,11 @@ async def freeze(two: Two) -> None:
 
 @pytest.mark.parametrize("trouble", [crash, terminate, freeze])
 async def test_every_order_stays_and_every_event_arrives(
-    impatient: Two, trouble: Callable[[Two], Awaitable[None]]
+    impatient: Two, fault: Callable[[Two], Awaitable[None]]
 ) -> None:
     async def outage(two: Two) -> Outage:
         begins = time.time()
-        await trouble(two)
+        await fault(two)
 
         def ready() -> bool:
             return all(server.healthy() for server in two.both)

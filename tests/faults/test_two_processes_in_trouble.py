@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from support.redis_server import RedisServer
 from support.scene import SECONDS, play
 from support.two_processes import Two
 from support.witness import Outage
+from tools.cluster.redis_server import RedisServer
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -21,12 +21,12 @@ def times(each: float) -> int:
 async def test_events_arrive_while_redis_restarts(
     with_redis: Two, broken_redis: RedisServer
 ) -> None:
-    async def trouble(two: Two) -> None:
+    async def fault(two: Two) -> None:
         for _ in range(times(2)):
             await asyncio.to_thread(broken_redis.restart)
             await asyncio.sleep(0.5)
 
-    await play(with_redis, trouble)
+    await play(with_redis, fault)
 
 
 async def test_events_arrive_while_pubsub_connections_are_killed(
@@ -34,18 +34,18 @@ async def test_events_arrive_while_pubsub_connections_are_killed(
 ) -> None:
     killed = []
 
-    async def trouble(two: Two) -> None:
+    async def fault(two: Two) -> None:
         while len(killed) < times(0.2) or sum(killed) < 4:  # each listens again in its own time
             killed.append(await asyncio.to_thread(broken_redis.kill_pubsub))
             await asyncio.sleep(0.2)
 
-    await play(with_redis, trouble)
+    await play(with_redis, fault)
 
 
 async def test_events_arrive_while_a_server_is_killed_and_restarted(
     with_redis: Two, broken_redis: RedisServer
 ) -> None:
-    async def trouble(two: Two) -> Outage:
+    async def fault(two: Two) -> Outage:
         begins = time.time()
         for _ in range(times(6)):
             two.left.kill()
@@ -54,30 +54,30 @@ async def test_events_arrive_while_a_server_is_killed_and_restarted(
             await asyncio.sleep(0.5)
         return Outage(begins, time.time())
 
-    await play(with_redis, trouble)
+    await play(with_redis, fault)
 
 
 async def test_events_arrive_after_redis_is_gone_for_good(
     with_redis: Two, broken_redis: RedisServer
 ) -> None:
-    async def trouble(two: Two) -> None:
+    async def fault(two: Two) -> None:
         broken_redis.kill()
 
-    await play(with_redis, trouble, busy=[with_redis.right])
+    await play(with_redis, fault, busy=[with_redis.right])
 
 
 async def test_events_arrive_while_redis_hangs(with_redis: Two, broken_redis: RedisServer) -> None:
-    async def trouble(two: Two) -> None:
+    async def fault(two: Two) -> None:
         broken_redis.freeze()
         await asyncio.sleep(SECONDS * 0.75)
         broken_redis.thaw()
 
-    await play(with_redis, trouble)
+    await play(with_redis, fault)
 
 
 @pytest.mark.parametrize("busy", ["both", "one"])
 async def test_events_arrive_without_redis(without_redis: Two, busy: str) -> None:
-    async def trouble(two: Two) -> None:
+    async def fault(two: Two) -> None:
         """Two processes, never with Redis."""
 
-    await play(without_redis, trouble, [without_redis.right] if busy == "one" else None)
+    await play(without_redis, fault, [without_redis.right] if busy == "one" else None)

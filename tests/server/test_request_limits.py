@@ -164,10 +164,10 @@ async def test_a_request_of_a_disconnected_client_counts(data_dir: Path) -> None
     settings = settings_for(data_dir, address_per_minute=80)  # 20 at once
     async with running_server(settings) as server, Rest(server.url) as rest:
         await rest.register("ana@example.com")
-        let_go = threading.Event()
+        released = threading.Event()
 
         async def wait(tx: Transaction) -> None:
-            let_go.wait(30)
+            released.wait(30)
 
         database = server.services[Database]
         readers = [asyncio.create_task(database.read(wait)) for _ in range(READERS)]
@@ -186,7 +186,7 @@ async def test_a_request_of_a_disconnected_client_counts(data_dir: Path) -> None
 
             await wait_until(one_too_many, what="the address is asked to wait")
         finally:
-            let_go.set()
+            released.set()
             await asyncio.gather(*readers)
 
 

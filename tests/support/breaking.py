@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from support.redis_server import RedisServer
 from support.two_processes import Two
+from tools.cluster.redis_server import RedisServer
 
 
 class Line(Protocol):

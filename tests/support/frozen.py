@@ -53,7 +53,7 @@ async def thaw(frozen: dict[str, Any], data_dir: Path, monkeypatch: pytest.Monke
     until = [one for one in migrating.migrations() if one[0] <= frozen["migration"]]
     with monkeypatch.context() as patch:
         patch.setattr(migrating, "migrations", lambda: until)
-        patch.setattr("server.core.postgres.migrations", lambda: until)
+        patch.setattr("server.core.postgres_migrate.migrations", lambda: until)
         if isinstance(where, str):
             await _empty(where)
         await migrate(where)

@@ -22,8 +22,8 @@ from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
-from support.ports import free_port
 from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, where_for
+from tools.ports import free_port
 
 sqlite_only = pytest.mark.skipif(
     ON_POSTGRES, reason="about SQLite's plans, steps, file or single writer"

@@ -17,7 +17,7 @@ SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
 BACK = 4.0
 """Seconds more for readers whose own server was down: they wait before they reconnect."""
 
-Trouble = Callable[[Two], Awaitable[Outage | None]]
+Fault = Callable[[Two], Awaitable[Outage | None]]
 
 
 class Scene:
@@ -33,7 +33,7 @@ class Scene:
         ]
         self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in busy]
 
-    async def play(self, trouble: Trouble) -> None:
+    async def play(self, fault: Fault) -> None:
         """Keep placing orders during the fault, and compare.
 
         The fault returns the outage of the left server or of both, if it caused one.
@@ -50,7 +50,7 @@ class Scene:
                 lambda: all(custom.placed for custom in self._custom), what="all have ordered"
             )
             await self._everybody_at(3)
-            outage, _ = await asyncio.gather(trouble(self.two), asyncio.sleep(SECONDS))
+            outage, _ = await asyncio.gather(fault(self.two), asyncio.sleep(SECONDS))
             enough.set()
             await asyncio.wait_for(asyncio.gather(*working), PATIENCE)
             rows = self.two.logged(self._topic)
@@ -81,11 +81,11 @@ class Scene:
         print(f"{len(rows)} events; the latest, by reader, after {milliseconds} ms")
 
 
-async def play(two: Two, trouble: Trouble, busy: Sequence[ServerProcess] | None = None) -> None:
+async def play(two: Two, fault: Fault, busy: Sequence[ServerProcess] | None = None) -> None:
     """The scene, at a new restaurant.
 
     Where only one process is `busy`, the other has no events of its own that could reveal that it
     has missed something.
     """
     place = await two.open_restaurant(employees=4)
-    await Scene(two, place, busy or two.both).play(trouble)
+    await Scene(two, place, busy or two.both).play(fault)

@@ -11,9 +11,10 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from support.ports import free_port
 from support.preloaded import Forked, fork
 from support.waiting import PATIENCE
+from tools.cluster.gunicorn import gunicorn_command
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JWT_SECRET = "a-secret-that-only-the-tests-sign-their-tokens-with"
@@ -52,6 +53,7 @@ UNLIMITED = dict.fromkeys(
         "max_sessions_per_account",
         "max_open_chats",
         "max_chats_per_day",
+        "commit_interval_ms",
     ),
     0,
 )
@@ -84,7 +86,7 @@ def server_environment(
 
 
 class ServerProcess:
-    """One server process, or a gunicorn with one worker, which may open at most `files` files.
+    """One server process, or a gunicorn with so many workers, which may open `files` files each.
 
     A server is forked from one that has imported it, unless `env` holds more than settings. It may
     be killed and started again: port, data and log stay. `worker`: see `support.uploads`.
@@ -100,7 +102,7 @@ class ServerProcess:
         port: int | None = None,
         host: str | None = "127.0.0.1",
         module: str = "server",
-        gunicorn: bool = False,
+        gunicorn: int = 0,
         files: int | None = None,
         worker: Sequence[str] = (),
     ) -> None:
@@ -119,9 +121,7 @@ class ServerProcess:
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
         if gunicorn:
-            self.module = "gunicorn"
-            self.arguments = ["server.app:create_runner", "-b", f"127.0.0.1:{self.port}"]
-            self.arguments += ["-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "1"]
+            _, _, self.module, *self.arguments = gunicorn_command(self.port, int(gunicorn))
         self.files = files
         self.process: subprocess.Popen[bytes] | Forked | None = None
 
@@ -159,6 +159,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
 
     def _limits(self) -> list[str]:
@@ -212,8 +213,10 @@ class ServerProcess:
             return self.process.returncode
 
     def kill(self) -> None:
-        """Kill it (SIGKILL)."""
+        """Kill it (SIGKILL), a gunicorn with its workers."""
         if self.process is not None:
+            if isinstance(self.process, subprocess.Popen) and self.running:
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait(timeout=PATIENCE)
 

@@ -46,16 +46,18 @@ def stored_rows(data_dir: Path, sql: str, **parameters: object) -> Sequence[Row]
 
 
 @asynccontextmanager
-async def database_in(data_dir: Path) -> AsyncIterator[Database]:
-    """The database of the servers whose data is there, opened once more."""
-    where = where_for(data_dir / "tiffin.sqlite3")
+async def database_in(data_dir: Path | str) -> AsyncIterator[Database]:
+    """The database of the servers whose data is there, or that URL's, opened once more."""
+    where: Path | str = data_dir
+    if isinstance(data_dir, Path):
+        where = where_for(data_dir / "tiffin.sqlite3")
     await migrate(where)
     async with opened_database(where) as database:
         yield database
 
 
 async def open_restaurant(
-    data_dir: Path,
+    data_dir: Path | str,
     url: str,
     name: str = "Saffron",
     *,

@@ -61,12 +61,22 @@ class Two:
 
 @contextmanager
 def two_processes(
-    data_dir: Path, redis_url: str = "", *, quiet: bool = False, **settings: object
+    data_dir: Path,
+    redis_url: str = "",
+    *,
+    quiet: bool = False,
+    workers: int = 0,
+    **settings: object,
 ) -> Iterator[Two]:
-    """Start both at once, on an empty database; unless `quiet`, print their output at the end."""
+    """Start both at once, on an empty database; unless `quiet`, print their output at the end.
+
+    With `workers`, each is a gunicorn with so many of them.
+    """
     env = {f"TIFFIN_{name.upper()}": str(value) for name, value in settings.items()}
     env = {"TIFFIN_LOG_LEVEL": "WARNING"} | env
-    left, right = (ServerProcess(data_dir, redis_url=redis_url, env=env) for _ in range(2))
+    left, right = (
+        ServerProcess(data_dir, redis_url=redis_url, env=env, gunicorn=workers) for _ in range(2)
+    )
     try:
         for server in (left, right):
             server.spawn()

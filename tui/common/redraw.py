@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 BUSY_SHARE = 0.12
 STEP = 0.04
-"""Of one core. Beyond the first one beat in two is skipped, with each step one more."""
+"""Of one core. Beyond the first one frame in two is skipped, with each step one more."""
 MAX_SKIPPED = 4
-BEAT_SECONDS = 0.05
+FRAME_SECONDS = 0.05
 WEIGHT = 0.2
-"""Of the newest beat in the share; more after a rest, as the share is of the time that passes."""
-SUSTAINED_TICKS = 20
-"""Beats that it has to be too much for: opening a page is no rush."""
+"""Of the newest frame in the share; more after a rest, as the share is of the time that passes."""
+SUSTAINED_FRAMES = 20
+"""For how many frames it has to be busy: opening a page is no rush."""
 
 
 class Throttle:
-    """Asked with every beat whether to paint; beats may pause. While `busy`, a beat is for one
-    panel alone: a key has to wait for whatever is being painted.
+    """Asked at every frame whether to paint; frames may pause. While `busy`, a frame paints only
+    one panel, since a key waits until the painting is done.
     """
 
     def __init__(
@@ -42,23 +42,23 @@ class Throttle:
         self._asked_at = wall()
         self._used = cpu()
         self._share = 0.0
-        self._busy_ticks = 0
+        self._busy_frames = 0
         self._skipped = 0
 
     @property
     def busy(self) -> bool:
         """Whether the thread has been using more than its share for a while."""
-        return self._busy_ticks > SUSTAINED_TICKS
+        return self._busy_frames > SUSTAINED_FRAMES
 
     def due(self) -> bool:
         """Whether to paint now."""
         now, used = self._wall(), self._cpu()
         passed = now - self._asked_at
         if passed > 0:
-            weight = 1 - (1 - WEIGHT) ** max(1.0, passed / BEAT_SECONDS)
+            weight = 1 - (1 - WEIGHT) ** max(1.0, passed / FRAME_SECONDS)
             self._share += weight * ((used - self._used) / passed - self._share)
         self._asked_at, self._used = now, used
-        self._busy_ticks = self._busy_ticks + 1 if self._share > BUSY_SHARE else 0
+        self._busy_frames = self._busy_frames + 1 if self._share > BUSY_SHARE else 0
         skips = 1 + int((self._share - BUSY_SHARE) / STEP) if self.busy else 0
         if self._skipped < min(MAX_SKIPPED, skips):
             self._skipped += 1
@@ -72,7 +72,7 @@ WIRE_LINES_SECONDS = 0.25
 
 
 class Redraw:
-    """Beats while something waits to be drawn; between that nothing runs. Not with a timer of
+    """Frames while something waits to be drawn; between that nothing runs. Not with a timer of
     Textual's, which wakes once more after it was paused."""
 
     def __init__(
@@ -85,8 +85,8 @@ class Redraw:
         self._throttle = Throttle()
         self._owner: MessagePump | None = None
         self._next: asyncio.TimerHandle | None = None
-        self._beat_at = 0.0
-        """`time.monotonic()` of the last beat."""
+        self._drawn_at = 0.0
+        """`time.monotonic()` of the last frame."""
         self._revision = self._state_revision = -1
         self._lines_waiting = False
         self._lines_drawn_at = 0.0
@@ -109,27 +109,27 @@ class Redraw:
 
     def request(self) -> None:
         """Draw what needs it, soon."""
-        self._schedule(self._beat_at + BEAT_SECONDS)
+        self._schedule(self._drawn_at + FRAME_SECONDS)
 
     def _schedule(self, at: float) -> None:
-        """Beat at that time, unless it is to be earlier."""
+        """Draw the next frame at that time, unless it is due earlier."""
         if self._owner is None or (self._next is not None and self._next.when() <= at):
             return
         if self._next is not None:
             self._next.cancel()
         loop = asyncio.get_running_loop()
-        self._next = loop.call_at(at, self._owner.call_next, self._beat)
+        self._next = loop.call_at(at, self._owner.call_next, self._on_frame)
 
     def request_all(self, _: object = None) -> None:
         """Draw all panels, soon."""
         for panel in self._panels():
             panel.needs_redraw = True
 
-    def _beat(self) -> None:
+    def _on_frame(self) -> None:
         self._next = None
         if self._owner is None or not self._owner.app.is_running:  # widgets go first
             return
-        self._beat_at = time.monotonic()
+        self._drawn_at = time.monotonic()
         if not self._throttle.due():
             self.request()
             return
@@ -150,7 +150,7 @@ class Redraw:
             self._draw_dialogs(self._owner.app)
         at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
         if at < inf:
-            self._schedule(max(at, self._beat_at + BEAT_SECONDS))
+            self._schedule(max(at, self._drawn_at + FRAME_SECONDS))
 
     def _draw_panels(self) -> bool:
         """Whether any needed it."""

@@ -14,35 +14,35 @@ Part = tuple[str, str]
 WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
 
 
-class Inks:
+class ThemeStyles:
     """Styles by name, made once for a theme: `inks("bold primary", "panel")`."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self._made: dict[tuple[str, str], Style] = {}
 
-    def __call__(self, ink: str, ground: str = "surface") -> Style:
-        """Words and at most one theme colour on the theme's colour `ground`."""
-        style = self._made.get((ink, ground))
+    def __call__(self, ink: str, background: str = "surface") -> Style:
+        """Words and at most one theme colour on the theme's colour `background`."""
+        style = self._made.get((ink, background))
         if style is None:
             words = [word for word in ink.split() if word in WORDS]
             colours = [word for word in ink.split() if word not in WORDS]
             colour = self._variables[colours[0] if colours else "foreground"]
             style = Style.parse(" ".join(words)) if words else Style()
-            style += Style(color=colour, bgcolor=self._variables[ground])
-            self._made[ink, ground] = style
+            style += Style(color=colour, bgcolor=self._variables[background])
+            self._made[ink, background] = style
         return style
 
-    def line(self, parts: Iterable[Part], width: int, ground: str = "surface") -> Line:
+    def line(self, parts: Iterable[Part], width: int, background: str = "surface") -> Line:
         """Parts that fit into `width` together, filled up to it."""
         segments: Line = []
         room = width
         for text, ink in parts:
             if text and room > 0:
-                _extend(segments, text, self(ink, ground))
+                _extend(segments, text, self(ink, background))
                 room -= cell_len(text)
         if room > 0:
-            _extend(segments, " " * room, self("", ground))
+            _extend(segments, " " * room, self("", background))
         return segments if room >= 0 else list(Strip(segments).crop(0, width))
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CustomerApp(TiffinApp):
-    """Orders, driver, support, announcements, one's photo, and the wire that feeds them all."""
+    """Orders, driver, chat, announcements, photo, and the wire that feeds them all."""
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")

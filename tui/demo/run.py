@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.with_parent:
-        _end_with_parent(os.getppid())
+        end_with_parent(os.getppid())
     try:
         port = _choose_port(options.port)
-        with _signals_raise_exit():
+        with signals_raise_exit():
             return _run(port, options.pace, os.isatty(0) and os.isatty(1))
     except DemoError as error:
         _print(str(error))
@@ -154,7 +154,7 @@ def _end(children: list[Child]) -> None:
         child.end()
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Send this process a SIGTERM when `parent` ends, which no signal reports."""
 
     def watch() -> None:
@@ -166,7 +166,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def _signals_raise_exit() -> Iterator[None]:
+def signals_raise_exit() -> Iterator[None]:
     """Turn the first SIGTERM or SIGHUP into SystemExit, so that `finally` blocks run."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The employee's panel "Photo": photos of the restaurant's dishes, and one's own avatar."""
+"""The employee's panel "Photo": photos of the restaurant's dishes, and the user's avatar."""
 
 from collections.abc import Callable
 from typing import Literal

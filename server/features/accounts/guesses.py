@@ -1,4 +1,4 @@
-"""Limits on guessing passwords, and what the audit table is told of refused log-ins."""
+"""Limits on guessing passwords, and what the audit table records of refused log-ins."""
 
 import asyncio
 import hashlib

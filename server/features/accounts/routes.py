@@ -1,4 +1,4 @@
-"""Accounts over REST: log-in and out, refresh, one's own profile."""
+"""Accounts over REST: log-in and log-out, refresh, the caller's profile."""
 
 import logging
 import re
@@ -90,19 +90,19 @@ async def me(request: web.Request) -> Account:
 
 @router.route("PATCH", "/me", roles=ANY_ROLE)
 async def change_profile(request: web.Request, body: ProfileChange) -> Account:
-    """Change one's profile: null empties a field, one left out stays."""
+    """Change the caller's profile: null empties a field; a field left out keeps its value."""
     return await _accounts(request).change_profile(identity_of(request), body)
 
 
 @router.route("DELETE", "/me", roles=ANY_ROLE, problems=(409,))
 async def delete_account(request: web.Request, body: AccountDeletion) -> None:
-    """Delete one's account and all that is its own; not while an order of it is under way."""
+    """Delete the caller's account and its data; refused while it has an open order."""
     await _accounts(request).delete(identity_of(request), body, client_address(request))
 
 
 @router.route("PUT", "/me/password", roles=ANY_ROLE, problems=(409,))
 async def change_password(request: web.Request, body: PasswordChange) -> None:
-    """Change one's password; every other session of the account ends."""
+    """Change the caller's password; every other session of the account ends."""
     await _accounts(request).change_password(identity_of(request), body, client_address(request))
 
 

@@ -151,7 +151,7 @@ class AccountService(Component):
         return session
 
     async def log_in(self, email: str, password: str, origin: Origin) -> Session:
-        """A session for whoever knows the password. Raises Problem 401."""
+        """A session for those who know the password. Raises Problem 401."""
         try:
             return await self._verified(email, password, origin)
         except Problem as problem:

@@ -54,7 +54,7 @@ async def list_announcements(
 
 @router.route("DELETE", "/announcements/{id}", roles=SUPPORT)
 async def withdraw(request: web.Request, id: Id) -> None:
-    """Withdraw an announcement, whoever made it; repeating it does nothing."""
+    """Withdraw any employee's announcement; repeating it does nothing."""
     by = AuditActor(identity_of(request).account_id, client_address(request))
     await service(request, AnnouncementService).withdraw(id, by)
 

@@ -243,7 +243,7 @@ class AnnouncementService:
     async def _tell(
         self, tx: Transaction, announcement: Announcement, kind: str, data: str
     ) -> None:
-        """One event for each audience it is for, and one for whoever follows all."""
+        """One event for each of its audiences, and one for readers of all of them."""
         for name in _audiences(announcement.audience):
             await self._log.append(tx, topic_of(name), kind, data, subject=announcement.id)
 

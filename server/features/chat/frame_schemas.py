@@ -53,7 +53,7 @@ class TypingFrame(Wire):
 
 
 class ReadFrame(Wire):
-    """Everybody's read marks as they are now: on entering, and when one has moved."""
+    """Everybody's read marks as they are now: on entering, and when one changes."""
 
     type: Literal["read"] = "read"
     chat_id: str

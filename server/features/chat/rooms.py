@@ -194,6 +194,6 @@ class Rooms:
 
 
 def _check(identity: Identity) -> None:
-    """Raises Problem 403 for whoever has no chats; Socket.IO is open to every role."""
+    """Raises Problem 403 for roles without chats; Socket.IO is open to every role."""
     if not identity.acts_as(CUSTOMER_OR_SUPPORT):
         raise forbidden("Support chat is for customers and support staff only.")

@@ -17,7 +17,7 @@ class ChatStatus(StrEnum):
 
 
 class NewChat(Wire):
-    """A question to support; `order_id` is an order of one's own that it is about."""
+    """A question to support; `order_id` names one of the caller's orders that it is about."""
 
     subject: Name
     order_id: Id | None = None

@@ -22,7 +22,7 @@ from server.features.drivers.schemas import (
     WatchEnd,
 )
 from server.features.drivers.track import Fix, Track
-from server.features.orders.schemas import Ride
+from server.features.orders.schemas import Delivery
 from server.features.orders.service import OrderService, topic_of
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
@@ -78,7 +78,7 @@ class DriverService(Component):
         self._restaurants = restaurants
         self._etas = etas
         self._position_limit = RateLimit(per_minute, "positions of this driver")
-        self._reading: dict[str, asyncio.Task[Sequence[Ride]]] = {}
+        self._reading: dict[str, asyncio.Task[Sequence[Delivery]]] = {}
 
     async def drivers(self, identity: Identity) -> Sequence[DriverOnDuty]:
         """The employee's restaurant's drivers by name, with their orders and last locations."""
@@ -139,7 +139,7 @@ class DriverService(Component):
         async def fn(tx: Transaction) -> Event | None:
             if identity.role == Role.EMPLOYEE:
                 await self._driver(tx, identity, driver_id)
-            elif not _rides_to(identity, await self._orders.rides(tx, driver_id)):
+            elif not _deliveries_to(identity, await self._orders.deliveries(tx, driver_id)):
                 raise not_found("driver")
             return await self._hub.states.newest(tx, topic_of_driver(driver_id))
 
@@ -154,40 +154,42 @@ class DriverService(Component):
         if identity.role == Role.EMPLOYEE:
             await self._database.read(lambda tx: self._driver(tx, identity, driver_id))
             return None
-        rides = _rides_to(identity, await self._rides(driver_id))
-        if not rides:
+        deliveries = _deliveries_to(identity, await self._deliveries(driver_id))
+        if not deliveries:
             raise not_found("driver")
 
         async def is_valid() -> bool:
-            if _rides_to(identity, await self._rides(driver_id)):
+            if _deliveries_to(identity, await self._deliveries(driver_id)):
                 return True
             self._hub.request_sweep()  # the event of the order's end has not arrived here yet
             return False
 
-        return WatchPermission(is_valid, lambda: self._ended(identity, driver_id, rides[0]))
+        return WatchPermission(is_valid, lambda: self._ended(identity, driver_id, deliveries[0]))
 
-    async def _ended(self, identity: Identity, driver_id: str, ride: Ride) -> str:
+    async def _ended(self, identity: Identity, driver_id: str, delivery: Delivery) -> str:
         while True:
-            async with self._hub.watch(topic_of(ride.restaurant_id), ride.order_id) as change:
-                rides = _rides_to(identity, await self._rides(driver_id))
-                if ride in rides:
+            async with self._hub.watch(
+                topic_of(delivery.restaurant_id), delivery.order_id
+            ) as change:
+                deliveries = _deliveries_to(identity, await self._deliveries(driver_id))
+                if delivery in deliveries:
                     await change
                     continue
-            if not rides:
-                last = await self._orders.tracked(identity, ride.order_id)
-                return WatchEnd(order_id=ride.order_id, status=last.status).model_dump_json()
-            ride = rides[0]
+            if not deliveries:
+                last = await self._orders.tracked(identity, delivery.order_id)
+                return WatchEnd(order_id=delivery.order_id, status=last.status).model_dump_json()
+            delivery = deliveries[0]
 
-    async def _rides(self, driver_id: str) -> Sequence[Ride]:
+    async def _deliveries(self, driver_id: str) -> Sequence[Delivery]:
         """The driver's deliveries, as of now or later: callers that ask at once share one read."""
 
-        async def read() -> Sequence[Ride]:
+        async def read() -> Sequence[Delivery]:
             del self._reading[driver_id]  # later callers need a read that begins later
-            return await self._database.read(lambda tx: self._orders.rides(tx, driver_id))
+            return await self._database.read(lambda tx: self._orders.deliveries(tx, driver_id))
 
         reading = self._reading.get(driver_id)
         if reading is None:
-            reading = self._reading[driver_id] = asyncio.create_task(read(), name="rides")
+            reading = self._reading[driver_id] = asyncio.create_task(read(), name="deliveries")
         return await asyncio.shield(reading)
 
     async def _driver(self, tx: Transaction, identity: Identity, driver_id: str) -> Driver:
@@ -232,8 +234,8 @@ class DriverService(Component):
         return location(put.seq)
 
 
-def _rides_to(customer: Identity, rides: Sequence[Ride]) -> list[Ride]:
-    return [ride for ride in rides if ride.customer_id == customer.account_id]
+def _deliveries_to(customer: Identity, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    return [delivery for delivery in deliveries if delivery.customer_id == customer.account_id]
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -79,7 +79,7 @@ SELECT * FROM order_details
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY number, id;
 
--- name: rides
+-- name: deliveries
 SELECT id, restaurant_id, customer_id FROM orders
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY number, id;

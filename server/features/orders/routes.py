@@ -53,6 +53,6 @@ async def change_status(request: web.Request, id: Id, change: StatusChange) -> E
 
 @router.route("POST", "/orders/{id}/cancel", roles=CUSTOMER, problems=(409,))
 async def cancel_order(request: web.Request, id: Id, cancellation: Cancellation) -> Encoded[Order]:
-    """Cancel one's own order, until the kitchen starts on it."""
+    """Cancel one of the caller's orders, until the kitchen starts on it."""
     orders = service(request, OrderService)
     return Encoded(await orders.cancel(identity_of(request), id, cancellation.reason))

@@ -185,7 +185,7 @@ class Cancellation(Wire):
     reason: Note | None = None
 
 
-class Ride(NamedTuple):
+class Delivery(NamedTuple):
     """The restaurant and the customer of an order that a driver is delivering. Not on the wire."""
 
     order_id: str

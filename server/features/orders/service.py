@@ -22,10 +22,10 @@ from server.features.orders import store
 from server.features.orders.placing import new_order
 from server.features.orders.privacy import without
 from server.features.orders.schemas import (
+    Delivery,
     Order,
     OrderStatus,
     PlaceOrder,
-    Ride,
     StatusChange,
 )
 from server.features.orders.steps import Change, adjusted, advanced, check_step
@@ -257,10 +257,10 @@ class OrderService:
         """The orders that driver is delivering now, the oldest first."""
         return await self._database.read(lambda tx: store.on_the_way(tx, driver_id))
 
-    async def rides(self, tx: Transaction, driver_id: str) -> list[Ride]:
+    async def deliveries(self, tx: Transaction, driver_id: str) -> list[Delivery]:
         """In another feature's transaction: the orders that driver is delivering now, the oldest
         first, with only their restaurant and customer."""
-        return await store.rides(tx, driver_id)
+        return await store.deliveries(tx, driver_id)
 
     async def revise_eta(self, order_id: str, driver_id: str, eta: datetime) -> None:
         """Set a new `eta` while that driver delivers the order; status and version stay."""

@@ -12,10 +12,10 @@ from server.core.clock import from_text, to_text
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
 from server.features.orders.schemas import (
+    Delivery,
     Order,
     OrderItem,
     OrderStatus,
-    Ride,
     TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
@@ -246,10 +246,10 @@ async def on_the_way(tx: Transaction, driver_id: str) -> list[Order]:
     return [_order(row) for row in await _queries.on_the_way(tx, driver_id=driver_id)]
 
 
-async def rides(tx: Transaction, driver_id: str) -> list[Ride]:
+async def deliveries(tx: Transaction, driver_id: str) -> list[Delivery]:
     """The same with only their restaurant and customer."""
-    rows = await _queries.rides(tx, driver_id=driver_id)
-    return [Ride(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
+    rows = await _queries.deliveries(tx, driver_id=driver_id)
+    return [Delivery(row["id"], row["restaurant_id"], row["customer_id"]) for row in rows]
 
 
 async def open_orders_of(tx: Transaction, customer_id: str) -> int:

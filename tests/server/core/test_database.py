@@ -17,7 +17,7 @@ import pytest
 
 from server.core import sqlite as sqlite_module
 from server.core.database import Database, public_request
-from server.core.databases import migrate
+from server.core.databases import database_at, migrate
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.sqlite import SqliteDatabase
@@ -59,6 +59,22 @@ async def test_writers_that_wait_together_share_a_commit(database: Database) -> 
     assert set(names) <= set(stored(database.path))
     assert statements.count("COMMIT") == 4  # 64 at a time
     assert statements.count("BEGIN IMMEDIATE") == 4
+
+
+async def test_writes_that_come_quickly_share_a_commit(database_path: Path) -> None:
+    database = database_at(database_path, commit_interval=3600)
+    await migrate(database_path)
+    await database.open()
+    commits: list[Sequence[str]] = []
+    database.publish = commits.append
+    await database.write(keep("at once"))
+    waiting = [asyncio.create_task(database.write(keep(name))) for name in "ab"]
+    await asyncio.sleep(0.02)
+    assert commits == [["at once"]]
+    assert not {"a", "b"} & stored(database_path).keys()
+    await database.close()  # a server that stops does not wait
+    assert await asyncio.gather(*waiting) == ["a", "b"]
+    assert commits == [["at once"], ["a", "b"]]
 
 
 async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:
@@ -363,12 +379,12 @@ async def test_a_cancelled_read_returns_its_connection(database: Database) -> No
 
 
 async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Database) -> None:
-    let_go = threading.Event()
+    released = threading.Event()
     began: list[str] = []
 
     async def wait(name: str) -> None:
         began.append(name)
-        let_go.wait(10)
+        released.wait(10)
 
     holding = [
         asyncio.create_task(database.read(lambda tx: wait("holds")))
@@ -380,7 +396,7 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
     await asyncio.sleep(0)  # both are in line
     left.cancel()
     await asyncio.wait({left})
-    let_go.set()
+    released.set()
     await asyncio.gather(*holding, stays)
     assert began == ["holds"] * sqlite_module.READERS + ["stays"]
 

@@ -15,10 +15,10 @@ from server.core.health import AdminListener, Readiness
 from server.core.metrics import Metrics
 from server.transports.connections import Connections
 from support.live_server import LiveServer, running_server, settings_for, sqlite_only
-from support.ports import free_port
-from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
+from tools.ports import free_port
 
 VERSION = version("tiffin")
 PARTS = ("database", "broker", "connections", "tasks", "blobs", "worker")

@@ -331,6 +331,8 @@ class Gate:
 
     async def read(self, topic: str, after: int, limit: int) -> LogPage:
         if self.errors:
+            self.reached.set()
+            await self.opened.wait()
             raise self.errors.pop()
         stretch = await self._read(topic, after, limit)
         self.reached.set()
@@ -375,10 +377,37 @@ async def test_a_gap_that_could_not_be_read_is_tried_again(
     node.broker.deliver = events.append
     await node.append(count=2)
     gate = Gate(node)
-    gate.opened.set()
     gate.errors.append(Problem(503, "The database is busy."))
     deliver(events[1])
+    await gate.reached.wait()
+    await wait_until(lambda: not node.hub._touched, what="a sweep has looked while it was read")
+    gate.opened.set()
     await wait_until(lambda: sink.seqs == [1, 2])
+
+
+async def test_a_topic_opened_during_the_first_sweep_gets_what_is_lost_meanwhile(
+    node: Node, open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That sweep may see the event, and is then the only one that does."""
+    other = await open_node(sweep_seconds=60)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    read = other.database.read
+
+    async def late(fn: Any) -> Any:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        return await read(fn)
+
+    monkeypatch.setattr(other.database, "read", late)
+    other.hub.request_sweep()
+    await begun.wait()
+    sink = ListSink()
+    await other.hub.subscribe(TOPIC, None, sink)
+    await node.append()  # no broker tells the other process
+    assert sink.seqs == []
+    go_on.set()
+    await wait_until(lambda: sink.seqs == [1])
 
 
 async def test_a_failure_while_catching_up_ends_the_reader(node: Node) -> None:

@@ -14,9 +14,9 @@ from test_redis_broker import SECRET, SLOW_SWEEP, arrives, subscribed
 from server.realtime import redis_broker
 from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, describe_error
-from support.redis_server import RedisServer
 from support.tls import certificate
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
 
 PASSWORD = "p/a#s?s:w@o%rd "
 QUOTED = "p%2Fa%23s%3Fs%3Aw%40o%25rd%20"

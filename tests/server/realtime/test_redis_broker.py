@@ -15,9 +15,9 @@ from server.core.clock import now, to_text
 from server.realtime import redis_broker
 from server.realtime.event import Event
 from server.realtime.redis_broker import RedisBroker, backoff
-from support.ports import free_port
-from support.redis_server import RedisServer
 from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
+from tools.ports import free_port
 
 SECRET = "a secret that every process of a server knows"
 SLOW_SWEEP = 60.0

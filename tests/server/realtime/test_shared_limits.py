@@ -11,9 +11,9 @@ from server.core.limits import RateLimit, RequestLimits
 from server.realtime.event import Event
 from server.realtime.shared_limits import TOPIC, SharedLimits
 from support.live_server import LiveServer, running_server, settings_for
-from support.redis_server import RedisServer
 from support.rest import Rest
 from support.waiting import wait_until
+from tools.cluster.redis_server import RedisServer
 
 MOST = 20
 LIMITS = {

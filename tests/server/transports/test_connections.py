@@ -1,6 +1,8 @@
 import asyncio
 import json
+import random
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -12,6 +14,7 @@ from server.realtime.event import Event
 from server.realtime.log import LogPage
 from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
 from server.transports.heartbeat import Heartbeat
+from server.transports.outlet import RETRY_MS
 from support.waiting import PATIENCE, wait_until
 
 
@@ -29,6 +32,37 @@ async def test_every_slot_is_freed_however_the_connection_ends() -> None:
     assert (connections.held, connections.polls) == (0, 0)
     assert not connections._by_account
     assert not connections._by_session
+
+
+async def test_the_clients_of_a_server_that_stops_return_evenly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 200 at most a fifth in any one second, however long each waits before it returns."""
+    delays: list[float] = []
+
+    def call_later(delay: float, end: Callable[[End], None], why: End) -> None:
+        delays.append(delay)
+        end(why)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    few, many = (Connections(300, 300, drain_seconds=6) for _ in range(2))
+    ended: list[int] = []
+    for number in range(8):
+        few.hold(claims(), lambda why, number=number: ended.append(number), poll=True)
+    few.drain()
+    assert (ended, delays) == ([*range(8)], []), "a few end at once"
+    ended.clear()
+    waits = [random.randint(*RETRY_MS) for _ in range(201)]
+    for number, wait in enumerate(waits):
+        slot = many.hold(claims(), lambda why, number=number: ended.append(number), poll=True)
+        slot.retry_ms = wait
+    slot.release()
+    many.drain()
+    assert sorted(ended) == [*range(200)]
+    assert max(delays) < 6
+    returns = [delay + waits[number] / 1000 for delay, number in zip(delays, ended, strict=True)]
+    for start in returns:
+        assert sum(start <= at < start + 1 for at in returns) <= 40
 
 
 async def test_an_end_is_delivered_to_its_session_only() -> None:

@@ -27,7 +27,7 @@ class EchoPanel(Panel):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.flushes = 0
+        self.redraws = 0
         self.cuts = 0
         self.refreshes = 0
         self.started = 0
@@ -53,7 +53,7 @@ class EchoPanel(Panel):
         self.refreshes += 1
 
     def redraw(self) -> None:
-        self.flushes += 1
+        self.redraws += 1
         self.query_one("#count", Static).update(f"{self.count} events")
 
     def enter(self) -> None:

@@ -145,34 +145,34 @@ async def test_where_nothing_changes_nothing_runs(
     class Quiet(Window):
         kinds = (EchoPanel,)
 
-    beats = 0
-    beat = Redraw._beat
+    frames = 0
+    frame = Redraw._on_frame
 
     def counted(redraw: Redraw) -> None:
-        nonlocal beats
-        beats += 1
-        beat(redraw)
+        nonlocal frames
+        frames += 1
+        frame(redraw)
 
-    monkeypatch.setattr(Redraw, "_beat", counted)
+    monkeypatch.setattr(Redraw, "_on_frame", counted)
     quiet = Quiet(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
     async with signed_in(demo_server.url, tmp_path, window=quiet) as (app, _):
 
         async def rests() -> bool:
-            before = beats
+            before = frames
             await asyncio.sleep(0.5)
-            return beats == before
+            return frames == before
 
-        await wait_until(rests, what="no beat in half a second")
-        drawn = app.echo.flushes
+        await wait_until(rests, what="no frame in half a second")
+        drawn = app.echo.redraws
         for _ in range(100):
             app.echo.count += 1
             app.echo.needs_redraw = True
-        await wait_until(lambda: app.echo.flushes > drawn, what="a redraw")
-        await wait_until(rests, what="no beat again")
-        assert app.echo.flushes == drawn + 1, "changes of one moment are drawn once"
+        await wait_until(lambda: app.echo.redraws > drawn, what="a redraw")
+        await wait_until(rests, what="no frame again")
+        assert app.echo.redraws == drawn + 1, "changes of one moment are drawn once"
         app.echo.redraw_in(0.1)
-        await wait_until(lambda: app.echo.flushes > drawn + 1, what="a redraw with time")
-        await wait_until(rests, what="no beat again")
-        assert app.echo.flushes == drawn + 2
+        await wait_until(lambda: app.echo.redraws > drawn + 1, what="a redraw with time")
+        await wait_until(rests, what="no frame again")
+        assert app.echo.redraws == drawn + 2
         app.echo.meter.received(1)
         await sees(app, "0 ev · 1 B")

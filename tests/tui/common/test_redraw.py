@@ -3,7 +3,7 @@ import pytest
 from tui.common.format import age_lasts, human_age
 from tui.common.redraw import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
 
-BEAT = 0.05
+FRAME = 0.05
 
 
 class Clocks:
@@ -14,8 +14,8 @@ class Clocks:
         self.cpu = 7.0
 
     def step(self, throttle: Throttle, load: float) -> bool:
-        self.wall += BEAT
-        self.cpu += BEAT * load
+        self.wall += FRAME
+        self.cpu += FRAME * load
         return throttle.due()
 
 
@@ -24,7 +24,7 @@ def throttled() -> tuple[Clocks, Throttle]:
     return clocks, Throttle(lambda: clocks.wall, lambda: clocks.cpu)
 
 
-def test_with_time_to_spare_every_beat_paints() -> None:
+def test_with_time_to_spare_every_frame_is_painted() -> None:
     clocks, throttle = throttled()
     assert all(clocks.step(throttle, 0.1) for _ in range(200))
     assert not throttle.busy
@@ -35,7 +35,7 @@ def test_a_short_rush_holds_nothing_up() -> None:
     assert all(clocks.step(throttle, 0.9 if 50 <= at < 60 else 0.05) for at in range(100))
 
 
-def test_the_busier_it_is_the_more_beats_are_skipped_but_never_all() -> None:
+def test_the_busier_it_is_the_more_frames_are_skipped_but_never_all() -> None:
     for steps, of in ((0.5, 2), (1.5, 3), (15, MAX_SKIPPED + 1)):
         clocks, throttle = throttled()
         for _ in range(60):
@@ -61,7 +61,7 @@ def test_clocks_that_stand_still_do_no_harm() -> None:
 
 
 def test_after_a_rest_it_is_not_busy_any_more() -> None:
-    """No beat is needed while nothing changes: the time between two may be long."""
+    """No frame is needed while nothing changes: the time between two may be long."""
     clocks, throttle = throttled()
     for _ in range(60):
         clocks.step(throttle, 0.9)

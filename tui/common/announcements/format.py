@@ -53,21 +53,21 @@ def _head(
     )
 
 
-def short_line(announcement: Announcement, width: int, aside: str = "") -> Content:
+def short_line(announcement: Announcement, width: int, suffix: str = "") -> Content:
     """Label, and as much of the text as there is room for."""
     word, ink = LABELS[announcement.severity]
-    room = width - len(INDENT) - LABEL_CELLS - 1 - len(aside)
+    room = width - len(INDENT) - LABEL_CELLS - 1 - len(suffix)
     return Content.assemble(
         INDENT,
         (f"{word:<{LABEL_CELLS}}", ink),
-        (aside, "$wire-ink"),
+        (suffix, "$wire-ink"),
         " ",
         (fit(announcement.body, room), "$wire-ink"),
     )
 
 
 def whole_lines(
-    announcement: Announcement, width: int, now: datetime, aside: str = ""
+    announcement: Announcement, width: int, now: datetime, suffix: str = ""
 ) -> list[Content]:
     """Label and times, then the text, wrapped."""
     word, ink = LABELS[announcement.severity]
@@ -78,7 +78,7 @@ def whole_lines(
         Content.assemble(
             INDENT,
             (f"{word:<{LABEL_CELLS}}", ink),
-            (fit(f"{aside} {times}", width - len(INDENT) - LABEL_CELLS), "$wire-ink"),
+            (fit(f"{suffix} {times}", width - len(INDENT) - LABEL_CELLS), "$wire-ink"),
         )
     ]
     text = Content(plain(announcement.body, newlines=True))

@@ -18,13 +18,13 @@ from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, centred
+from tui.common.widgets.scroll_bar import ThinBarView
 
 ROW_LINES = 3
 """Of one that is folded, with the gap below it."""
@@ -35,7 +35,7 @@ NEAR_THE_END = 30
 Note = Callable[[ReadAnnouncement, int], Content | None]
 
 
-class AnnouncementList(ScrollView, can_focus=True):
+class AnnouncementList(ThinBarView, can_focus=True):
     """Draws the store. The announcement under the cursor is kept by its id, so that a new one does
     not move it; `update_lines()` when anything has changed."""
 
@@ -189,7 +189,7 @@ class AnnouncementList(ScrollView, can_focus=True):
     # -- moving
 
     def action_step(self, distance: int) -> None:
-        """One announcement up or down; at either end the key is left to whoever else wants it.
+        """One announcement up or down; at either end the key is left to the screen.
 
         A text longer than the window is scrolled through first.
         """
@@ -272,11 +272,11 @@ class AnnouncementList(ScrollView, can_focus=True):
         self._show_cursor()
 
     def on_focus(self) -> None:
-        """The cursor looks otherwise."""
+        """The cursor is drawn in another colour."""
         self._refresh_changed()
 
     def on_blur(self) -> None:
-        """The cursor looks otherwise."""
+        """The cursor is drawn in another colour."""
         self._refresh_changed()
 
     def on_click(self, event: events.Click) -> None:

@@ -1,4 +1,4 @@
-"""The panel "Announcements": what has been announced, live, and what one has yet to read."""
+"""The panel "Announcements": what has been announced, live, and what is unread."""
 
 import time
 from collections.abc import Coroutine, Iterable
@@ -19,7 +19,7 @@ from tui.common.panel import Panel
 from tui.common.sanitize import plain
 
 SMALL_ROWS = 38
-"""Below that, a toast of several lines covers what one is at."""
+"""Below that, a toast of several lines covers too much."""
 CLOCK_SECONDS = 60.0
 """How often ages are drawn again, if nothing expires before."""
 ALERT_SECONDS = 2.0

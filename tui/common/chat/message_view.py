@@ -15,7 +15,6 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.visual import Visual
@@ -25,13 +24,14 @@ from tui.common.chat.layout import LinePosition, MessageLayout, whole_characters
 from tui.common.chat.model import Conversation
 from tui.common.chat.render import MessageRenderer
 from tui.common.format import centred
+from tui.common.widgets.scroll_bar import ThinBarView
 
 NEAR = 2
 """Older messages are loaded within this many window heights of the top."""
 DECORATION = " ▌▐"
 
 
-class MessageView(ScrollView, can_focus=True):
+class MessageView(ThinBarView, can_focus=True):
     """Shows a conversation; `redraw()` when that has changed. Only lines in view are ever built.
 
     It stays at the end while it is there, and where it is otherwise, also when older messages come
@@ -311,12 +311,12 @@ class MessageView(ScrollView, can_focus=True):
 
     def _highlight(self, strip: Strip, start: int, end: int) -> Strip:
         """Textual counts a selection in characters, and divides a strip by cells."""
-        ground = self.screen.get_component_rich_style("screen--selection").bgcolor
+        background = self.screen.get_component_rich_style("screen--selection").bgcolor
         text = strip.text
         places = whole_characters(text, start, None if end == -1 else end)
         start, until = (cell_len(text[:place]) for place in places)
         parts = list(strip.divide([start, until, strip.cell_length]))
-        marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=ground))
+        marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=background))
         return Strip.join([parts[0], Strip(marked, parts[1].cell_length), *parts[2:]])
 
     def _message_line(self, y: int, width: int) -> Strip:

@@ -25,7 +25,7 @@ TYPING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PendingMessage:
-    """A message of one's own that has not come back: on its way, or refused for that reason."""
+    """The user's message that the server has not confirmed: on its way, or refused."""
 
     message: UnsentMessage
     refusal: str = ""
@@ -151,7 +151,7 @@ class Conversation:
         self.revision += 1
 
     def discard(self, client_id: str) -> PendingMessage | None:
-        """Take a draft away, as to write it again; None where there is none."""
+        """Remove a draft, so that it can be edited; None where there is none."""
         found = next((d for d in self.pending if d.message.client_id == client_id), None)
         if found is not None:
             self.pending.remove(found)
@@ -166,7 +166,7 @@ class Conversation:
         return self.first + len(self.messages)
 
     def has_own(self, client_id: str) -> bool:
-        """Whether one's own message of that name is among the messages."""
+        """Whether the user's message of that name is among the messages."""
         return client_id in self._client_ids
 
     @property
@@ -177,9 +177,9 @@ class Conversation:
 
     @property
     def unread(self) -> int:
-        """How many messages of others one has not read oneself.
+        """How many messages of others are unread.
 
-        Where one has read to a message that is here, that is counted; else it is what the server
+        Counted here if the last read message is loaded; else it is what the server
         has counted, and what has come since.
         """
         if self._counted is None or self.own_id in self._read_to:
@@ -187,7 +187,7 @@ class Conversation:
         return self._counted + len(self._others) - bisect_left(self._others, self._counted_to)
 
     def is_unread(self, message: ChatMessage) -> bool:
-        """Whether one has not read that message of somebody else's, as far as is known."""
+        """Whether that message of somebody else is unread, as far as is known."""
         number = self._numbers.get(message.cursor)
         return number is not None and number > self._own_reach
 
@@ -223,7 +223,7 @@ class Conversation:
             self._others.append(self.end - 1)
 
     def _record_own(self, message: ChatMessage) -> bool:
-        """Whether it is one's own, which then is no draft any more."""
+        """Whether it is the user's own; then it is no longer a draft."""
         if message.sender.id != self.own_id:
             return False
         self._client_ids.add(message.client_id)

@@ -14,7 +14,7 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.layout import DAY_LINES, EDGE, LinePosition, MessageLayout
 from tui.common.chat.model import Conversation, PendingMessage
 from tui.common.format import fit, hours_minutes
-from tui.common.styles import Inks, Line, Part
+from tui.common.styles import Line, Part, ThemeStyles
 
 STRIPS_KEPT = 2000
 SENT, READ, WAITING, REFUSED = "✓", "✓✓", "◌", "✕"
@@ -38,7 +38,7 @@ class MessageRenderer:
 
     def __init__(self, layout: MessageLayout, variables: Mapping[str, str]) -> None:
         self._layout = layout
-        self._inks = Inks(variables)
+        self._theme_styles = ThemeStyles(variables)
         self._strips: dict[object, Strip] = {}
 
     def strip(self, conversation: Conversation, place: LinePosition, selected: bool) -> Strip:
@@ -58,7 +58,7 @@ class MessageRenderer:
 
     def blank(self, width: int) -> Strip:
         """An empty line."""
-        return Strip(self._inks.line([], width), width)
+        return Strip(self._theme_styles.line([], width), width)
 
     def clear(self) -> None:
         """Draw everything anew: messages of another conversation have the same numbers."""
@@ -68,13 +68,13 @@ class MessageRenderer:
         width, line = self._layout.width, place.line
         if place.new_day:
             if line < DAY_LINES:
-                return self._inks.line(_day(entry.at, width) if line == 0 else [], width)
+                return self._theme_styles.line(_day(entry.at, width) if line == 0 else [], width)
             line -= DAY_LINES
         if line == 0:
-            return self._inks.line(_heading(entry, width, selected), width)
+            return self._theme_styles.line(_heading(entry, width, selected), width)
         texts = self._layout.text_of(place.index)
         if line > len(texts):
-            return self._inks.line([], width)
+            return self._theme_styles.line([], width)
         return self._bubble(entry, texts, line - 1, selected)
 
     def text_column(self, conversation: Conversation, index: int) -> int:
@@ -92,17 +92,17 @@ class MessageRenderer:
         text = texts[line]
         filled = f" {text}{' ' * (wide - cell_len(text))} "
         if selected:
-            ground, ink = "edge", "bold foreground"
+            background, ink = "edge", "bold foreground"
         else:
-            ground = "block-cursor-background" if entry.own else "panel"
+            background = "block-cursor-background" if entry.own else "panel"
             ink = "foreground"
         room = max(0, width - wide - EDGE)
-        bubble = self._inks.line([(filled, ink)], wide + 2, ground)
+        bubble = self._theme_styles.line([(filled, ink)], wide + 2, background)
         if entry.own:
-            bar = self._inks.line([("▐", "error" if entry.words else "primary")], 1)
-            return [*self._inks.line([], room), *bubble, *bar] if room else [*bubble, *bar]
-        bar = self._inks.line([("▌", "secondary")], 1)
-        return [*bar, *bubble, *self._inks.line([], room)] if room else [*bar, *bubble]
+            bar = self._theme_styles.line([("▐", "error" if entry.words else "primary")], 1)
+            return [*self._theme_styles.line([], room), *bubble, *bar] if room else [*bubble, *bar]
+        bar = self._theme_styles.line([("▌", "secondary")], 1)
+        return [*bar, *bubble, *self._theme_styles.line([], room)] if room else [*bar, *bubble]
 
 
 def _entry_of(

@@ -157,7 +157,7 @@ class ChatSession:
         self.outbox.put(message)
         self._on_change()
 
-    def take_back_refused(self) -> str:
+    def pop_refused(self) -> str:
         """The texts that were refused, to be written again; they are no drafts any more."""
         refused = [draft for draft in self.conversation.pending if draft.refusal]
         for draft in refused:

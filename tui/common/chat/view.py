@@ -127,9 +127,9 @@ class ChatView(Vertical):
         target = self.composer if self.has_class("-open") else self.messages
         self.screen.set_focus(target)
 
-    def take_back_refused(self) -> None:
+    def edit_refused(self) -> None:
         """Move refused messages back into the field."""
-        if self.chat_session is not None and (text := self.chat_session.take_back_refused()):
+        if self.chat_session is not None and (text := self.chat_session.pop_refused()):
             self.composer.set_text("\n".join(filter(None, [text, self.composer.text])))
             self.enter()
 

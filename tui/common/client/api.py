@@ -90,7 +90,7 @@ class Api:
         return await self._ask(Restaurant, "GET", f"/restaurants/{restaurant_id}")
 
     async def orders(self, before: str | None = None, limit: int = 50) -> OrderPage:
-        """One's own orders, or one's restaurant's, newest first; `before` is a page's `next`."""
+        """The customer's or the restaurant's orders, newest first; `before` is a page's `next`."""
         return await self._page(OrderPage, "/orders", before, limit)
 
     async def open_orders(self) -> list[Order]:
@@ -115,7 +115,7 @@ class Api:
         return await retry(send, attempts=PLACING_ATTEMPTS)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
-        """Call one's own order off; `ApiError` 409 once it is being prepared."""
+        """Cancel an order of the customer's; `ApiError` 409 once it is being prepared."""
         path = f"/orders/{order_id}/cancel"
         return await self._ask(Order, "POST", path, json=Cancellation(reason=reason))
 
@@ -264,7 +264,7 @@ class Api:
         await self._session.request("PUT", "/me/password", json=change)
 
     async def delete_account(self, password: str | Secret[str]) -> None:
-        """Delete one's account for good, and sign out here; `ApiError` 422 for a wrong password."""
+        """Delete the account for good, and sign out here; `ApiError` 422 for a wrong password."""
         session = self._session
         # The server ends the session, of which streams may learn before the answer is here.
         on_signed_out, session.on_signed_out = session.on_signed_out, None
@@ -279,15 +279,15 @@ class Api:
             session.on_signed_out = on_signed_out
 
     async def sessions(self) -> list[ActiveSession]:
-        """Where one's account is logged in, the session used last first."""
+        """The account's sessions, the last used first."""
         return await self._all(ActiveSession, "/me/sessions")
 
     async def end_session(self, session_id: str) -> None:
-        """End a session of one's account; `ApiError` 404 where it has ended."""
+        """End a session of the account; `ApiError` 404 where it has ended."""
         await self._session.request("DELETE", f"/me/sessions/{session_id}")
 
     async def end_other_sessions(self) -> None:
-        """End every session of one's account but this one."""
+        """End every session of the account but this one."""
         await self._session.request("DELETE", "/me/sessions")
 
     async def send_photo(
@@ -319,7 +319,7 @@ class Api:
         return accepted, seconds[-1]
 
     async def upload(self, upload_id: str) -> Upload:
-        """One of one's own uploads; `UploadPoll` follows it."""
+        """One of the account's uploads; `UploadPoll` follows it."""
         return await self._ask(Upload, "GET", f"/uploads/{upload_id}")
 
     async def uploads(self, before: str | None = None, limit: int = 50) -> UploadPage:

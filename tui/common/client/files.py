@@ -103,7 +103,7 @@ class FileForm:
 
 
 async def read_file(path: Path, max_bytes: int) -> bytes:
-    """The file's content; `~` is one's home.
+    """The file's content; `~` is the home folder.
 
     Raises `UnfitFile` in words, also where it is larger than `max_bytes` bytes.
     """

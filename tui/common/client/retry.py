@@ -84,7 +84,7 @@ _YEARS = range(1970, 9000)
 
 
 def read_http_date(text: str) -> datetime | None:
-    """The moment that a header's date names, in UTC; None for what is none."""
+    """The moment that a header's date names, in UTC; None for an invalid date."""
     try:
         moment = parsedate_to_datetime(text)
         # A zone need not be said, and is UTC then.

@@ -1,4 +1,4 @@
-"""The account dialog: profile, password, sessions, one's data, log out, delete."""
+"""The account dialog: profile, password, sessions, data export, log out, delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -307,7 +307,7 @@ LEFT_OUT = "\nThe user and password in the address are ignored: log in below."
 
 
 def _endpoint(address: str) -> tuple[str, int] | None:
-    """Host and port of an http address; None for what is none."""
+    """Host and port of an http address; None for anything else."""
     try:
         parts = urlsplit(address)
         port = parts.port or (443 if parts.scheme == "https" else 80)

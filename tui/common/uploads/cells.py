@@ -78,16 +78,16 @@ def _cell(top: bytes, bottom: bytes, styles: dict[bytes, Style]) -> Cell:
             bits |= 1 << at
             ink_r, ink_g, ink_b, inked = ink_r + r, ink_g + g, ink_b + b, inked + 1
     bare = 4 - inked
-    ground = (
+    background = (
         (r0 + r1 + r2 + r3 - ink_r) // bare,
         (g0 + g1 + g2 + g3 - ink_g) // bare,
         (b0 + b1 + b2 + b3 - ink_b) // bare,
     )
-    ink = (ink_r // inked, ink_g // inked, ink_b // inked) if inked else ground
-    key = bytes((*ink, *ground))
+    ink = (ink_r // inked, ink_g // inked, ink_b // inked) if inked else background
+    key = bytes((*ink, *background))
     style = styles.get(key)
     if style is None:
-        style = styles[key] = Style.from_color(_colour(ink), _colour(ground))
+        style = styles[key] = Style.from_color(_colour(ink), _colour(background))
     return QUADRANTS[bits], style
 
 
@@ -105,11 +105,11 @@ def _flat(picture: Image, wide: int, high: int, paper: Paper) -> Image:
     scaled = picture.resize((wide, high), how)
     if scaled.mode != "RGBA":
         return scaled.convert("RGB")
-    ground = Image.new("RGB", (wide, high), paper[0])
+    background = Image.new("RGB", (wide, high), paper[0])
     if paper[0] != paper[1]:
-        ground.paste(paper[1], (0, 0), _squares(wide, high))
-    ground.paste(scaled, (0, 0), scaled)
-    return ground
+        background.paste(paper[1], (0, 0), _squares(wide, high))
+    background.paste(scaled, (0, 0), scaled)
+    return background
 
 
 def _squares(wide: int, high: int) -> Image:

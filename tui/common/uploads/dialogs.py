@@ -112,9 +112,9 @@ class PickScreen(Dialog[LocalPicture]):
         if not self._checking:
             self._checking = True
             self.show_status("Checking the picture…", "info")
-            self.run_worker(self._look(path), group="pick", exit_on_error=False)
+            self.run_worker(self._check(path), group="pick", exit_on_error=False)
 
-    async def _look(self, path: Path | None) -> None:
+    async def _check(self, path: Path | None) -> None:
         try:
             local_picture = await inspect(path)
         except UnfitFile as error:

@@ -52,7 +52,7 @@ def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
     )
 
 
-def steps(row: Row, beat: bool, width: int) -> Content:
+def steps(row: Row, bright: bool, width: int) -> Content:
     """The four steps, with the present one marked."""
     at, failed = _step(row)
     names = STEPS if width >= ROOMY else SHORT_STEPS
@@ -65,7 +65,7 @@ def steps(row: Row, beat: bool, width: int) -> Content:
         elif failed:
             glyph, ink, name_ink = "✕", "bold $error", "bold $error"
         else:
-            glyph, ink, name_ink = "◐" if beat else "◑", "bold $p-short", "bold $p-short"
+            glyph, ink, name_ink = "◐" if bright else "◑", "bold $p-short", "bold $p-short"
         parts += [("  " if step else "", ""), (f"{glyph} ", ink), (name, name_ink)]
     return Content.assemble(*parts)
 

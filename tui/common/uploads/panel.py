@@ -27,7 +27,7 @@ from tui.common.uploads.pictures import BeforeAfter
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
-BEAT_SECONDS = 0.5
+BLINK_SECONDS = 0.5
 AGE_SECONDS = 10.0
 """Least time between two redraws for ages alone."""
 RIGHT_FROM = (70, 10)
@@ -163,7 +163,7 @@ class PhotoPanel(Panel):
             self.actions.choose(new, title, about, then)
 
     def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
-        """Have a picture chosen for one's avatar."""
+        """Ask for a picture for the avatar."""
         new = NewUpload(purpose=UploadPurpose.AVATAR)
         self.offer(new, "A photo for your avatar", "Avatar", then)
 
@@ -274,8 +274,8 @@ class PhotoPanel(Panel):
             "#sizes",
             uploads_format.sizes(row, pictures.before, pictures.after, self.file_name(row), width),
         )
-        beat = int(time.monotonic() / BEAT_SECONDS) % 2 == 0
-        self._set("#steps", uploads_format.steps(row, beat, width))
+        bright = int(time.monotonic() / BLINK_SECONDS) % 2 == 0
+        self._set("#steps", uploads_format.steps(row, bright, width))
         news = uploads_format.news(row, positions, width)
         if pictures.error and (pictures.before or pictures.after):  # else it is in their place
             news = uploads_format.failure(pictures.error)
@@ -291,7 +291,7 @@ class PhotoPanel(Panel):
         """Redraw for the step in progress, and when an age changes."""
         for row in rows:
             if isinstance(row, UploadJob) or not row.status.final:
-                self.redraw_in(BEAT_SECONDS)
+                self.redraw_in(BLINK_SECONDS)
             else:
                 age = age_lasts((now - row.created_at).total_seconds())
                 self.redraw_in(max(AGE_SECONDS, age))

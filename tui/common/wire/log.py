@@ -12,11 +12,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes
 from tui.common.theme import PATTERN_COLOR
+from tui.common.widgets.scroll_bar import ThinBarView
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame, Wire
@@ -26,7 +26,7 @@ NARROW = 44
 """Below this many cells, milliseconds are left out."""
 
 
-class FrameLog(ScrollView, can_focus=True):
+class FrameLog(ThinBarView, can_focus=True):
     """Only the lines in view are ever drawn. While paused it keeps what it showed."""
 
     DEFAULT_CSS = """

@@ -61,12 +61,12 @@ class PatternTable(Widget):
             "–" if total.bytes_per_event is None else human_bytes(total.bytes_per_event),
             "–" if total.p50_ms is None else human_latency(total.p50_ms),
         )
-        inks = [""] * len(figures)
+        styles = [""] * len(figures)
         if total.requests_per_minute > DEAR_REQUESTS:
-            inks[1] = "bold $warning"
+            styles[1] = "bold $warning"
         cells = [
             (f" {figure:>{size}}", ink)
-            for figure, ink, (_, size) in zip(figures, inks, columns, strict=False)
+            for figure, ink, (_, size) in zip(figures, styles, columns, strict=False)
         ]
         drawn = sparkline(self._latencies(total.pattern, wide), wide, low=0.0)
         return Content.assemble(

@@ -63,7 +63,7 @@ class ChatPanel(ConversationPanel):
         Binding("l", "chats", "Chats"),
         Binding("o", "reopen", "Reopen"),
         Binding("c", "close", "Close"),
-        Binding("e", "take_back", "Edit"),
+        Binding("e", "edit_refused", "Edit"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -134,7 +134,9 @@ class ChatPanel(ConversationPanel):
 
     def refresh_remote(self) -> None:
         """See whether another window has opened a chat, and enter that too."""
-        self.run_worker(self._refresh_remote(), group="look", exclusive=True, exit_on_error=False)
+        self.run_worker(
+            self._refresh_remote(), group="refresh", exclusive=True, exit_on_error=False
+        )
 
     async def _refresh_remote(self) -> None:
         try:
@@ -207,7 +209,7 @@ class ChatPanel(ConversationPanel):
             return current is not None and current.open
         if action == "reopen":
             return current is not None and not current.open
-        if action == "take_back":
+        if action == "edit_refused":
             return current is not None and bool(current.refused)
         if action == "chats":
             return current is not None
@@ -219,9 +221,9 @@ class ChatPanel(ConversationPanel):
         if self.current is not None:
             yield SystemCommand("Your chats", "Older ones too", self.action_chats)
 
-    def action_take_back(self) -> None:
+    def action_edit_refused(self) -> None:
         """Put what was refused back into the composer."""
-        self.chat_view.take_back_refused()
+        self.chat_view.edit_refused()
 
     def action_chats(self) -> None:
         """Choose another chat."""

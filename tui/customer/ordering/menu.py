@@ -317,7 +317,7 @@ class DishPhoto(PictureView, can_focus=False):
         self._dish: MenuItem | None = None
         self._requested: tuple[str, str | None] | None = None
 
-    def look(self, dish: MenuItem | None) -> None:
+    def show_dish(self, dish: MenuItem | None) -> None:
         """Show the photo of this dish."""
         self._dish = dish
         wanted = None if dish is None else (dish.id, dish.photo_url)
@@ -338,7 +338,7 @@ class DishPhoto(PictureView, can_focus=False):
     def on_resize(self) -> None:
         """There may be room for it now."""
         super().on_resize()
-        self.look(self._dish)
+        self.show_dish(self._dish)
 
     async def _fetch(self, url: str) -> None:
         await asyncio.sleep(DELAY_SECONDS)

@@ -236,7 +236,7 @@ class NewOrderScreen(Dialog[Order]):
         menu = self.query_one(MenuList)
         at = menu.highlighted_index
         dish = None if at is None else menu.dish(at)
-        self.query_one(DishPhoto).look(dish)
+        self.query_one(DishPhoto).show_dish(dish)
 
     # -- filling
 

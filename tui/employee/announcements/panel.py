@@ -1,4 +1,4 @@
-"""The employee's panel "Announcements": also what is for others, who has read it, and one's own."""
+"""The employee's panel "Announcements": those for customers too, who has read them, writing."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable

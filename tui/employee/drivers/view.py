@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from tui.common.format import fit
 from tui.common.sanitize import plain
-from tui.common.styles import Inks, Line, Part
+from tui.common.styles import Line, Part, ThemeStyles
 from tui.common.tracking.planner import TripPlanner
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
@@ -49,13 +49,13 @@ class Row:
 
 
 def draw_row(
-    row: Row, width: int, now: datetime, inks: Inks, *, selected: bool, focused: bool
+    row: Row, width: int, now: datetime, styles: ThemeStyles, *, selected: bool, focused: bool
 ) -> list[Line]:
     """The row's lines, all `width` cells wide."""
     state = row.state
-    ground = "surface"
+    background = "surface"
     if selected:
-        ground = "block-cursor-background" if focused else "panel"
+        background = "block-cursor-background" if focused else "panel"
     bar: Part = ("▌", "primary") if selected else (" ", "")
     room = width - INDENT - 1
     glyph, ink = drivers_format.ACTIVITY_LOOKS[state.activity(now)]
@@ -83,7 +83,7 @@ def draw_row(
         lines.append([*lead, *_trip_line(row.planner, room)])
     if row.error:
         lines.append([*lead, (fit(f"✕ {row.error}", room), "bold error")])
-    return [inks.line(parts, width, ground) for parts in lines]
+    return [styles.line(parts, width, background) for parts in lines]
 
 
 def _right(room: int, left: str, right: str, ink: str) -> list[Part]:
@@ -133,7 +133,7 @@ class DriverListView(Widget, can_focus=True):
         self._clock = clock
         self._rows: Sequence[Row] = ()
         self._top = 0
-        self._inks: Inks | None = None
+        self._theme_styles: ThemeStyles | None = None
         self._lines: list[Line] = []
         self._width = 0
         self._row_lines: list[tuple[range, str]] = []
@@ -172,7 +172,7 @@ class DriverListView(Widget, can_focus=True):
     def notify_style_update(self) -> None:
         """Drop the styles of the theme before."""
         super().notify_style_update()
-        self._inks = None
+        self._theme_styles = None
         self._lines = []
 
     def on_focus(self) -> None:
@@ -218,32 +218,32 @@ class DriverListView(Widget, can_focus=True):
 
     def _paint(self) -> None:
         """Draw whole rows, from the first one that leaves the cursor's row in view."""
-        inks = self._inks = self._inks or Inks(self.app.theme_variables)
+        styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         width, height = self.size
         now = self._clock()
         self._width, self._row_lines = width, []
-        lines = self._empty(inks) if not self._rows else []
+        lines = self._empty(styles) if not self._rows else []
         self._top = self._first(height)
         for row in self._rows[self._top :]:
             if len(lines) >= height:
                 break
             selected = row.state.id == self.driver_id
-            drawn = draw_row(row, width, now, inks, selected=selected, focused=self.has_focus)
+            drawn = draw_row(row, width, now, styles, selected=selected, focused=self.has_focus)
             self._row_lines.append((range(len(lines), len(lines) + len(drawn)), row.state.id))
             lines += drawn
         del lines[height:]
-        lines += [inks.line([], width)] * (height - len(lines))
+        lines += [styles.line([], width)] * (height - len(lines))
         hidden = self._hidden(height)
         if (hidden or self._top) and height > 2:
             above = f"▴ {self._top} " if self._top else ""
             below = f"▾ {hidden} more" if hidden else ""
-            lines[-1] = inks.line([(f"  {above}{below}", "wire-ink")], width)
+            lines[-1] = styles.line([(f"  {above}{below}", "wire-ink")], width)
         self._lines = lines
 
-    def _empty(self, inks: Inks) -> list[Line]:
+    def _empty(self, styles: ThemeStyles) -> list[Line]:
         width = self.size.width
         return [
-            inks.line([(f" {line}", "wire-ink")], width) for line in wrap(self.message, width - 2)
+            styles.line([(f" {line}", "wire-ink")], width) for line in wrap(self.message, width - 2)
         ]
 
     def _first(self, height: int) -> int:

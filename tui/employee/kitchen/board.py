@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import STATUS_LOOKS, fit
-from tui.common.styles import Inks
+from tui.common.styles import ThemeStyles
 from tui.employee.kitchen.cards import BoardRenderer, BoardState, RenderedBoard, columns_that_fit
 from tui.employee.kitchen.format import format_order
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
@@ -55,7 +55,7 @@ class BoardView(Widget, can_focus=True):
         """In the bright half of blinking."""
         self._clock = clock
         self._renderer = BoardRenderer(board, cursor)
-        self._inks: Inks | None = None
+        self._theme_styles: ThemeStyles | None = None
         self._rendered: RenderedBoard | None = None
 
     @property
@@ -83,7 +83,7 @@ class BoardView(Widget, can_focus=True):
     def notify_style_update(self) -> None:
         """The theme has changed."""
         super().notify_style_update()
-        self._inks = None
+        self._theme_styles = None
         self._rendered = None
 
     def on_resize(self) -> None:
@@ -130,7 +130,7 @@ class BoardView(Widget, can_focus=True):
         self.post_message(self.CursorMoved())
 
     def _render_board(self) -> RenderedBoard:
-        self._inks = self._inks or Inks(self.app.theme_variables)
+        self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         width, height = self.size
         state = BoardState(
             width,
@@ -141,7 +141,7 @@ class BoardView(Widget, can_focus=True):
             self.blink_on,
             frozenset(self.busy),
         )
-        return self._renderer.render(state, self._inks)
+        return self._renderer.render(state, self._theme_styles)
 
 
 LABELS = (
@@ -172,7 +172,7 @@ class ColumnStrip(Widget):
         self.board = board
         self.cursor = cursor
         self.blink_on = False
-        self._inks: Inks | None = None
+        self._theme_styles: ThemeStyles | None = None
         self._ends: list[tuple[int, OrderStatus]] = []
         self._drawn: object = None
 
@@ -187,11 +187,11 @@ class ColumnStrip(Widget):
     def notify_style_update(self) -> None:
         """The theme has changed."""
         super().notify_style_update()
-        self._inks = None
+        self._theme_styles = None
 
     def render_line(self, y: int) -> Strip:
         """The one line; the selected column is in a pill."""
-        inks = self._inks = self._inks or Inks(self.app.theme_variables)
+        styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         width = self.size.width
         counts = {status: self.board.count(status) for status in COLUMNS}
         for names in LABELS:
@@ -208,16 +208,16 @@ class ColumnStrip(Widget):
             if status is self.cursor.status:
                 # brackets where there is no colour
                 pill = f"[{text}]" if self.app.no_color else f" {text} "
-                line.append(Segment(" " * (start - 1 - at), inks("")))
-                line.append(Segment(pill, inks("bold badge-ink", "primary")))
+                line.append(Segment(" " * (start - 1 - at), styles("")))
+                line.append(Segment(pill, styles("bold badge-ink", "primary")))
                 at = end + 1
             else:
-                line.append(Segment(" " * (start - at), inks("")))
-                line.append(Segment(text, inks(self._ink(status, counts[status]))))
+                line.append(Segment(" " * (start - at), styles("")))
+                line.append(Segment(text, styles(self._ink(status, counts[status]))))
                 at = end
             self._ends.append((end + 1, status))
             start = end + gap
-        return Strip(line).adjust_cell_length(width, inks(""))
+        return Strip(line).adjust_cell_length(width, styles(""))
 
     def _ink(self, status: OrderStatus, count: int) -> str:
         if status is OrderStatus.PLACED and self.board.unseen:

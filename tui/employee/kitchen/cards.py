@@ -12,7 +12,7 @@ from textual.strip import Strip
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import STATUS_LOOKS, fit
 from tui.common.sanitize import plain
-from tui.common.styles import Inks, Line, Part
+from tui.common.styles import Line, Part, ThemeStyles
 from tui.employee.kitchen.format import wrap
 from tui.employee.kitchen.model import COLUMNS, Cursor, Due, OrderBoard, Urgency, due
 
@@ -75,11 +75,16 @@ def card_body(order: Order, width: int) -> list[Part]:
 
 
 def render_card(
-    order: Order, body: Sequence[Part], width: int, state: CardState, clock: Due, inks: Inks
+    order: Order,
+    body: Sequence[Part],
+    width: int,
+    state: CardState,
+    clock: Due,
+    styles: ThemeStyles,
 ) -> list[Line]:
     """The card's lines, all `width` cells wide."""
     off = order.status is OrderStatus.CANCELLED
-    ground = "block-cursor-background" if state.selected and state.focused else "panel"
+    background = "block-cursor-background" if state.selected and state.focused else "panel"
     thin = "▎" if clock.urgency else "▏"
     bar = ("▌", "primary") if state.selected else (thin, BAR_INK[clock.urgency])
     if off:
@@ -90,19 +95,21 @@ def render_card(
     gap = " " * max(1, width - 3 - cell_len(number) - cell_len(words))
     if state.fresh and state.blink_on:
         pill = "primary"
-        first = inks.line([bar], 1, pill) + inks.line(
+        first = styles.line([bar], 1, pill) + styles.line(
             [(f" {number}{gap}{words} ", "bold badge-ink")], width - 1, pill
         )
     else:
         title = "bold block-cursor-foreground" if state.selected and state.focused else "bold"
         if off:
             title = "bold strike"
-        first = inks.line([bar, (" ", ""), (number, title), (gap, ""), (words, ink)], width, ground)
+        first = styles.line(
+            [bar, (" ", ""), (number, title), (gap, ""), (words, ink)], width, background
+        )
     lines = [first]
     for text, line_ink in body:
         if off and line_ink in ("", "warning"):
             line_ink = "wire-ink"
-        lines.append(inks.line([bar, (" ", ""), (text, line_ink)], width, ground))
+        lines.append(styles.line([bar, (" ", ""), (text, line_ink)], width, background))
     return lines
 
 
@@ -189,12 +196,12 @@ class BoardRenderer:
         self._first_column = 0
         self._first_cards: dict[OrderStatus, int] = {}
         self._cards: dict[str, _Card] = {}
-        self._inks: Inks | None = None
+        self._theme_styles: ThemeStyles | None = None
 
-    def render(self, view: BoardState, inks: Inks) -> RenderedBoard:
+    def render(self, view: BoardState, styles: ThemeStyles) -> RenderedBoard:
         """The board in `scene.width` by `scene.height` cells."""
-        if inks is not self._inks:
-            self._inks = inks
+        if styles is not self._theme_styles:
+            self._theme_styles = styles
             self._cards.clear()
         count = columns_that_fit(view.width)
         self._first_column = min(
@@ -204,22 +211,27 @@ class BoardRenderer:
         )
         shown = COLUMNS[self._first_column : self._first_column + count]
         each, over = divmod(view.width - count + 1, count)
-        rendered = RenderedBoard((view.width, view.height), [], Segment(" ", inks("")))
+        rendered = RenderedBoard((view.width, view.height), [], Segment(" ", styles("")))
         left = 0
         for at, status in enumerate(shown):
             width = each + (at < over)
-            lines = self._heading(status, width, count, view, inks)
+            lines = self._heading(status, width, count, view, styles)
             rendered.hit_areas.append((Region(left, 0, width, len(lines)), status, None))
             rendered.columns.append(RenderedColumn(left, width, lines))
             left += width + 1
         if any(self._board.column(status) for status in COLUMNS):
             for column, status in zip(rendered.columns, shown, strict=True):
-                self._add_cards(rendered, column, status, view, inks)
+                self._add_cards(rendered, column, status, view, styles)
             return rendered
-        return _with_message(rendered, view, inks)
+        return _with_message(rendered, view, styles)
 
     def _heading(
-        self, status: OrderStatus, width: int, count: int, view: BoardState, inks: Inks
+        self,
+        status: OrderStatus,
+        width: int,
+        count: int,
+        view: BoardState,
+        styles: ThemeStyles,
     ) -> list[Line]:
         """Two lines; one where the strip above has the counts, none over a single column."""
         if count == 1:
@@ -232,11 +244,11 @@ class BoardRenderer:
         name = fit(STATUS_LOOKS[status][1], width - 4)
         if count < len(COLUMNS):
             rest = rule * (width - cell_len(name) - 3)
-            return [inks.line([(f"{rule} ", edge), (name, ink), (f" {rest}", edge)], width)]
+            return [styles.line([(f"{rule} ", edge), (name, ink), (f" {rest}", edge)], width)]
         parts: list[Part] = [(name, ink), (f" {orders}", "bold" if orders else "wire-ink")]
         if ring:
             parts.append((" ♪" if view.blink_on else "  ", "bold primary"))
-        return [inks.line(parts, width), inks.line([(rule * width, edge)], width)]
+        return [styles.line(parts, width), styles.line([(rule * width, edge)], width)]
 
     def _add_cards(
         self,
@@ -244,7 +256,7 @@ class BoardRenderer:
         column: RenderedColumn,
         status: OrderStatus,
         view: BoardState,
-        inks: Inks,
+        styles: ThemeStyles,
     ) -> None:
         """Fill a column with its cards; the selected one is always in view."""
         orders, lines, width = self._board.column(status), column.lines, column.width
@@ -253,11 +265,11 @@ class BoardRenderer:
         heights = [len(card.body) + 2 for card in cards]
         top = self._first_card(status, heights, room)
         hidden = _hidden(heights, top, room)
-        blank = inks.line([], width)
+        blank = styles.line([], width)
         for card in cards[top:]:
             if len(lines) >= view.height:
                 break
-            card_lines = self._render_card(card, status, view, inks)
+            card_lines = self._render_card(card, status, view, styles)
             region = Region(column.left, len(lines), width, len(card_lines))
             rendered.hit_areas.append((region, status, card.order.id))
             lines += [*card_lines, blank]
@@ -266,7 +278,7 @@ class BoardRenderer:
         if (hidden or top) and room > 1:
             above = f"▴ {top} " if top else ""
             below = f"▾ {hidden} more" if hidden else ""
-            lines[-1] = inks.line([(fit(above + below, width), "wire-ink")], width)
+            lines[-1] = styles.line([(fit(above + below, width), "wire-ink")], width)
 
     def _card(self, order: Order, width: int) -> _Card:
         card = self._cards.get(order.id)
@@ -277,7 +289,7 @@ class BoardRenderer:
         return card
 
     def _render_card(
-        self, card: _Card, status: OrderStatus, view: BoardState, inks: Inks
+        self, card: _Card, status: OrderStatus, view: BoardState, styles: ThemeStyles
     ) -> list[Line]:
         order = card.order
         fresh = order.id in self._board.unseen
@@ -292,7 +304,7 @@ class BoardRenderer:
         clock = due(order, view.now)
         if card.state != state or card.clock is None or not clock.looks_like(card.clock):
             card.state, card.clock = state, clock
-            card.lines = render_card(order, card.body, card.width, state, clock, inks)
+            card.lines = render_card(order, card.body, card.width, state, clock, styles)
         return card.lines
 
     def _first_card(self, status: OrderStatus, heights: list[int], height: int) -> int:
@@ -325,16 +337,16 @@ def _hidden(heights: list[int], top: int, height: int) -> int:
     return 0
 
 
-def _with_message(rendered: RenderedBoard, view: BoardState, inks: Inks) -> RenderedBoard:
+def _with_message(rendered: RenderedBoard, view: BoardState, styles: ThemeStyles) -> RenderedBoard:
     """The headings, and the message of an empty board centred below them."""
     above = len(rendered.columns[0].lines)
     lines = [list(rendered.strip(y)) for y in range(above)]
     texts = wrap(view.message, min(view.width, 60))
-    blank = inks.line([], view.width)
+    blank = styles.line([], view.width)
     lines += [blank] * max(0, (view.height - above - len(texts)) // 2)
     for text in texts:
         before = " " * ((view.width - cell_len(text)) // 2)
-        lines.append(inks.line([(before + text, "wire-ink")], view.width))
+        lines.append(styles.line([(before + text, "wire-ink")], view.width))
     lines = (lines + [blank] * view.height)[: view.height]
     return RenderedBoard(
         rendered.size, [RenderedColumn(0, view.width, lines)], rendered.gap, rendered.hit_areas

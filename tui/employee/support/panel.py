@@ -65,12 +65,12 @@ class SupportPanel(ConversationPanel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "take", "Claim"),
-        Binding("space", "look", "Peek"),
+        Binding("t", "claim", "Claim"),
+        Binding("space", "peek", "Peek"),
         Binding("w", "write", "Write"),
         Binding("c", "close", "Close"),
         Binding("o", "reopen", "Reopen"),
-        Binding("e", "take_back", "Edit"),
+        Binding("e", "edit_refused", "Edit"),
         Binding("b", "queue", "Queue", show=False),
     ]
 
@@ -80,7 +80,7 @@ class SupportPanel(ConversationPanel):
         self.rows = QueueList(self.queue)
         self.feed: QueueFeed | None = None
         self._keys: tuple[object, ...] = ()
-        self._begun = False
+        self._has_selected = False
         self._staleness = Staleness()
 
     def body(self) -> ComposeResult:
@@ -97,7 +97,7 @@ class SupportPanel(ConversationPanel):
         self.queue.mine = "" if account is None else account.id
         self.meter = meter = self.wire.meter(QUEUE_METER, Pattern.SSE)
         self.feed = QueueFeed(
-            self.session, self.api, self.queue, meter, self._heard, self.request_redraw
+            self.session, self.api, self.queue, meter, self._on_queue_change, self.request_redraw
         )
         self.run_worker(self.feed.run(), group=FEED, exit_on_error=False)
         self.run_worker(self.resume_unsent(), group="unsent", exit_on_error=False)
@@ -149,9 +149,9 @@ class SupportPanel(ConversationPanel):
     def _go_on(self) -> None:
         """Once the queue is there, show a chat with something unsent or half written, else one's
         own."""
-        if self._begun or self.feed is None or not self.feed.loaded:
+        if self._has_selected or self.feed is None or not self.feed.loaded:
             return
-        self._begun = True
+        self._has_selected = True
         unsent = [self.queue.get(chat_id) for chat_id in self.store.chats()]
         drafts = self.store.drafts()
         mine = [chat for chat in self.queue if self.queue.is_mine(chat)]
@@ -193,8 +193,8 @@ class SupportPanel(ConversationPanel):
 
     # -- what the queue tells
 
-    def _heard(self, before: Chat | None, chat: Chat) -> None:
-        """Ring for whoever waits, and for news in one's own chats, where nobody looks."""
+    def _on_queue_change(self, before: Chat | None, chat: Chat) -> None:
+        """Ring for a customer who waits, and for news in the user's chats that are not in view."""
         chat_session = self.chat_sessions.get(chat.id)
         if chat_session is not None:
             chat_session.update_chat(chat)
@@ -203,7 +203,7 @@ class SupportPanel(ConversationPanel):
         last = chat.last_message
         new = before is None or not is_open(before)
         if new and self.in_view:
-            return  # it has just come up in the queue, before one's eyes
+            return  # it has just appeared in the queue, which is in view
         words = chat.subject if last is None or new else last.text
         unread = partial(self._needs, chat.id)
         self.alerts.add(ChatAlert(chat.id, plain(chat.customer.name), words, unread, is_chat=new))
@@ -217,9 +217,9 @@ class SupportPanel(ConversationPanel):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense with the chat in view or under the cursor."""
         current, chat = self.current, self.rows.chat
-        if action == "take":
+        if action == "claim":
             return self._takeable() is not None
-        if action == "look":
+        if action == "peek":
             return chat is not None
         if action == "write":
             return current is not None and current.open and self.queue.is_mine(current.chat)
@@ -227,7 +227,7 @@ class SupportPanel(ConversationPanel):
             return current is not None and current.open
         if action == "reopen":
             return current is not None and not current.open
-        if action == "take_back":
+        if action == "edit_refused":
             return current is not None and current.refused
         return True
 
@@ -236,7 +236,7 @@ class SupportPanel(ConversationPanel):
         yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
 
     def enter(self) -> None:
-        """To the messages, if a chat of one's own is in view; else to the queue."""
+        """To the messages, if one of the user's chats is in view; else to the queue."""
         if self.chat_view.has_class("-open"):
             super().enter()
         else:
@@ -246,11 +246,11 @@ class SupportPanel(ConversationPanel):
         """To the queue."""
         self.rows.focus()
 
-    def action_take_back(self) -> None:
+    def action_edit_refused(self) -> None:
         """Put what was refused back into the composer."""
-        self.chat_view.take_back_refused()
+        self.chat_view.edit_refused()
 
-    def action_look(self) -> None:
+    def action_peek(self) -> None:
         """Have the chat under the cursor in view."""
         if (chat := self.rows.chat) is not None:
             self.show_chat(chat)
@@ -266,7 +266,7 @@ class SupportPanel(ConversationPanel):
             self.show_chat(chat)
             self._write_or_choose()
 
-    def action_take(self) -> None:
+    def action_claim(self) -> None:
         """Take up the chat in view, or else the one under the cursor."""
         if (chat := self._takeable()) is not None:
             self._claim(chat)
@@ -300,9 +300,9 @@ class SupportPanel(ConversationPanel):
         self.redraw()
 
     def _claim(self, chat: Chat) -> None:
-        self.run_worker(self._take_up(chat), group=f"take-{chat.id}", exit_on_error=False)
+        self.run_worker(self._send_claim(chat), group=f"claim-{chat.id}", exit_on_error=False)
 
-    async def _take_up(self, chat: Chat) -> None:
+    async def _send_claim(self, chat: Chat) -> None:
         try:
             chat = await self.api.take_chat(chat.id)
         except SignedOut:
@@ -320,7 +320,7 @@ class SupportPanel(ConversationPanel):
             self._write_or_choose()
 
     def _write_or_choose(self) -> None:
-        """To the field, if a chat of one's own is in view; else to the queue."""
+        """To the field, if one of the user's chats is in view; else to the queue."""
         self.enter()
         if self.chat_view.has_class("-open"):
             self.chat_view.enter()

@@ -28,7 +28,7 @@ class Queue:
         self._chats: dict[str, Chat] = {}
 
     def __iter__(self) -> Iterator[Chat]:
-        """Those that nobody has, the longest waiting first; one's own; other people's."""
+        """Unclaimed ones, the longest waiting first; the user's; other people's."""
         return iter(sorted(self._chats.values(), key=self._rank))
 
     def __len__(self) -> int:

@@ -12,11 +12,11 @@ from server.core import health
 from server.core.database import Database
 from server.features.uploads import jobs, processor
 from server.features.uploads.jobs import MAX_TOTAL_ATTEMPTS
-from support.azurite import KEY, Azurite
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
 from support.uploads import done, final, sent
 from support.waiting import wait_until
+from tools.cluster.azurite import KEY, Azurite
 
 OUTAGE = "the blob store cannot be used"
 

@@ -17,11 +17,11 @@ from server.features.uploads.blobs import BlobError, BlobNotFound, Blobs, checke
 from server.features.uploads.folder_blobs import FolderBlobs
 from server.features.uploads.schemas import MAX_BYTES
 from server.settings import SettingsError
-from support.azurite import ACCOUNT, KEY, Azurite
 from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.uploads import COFFEE, done, send, sent
 from support.waiting import wait_until
+from tools.cluster.azurite import ACCOUNT, KEY, Azurite
 
 
 @pytest.fixture(params=["folder", "azure"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from support.ports import free_port
+from tools.ports import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -137,7 +137,7 @@ async def test_what_is_refused_can_be_written_again(
     assert chat_session.refused
     reasons = [draft.refusal for draft in chat_session.conversation.pending]
     assert reasons == ["The chat is closed."] * 2
-    assert chat_session.take_back_refused() == "one\ntwo"
+    assert chat_session.pop_refused() == "one\ntwo"
     assert not chat_session.refused
     assert not chat_session.conversation.pending
 

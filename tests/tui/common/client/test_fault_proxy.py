@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from support.ports import free_port
 from support.proxy import Proxy, proxy_to
 from support.waiting import PATIENCE, wait_until
+from tools.ports import free_port
 
 
 class Behind:

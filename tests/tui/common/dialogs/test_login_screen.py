@@ -8,9 +8,9 @@ from frame_window import Window, opened, settled, signed_in
 from textual.widgets import Button, Input
 
 from support.live_server import LiveServer, running_server, settings_for
-from support.ports import free_port
 from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
+from tools.ports import free_port
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.login import LoginScreen
 

