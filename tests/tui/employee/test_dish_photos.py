@@ -80,7 +80,7 @@ async def test_a_dish_is_chosen_and_its_photo_queued(
     async with photos_window(queue_only.url, tmp_path) as window:
         await window.press(str(panel_of(window).number), "n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
-        await window.sees("Every dish has its photo", "Green curry", "Yourself")
+        await window.sees("Every dish has a photo", "Green curry", "Yourself")
         await window.press("down", "enter")
         await window.sees("A photo of Green curry")
         await pick(window, photo)
