@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.live_server import LiveServer
-from support.screen import sees, shown
+from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
 from tui.common.client.meter import State
@@ -93,7 +93,7 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
         await pilot.resize_terminal(100, 30)
         await sees(app, "6 Wire")
         await sees(app, "echo in short")
-        await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
+        await misses(app, "1 Echo 1  2 Echo 2")
 
 
 async def test_the_tabs_have_the_panels_names_cut_where_they_do_not_fit(
@@ -481,5 +481,5 @@ async def test_a_toast_takes_the_place_of_an_older_one_of_its_title(
         await sees(app, "Accepted")
         app.notify("On its way", title="#1001 Saffron", timeout=30)
         await sees(app, "On its way")
-        await wait_until(lambda: "Accepted" not in shown(app), what="the older one gone")
+        await misses(app, "Accepted")
         assert "Placed" in shown(app)

@@ -13,7 +13,7 @@ from support.live_server import LiveServer
 from support.news import NEWS, announce
 from support.proxy import proxy_to
 from support.rest import Rest
-from support.screen import sees, shown, told
+from support.screen import misses, sees, shown, told
 from support.waiting import wait_until
 from tui.common.announcements import panel as announcements
 from tui.common.announcements.panel import AnnouncementsPanel
@@ -125,7 +125,7 @@ async def test_the_whole_text_unfolds(
         await pilot.press("down", "space")
         await sees(app, "of eighty.", "End.", ", until ")
         await pilot.press("left")
-        await wait_until(lambda: "End." not in shown(app), what="folded")
+        await misses(app, "End.")
         await pilot.press("right")
         await sees(app, "End.")
         await pilot.press("up")

@@ -82,7 +82,7 @@ async def test_the_password(demo_server: LiveServer, tmp_path: Path) -> None:
         await wait_until(lambda: isinstance(app.screen, AccountScreen))
         fill(app, current_password="wrong", new_password="the second one")
         press(app, "change")
-        await wait_until(lambda: "✕" in shown(app))
+        await sees(app, "✕")
         fill(app, current_password="the first one", new_password="short")
         press(app, "change")
         await sees(app, "✕ New password:")
