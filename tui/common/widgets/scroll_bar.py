@@ -18,6 +18,8 @@ class ThinScrollBar(ScrollBar):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Textual's segments; a strip for each different one."""
+        if self.parent is None:  # removed, and drawn a last time
+            return [Strip.blank(crop.width)] * crop.height
         bar = self.render()
         assert isinstance(bar, ScrollBarRender)
         assert isinstance(bar.style, Style)
