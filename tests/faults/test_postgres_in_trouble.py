@@ -61,7 +61,7 @@ async def freeze(two: Two) -> None:
             shared_server().thaw()
 
 
-@pytest.mark.parametrize("trouble", [crash, terminate, freeze])
+@pytest.mark.parametrize("fault", [crash, terminate, freeze])
 async def test_every_order_stays_and_every_event_arrives(
     impatient: Two, fault: Callable[[Two], Awaitable[None]]
 ) -> None:
