@@ -287,7 +287,10 @@ def main(counts: Sequence[int], rounds: int, many: int) -> None:
             "",
             "The resident memory of a fresh server that two crowds come to, one after the other,"
             f" {TRIM_SECONDS + 3:g} s after each has left; rooms are kept"
-            f" {LINGER_SECONDS:g} s more.",
+            f" {LINGER_SECONDS:g} s more. What stays of the streams is nothing but room for others:"
+            " their objects are freed, but in nearly each of Python's arenas of 1 MB a few of other"
+            " parts lie, and Python returns whole arenas only. Of the sockets, limits and verified"
+            " tokens of their accounts stay too.",
             "",
             crowd_table(),
             "",

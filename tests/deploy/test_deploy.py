@@ -171,7 +171,7 @@ def test_the_compose_file_fits_its_schema_and_this_server(
         proxy = found["services"]["nginx"]["networks"]["inside"]["ipv4_address"]
         assert [str(one) for one in settings.trusted_proxies] == [f"{proxy}/32"]
         address = found["services"][name]["networks"]["inside"]["ipv4_address"]
-        assert found["configs"]["upstream"]["content"].count(f"server {address}:8080;") == 2
+        assert found["configs"]["upstream"]["content"].count(f"server {address}:8080 ") == 2
     plugin = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     )

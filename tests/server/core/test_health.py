@@ -57,6 +57,8 @@ async def test_without_redis_a_server_is_degraded_and_only_operators_are_told_wh
         names = []
         for one in (rest, admin):
             text = (await one.get("//metrics")).must(200).body.decode()
+            assert '\ntiffin_part_ok{part="broker"} 0.0' in text
+            assert '\ntiffin_part_ok{part="database"} 1.0' in text
             for private in (str(redis.port), str(data_dir), socket.gethostname(), VERSION):
                 assert private not in text
             names.append({line.split()[2] for line in text.splitlines() if line[0] == "#"})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
+from textual.scrollbar import ScrollBar
 
 from server.features.announcements.schemas import AnnouncementPage, ReadAnnouncement
 from support.screen import shown
@@ -12,6 +13,7 @@ from tui.common.announcements import format as announcement_text
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.theme import NIGHT
+from tui.common.widgets.scroll_bar import ThinScrollBar
 
 MANY = 2000
 ROWS_IN_VIEW = 8
@@ -114,3 +116,33 @@ async def test_only_what_looks_different_is_painted(monkeypatch: pytest.MonkeyPa
         await pilot.pause()
         assert "Number 0" in shown(app)
         assert "1m" in shown(app).split("\n")[0]
+
+
+async def test_the_scroll_bar_is_textuals() -> None:
+    app = Window()
+    async with app.run_test(size=(60, 3 * ROWS_IN_VIEW)) as pilot:
+        rows = app.query_one(AnnouncementList)
+        rows.focus()
+        rows.update_lines()
+        for key in ("home", "pagedown", "end"):
+            await pilot.press(key)
+            await pilot.pause()
+            bar = rows.vertical_scrollbar
+            assert isinstance(bar, ThinScrollBar)
+            drawn, stock = (
+                [
+                    [
+                        (
+                            one.text,
+                            one.style and (one.style.color, one.style.bgcolor, one.style.meta),
+                        )
+                        for one in line
+                    ]
+                    for line in lines
+                ]
+                for lines in (
+                    bar.render_lines(bar.size.region),
+                    ScrollBar.render_lines(bar, bar.size.region),
+                )
+            )
+            assert drawn == stock

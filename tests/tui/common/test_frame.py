@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.live_server import LiveServer
-from support.screen import sees, shown
+from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
 from tui.common.client.meter import State
@@ -39,7 +39,7 @@ async def test_panels_start_once_and_the_first_has_the_focus(
         await sees(app, "tiffin  customer")
 
 
-async def test_what_is_told_on_the_way_out_draws_nothing(
+async def test_state_changes_after_the_exit_draw_nothing(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     """The last word of the grid may come when it is already off the screen."""
@@ -93,7 +93,7 @@ async def test_cards_that_have_no_room_make_way_for_tabs(
         await pilot.resize_terminal(100, 30)
         await sees(app, "6 Wire")
         await sees(app, "echo in short")
-        await wait_until(lambda: "1 Echo 1  2 Echo 2" not in shown(app), what="no tabs any more")
+        await misses(app, "1 Echo 1  2 Echo 2")
 
 
 async def test_the_tabs_have_the_panels_names_cut_where_they_do_not_fit(
@@ -406,9 +406,7 @@ async def test_toasts_and_headline_show_data_as_it_is(
         await sees(app, "1 Echo  3")
 
 
-async def test_the_top_bar_tells_when_a_line_is_away(
-    demo_server: LiveServer, tmp_path: Path
-) -> None:
+async def test_the_top_bar_shows_lost_connections(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, _):
         app.echo.meter.set_state(State.WAITING)
         await sees(app, "◐ online")
@@ -435,7 +433,7 @@ async def test_a_thousand_events_are_a_few_paintings(
         assert 1 <= app.echo.redraws - before <= 40
 
 
-async def test_without_colour_focus_and_tab_are_still_told(
+async def test_without_colour_focus_and_tab_still_show(
     demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
@@ -483,5 +481,5 @@ async def test_a_toast_takes_the_place_of_an_older_one_of_its_title(
         await sees(app, "Accepted")
         app.notify("On its way", title="#1001 Saffron", timeout=30)
         await sees(app, "On its way")
-        await wait_until(lambda: "Accepted" not in shown(app), what="the older one gone")
+        await misses(app, "Accepted")
         assert "Placed" in shown(app)

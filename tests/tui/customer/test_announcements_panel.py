@@ -13,7 +13,7 @@ from support.live_server import LiveServer
 from support.news import NEWS, announce
 from support.proxy import proxy_to
 from support.rest import Rest
-from support.screen import sees, shown, told
+from support.screen import misses, sees, shown, told
 from support.waiting import wait_until
 from tui.common.announcements import panel as announcements
 from tui.common.announcements.panel import AnnouncementsPanel
@@ -50,7 +50,7 @@ async def acknowledged(kitchen: Kitchen, made: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("size", [WIDE, MEDIUM, NARROW])
-async def test_history_then_what_comes(
+async def test_the_history_is_followed_by_new_announcements(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     await announce(kitchen.rest, title="Bottle returns", body="Hand them to the rider.")
@@ -125,7 +125,7 @@ async def test_the_whole_text_unfolds(
         await pilot.press("down", "space")
         await sees(app, "of eighty.", "End.", ", until ")
         await pilot.press("left")
-        await wait_until(lambda: "End." not in shown(app), what="folded")
+        await misses(app, "End.")
         await pilot.press("right")
         await sees(app, "End.")
         await pilot.press("up")
@@ -153,7 +153,7 @@ async def test_a_critical_one_stands_until_it_is_acknowledged(
         await wait_until(lambda: standing(app) == [], what="acknowledged")
 
 
-async def test_one_that_covers_a_dialog_is_acknowledged_from_there(
+async def test_an_alert_over_a_dialog_is_acknowledged_there(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     async with news_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
@@ -291,7 +291,7 @@ async def test_scrolling_reads_the_older_pages(
         await sees(app, "No. 119")
 
 
-async def test_nothing_in_it_steers_the_terminal(
+async def test_an_announcement_cannot_steer_the_terminal(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     wild = {
@@ -306,7 +306,7 @@ async def test_nothing_in_it_steers_the_terminal(
         assert not set("\u200f\u200b\u2060\u200d") & set(shown(app))
 
 
-async def test_a_card_says_it_in_two_lines(
+async def test_the_card_of_announcements_has_two_lines(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     for title in ("One", "Two", "Three"):

@@ -99,9 +99,7 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
         await wait_until(lambda: not avatar.display, what="none any more")
 
 
-async def test_where_the_model_is_missing_the_failure_is_told(
-    start_server: StartServer, tmp_path: Path
-) -> None:
+async def test_a_missing_model_is_reported(start_server: StartServer, tmp_path: Path) -> None:
     nowhere = {"U2NET_HOME": str(tmp_path / "no-model"), "TIFFIN_PHOTO_LEASE_SECONDS": "1"}
     server = start_server(demo=True, env=nowhere, wait=False)
 
@@ -121,7 +119,7 @@ async def test_where_the_model_is_missing_the_failure_is_told(
 
 
 @pytest.mark.parametrize("size", [MEDIUM, NARROW])
-async def test_the_queue_is_told_and_another_can_be_looked_at(
+async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
     queue_only: LiveServer, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     async with photo_window(queue_only.url, tmp_path, size) as (app, pilot):
@@ -168,7 +166,7 @@ async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: 
         await wait_until(lambda: panel_of(app).meter.state is State.IDLE, what="no more polls")
 
 
-async def test_one_deleted_elsewhere_goes_away(queue_only: LiveServer, tmp_path: Path) -> None:
+async def test_a_photo_deleted_elsewhere_disappears(queue_only: LiveServer, tmp_path: Path) -> None:
     async with photo_window(queue_only.url, tmp_path) as (app, pilot):
         await send(app, pilot, picture(tmp_path))
         await sees(app, "next in the queue")
@@ -178,7 +176,7 @@ async def test_one_deleted_elsewhere_goes_away(queue_only: LiveServer, tmp_path:
         await sees(app, "No photo yet")
 
 
-async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
+async def test_a_large_photo_shows_its_progress_and_is_sent_once_after_a_cut(
     queue_only: LiveServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "large.png"
@@ -205,7 +203,7 @@ async def test_a_large_one_shows_what_has_gone_and_is_cut_and_sent_as_one(
         assert len(await uploads_at(queue_only)) == 1
 
 
-async def test_it_waits_for_a_server_that_is_away_and_can_be_given_up(
+async def test_an_upload_waits_for_its_server_and_can_be_stopped(
     queue_only: LiveServer, tmp_path: Path
 ) -> None:
     async with (
@@ -283,7 +281,7 @@ async def test_a_cut_poll_comes_back(queue_only: LiveServer, tmp_path: Path) -> 
         assert in_view(app).status is UploadStatus.QUEUED
 
 
-async def test_it_is_saved_where_one_says_and_nothing_is_lost(
+async def test_a_picture_is_saved_and_a_file_is_replaced_only_on_request(
     queue_only: LiveServer, tmp_path: Path
 ) -> None:
     source = picture(tmp_path)
@@ -324,7 +322,7 @@ async def test_it_is_saved_where_one_says_and_nothing_is_lost(
         await wait_until(lambda: (tmp_path / "plate-tiffin.png").exists(), what="in that folder")
 
 
-async def test_the_picker_says_what_is_wrong_and_goes_through_folders(
+async def test_the_picker_reports_errors_and_opens_folders(
     queue_only: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -361,7 +359,7 @@ async def test_from_the_account_screen(queue_only: LiveServer, tmp_path: Path) -
         await sees(app, "next in the queue")
 
 
-async def test_what_was_sent_elsewhere_is_listed_newest_first_and_read_on(
+async def test_photos_sent_elsewhere_are_listed_newest_first_page_by_page(
     queue_only: LiveServer, tmp_path: Path
 ) -> None:
     content = picture(tmp_path, size=(4, 3)).read_bytes()
@@ -381,7 +379,7 @@ async def test_what_was_sent_elsewhere_is_listed_newest_first_and_read_on(
         await wait_until(lambda: panel_of(app).view.before is not None, what="fetched")
 
 
-async def test_the_card_tells_in_two_lines(queue_only: LiveServer, tmp_path: Path) -> None:
+async def test_the_card_has_two_lines(queue_only: LiveServer, tmp_path: Path) -> None:
     async with photo_window(queue_only.url, tmp_path, MEDIUM) as (app, pilot):
         await send(app, pilot, picture(tmp_path))
         await sees(app, "next in the queue")

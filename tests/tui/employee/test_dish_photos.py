@@ -61,7 +61,7 @@ async def test_the_demos_dishes_are_there_to_compare(
         await wait_until(lambda: view.compares and view.settled, what="the next one")
 
 
-async def test_a_broken_result_is_told_beside_the_original(
+async def test_a_broken_result_is_reported_beside_the_original(
     demo_server: LiveServer, tmp_path: Path, data_dir: Path
 ) -> None:
     for blob in (data_dir / "blobs").glob("*.result"):
@@ -80,7 +80,7 @@ async def test_a_dish_is_chosen_and_its_photo_queued(
     async with photos_window(queue_only.url, tmp_path) as window:
         await window.press(str(panel_of(window).number), "n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
-        await window.sees("Every dish has its photo", "Green curry", "Yourself")
+        await window.sees("Every dish has a photo", "Green curry", "Yourself")
         await window.press("down", "enter")
         await window.sees("A photo of Green curry")
         await pick(window, photo)
@@ -113,7 +113,7 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
         await window.sees("next in the queue", "today.png")
 
 
-async def test_where_there_is_room_for_one_the_list_takes_its_turn(
+async def test_where_only_one_fits_list_and_picture_alternate(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with photos_window(demo_server.url, tmp_path, (60, 18)) as window:

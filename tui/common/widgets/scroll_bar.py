@@ -5,6 +5,7 @@ lines anew, though most are alike.
 """
 
 from rich.color import Color
+from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
 from textual.scroll_view import ScrollView
@@ -17,6 +18,8 @@ class ThinScrollBar(ScrollBar):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Textual's segments; a strip for each different one."""
+        if self.parent is None:  # removed, and drawn a last time
+            return [Strip.blank(crop.width)] * crop.height
         bar = self.render()
         assert isinstance(bar, ScrollBarRender)
         assert isinstance(bar.style, Style)
@@ -29,7 +32,10 @@ class ThinScrollBar(ScrollBar):
             back_color=bar.style.bgcolor or default,
             bar_color=bar.style.color or default,
         ).segments
-        strips = {id(segment): Strip([segment], 1) for segment in segments}
+        base = self.rich_style
+        strips = {
+            id(segment): Strip(Segment.apply_style([segment], base), 1) for segment in segments
+        }
         background = self.background_colors[1]
         for line_filter in self.app.get_line_filters():
             strips = {at: one.apply_filter(line_filter, background) for at, one in strips.items()}

@@ -119,7 +119,9 @@ def deep(colour: int, mode: str, *clear: int, depth: int = 16) -> bytes:
     for start in range(0, len(content), length):
         row = content[start : start + length]
         if depth == 16:
-            row = b"".join(bytes((value, value)) for value in row)
+            doubled = bytearray(2 * length)
+            doubled[::2] = doubled[1::2] = row
+            row = bytes(doubled)
         elif depth < 8:
             row = packed(row, depth)
         rows.append(b"\0" + row)

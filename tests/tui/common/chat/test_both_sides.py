@@ -47,7 +47,7 @@ async def both_talking(customer: Side, employee: Side) -> None:
     await employee.sees("Write to the customer")
 
 
-async def test_they_talk_both_ways_and_see_marks_typing_and_presence(
+async def test_both_sides_see_messages_read_marks_typing_and_presence(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with (
@@ -118,7 +118,7 @@ async def test_a_cut_line_loses_nothing_and_is_seen(
         assert customer.text.count("while you were away") == 1
 
 
-async def test_a_message_where_nobody_looks_rings_and_is_counted(
+async def test_a_message_out_of_view_rings_and_is_counted(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with (
@@ -156,7 +156,7 @@ async def test_a_waiting_customer_rings_at_the_desk(customer: Side, employee: Si
     assert employee.rings == 1
 
 
-async def test_only_one_takes_a_chat_up_and_the_other_sees_who(
+async def test_only_one_claims_a_chat_and_the_other_sees_who(
     employee: Side, guest: Rest, desk: Rest, demo_server: LiveServer
 ) -> None:
     chat = (await guest.post("/chats", {"subject": "Who is it?"})).must(201).json
@@ -194,7 +194,7 @@ async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_pa
         await customer.sees("Back again")
 
 
-async def test_who_types_as_the_chat_is_closed_presses_no_command(
+async def test_typing_while_the_chat_is_closed_runs_no_command(
     customer: Side, desk: Rest, guest: Rest
 ) -> None:
     await ask(customer, "Where is my order?")
@@ -247,7 +247,7 @@ async def test_all_of_the_history_can_be_scrolled_back_to(
         ]
 
 
-async def test_what_is_written_is_kept_with_each_chat(customer: Side, guest: Rest) -> None:
+async def test_each_chat_keeps_its_draft(customer: Side, guest: Rest) -> None:
     await ask(customer, "First")
     await customer.press("o", "n", "e")
     await customer.press("escape", "n")
@@ -285,7 +285,7 @@ async def test_in_a_closed_chat_that_is_chosen_keys_are_commands(
     await wait_until(lambda: composer.has_focus, what="the field again")
 
 
-async def test_it_works_in_every_size(demo_server: LiveServer, tmp_path: Path) -> None:
+async def test_chats_work_in_every_size(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         customer_side(demo_server.url, tmp_path, (80, 24)) as customer,
         employee_side(demo_server.url, tmp_path, (80, 24)) as employee,

@@ -379,7 +379,7 @@ async def test_after_an_outage_any_answer_shows_that_the_server_is_back(
     assert wire.meters["requests"].state is State.IDLE
 
 
-async def test_nobody_there(wire: Wire) -> None:
+async def test_an_unreachable_server_is_reported(wire: Wire) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         session = Session(f"http://127.0.0.1:{taken.getsockname()[1]}", wire)

@@ -8,7 +8,7 @@ from frame_window import Window, opened, settled, signed_in
 from textual.widgets import Button, Input
 
 from support.live_server import LiveServer, running_server, settings_for
-from support.screen import sees, shown
+from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tools.ports import free_port
 from tui.common.client.token_store import TokenStore
@@ -41,7 +41,7 @@ async def test_enter_is_the_demo(demo_server: LiveServer, tmp_path: Path) -> Non
         await sees(app, "1 Echo")
 
 
-async def test_behind_a_proxy_the_proxy_is_looked_for(
+async def test_behind_a_proxy_the_proxys_state_is_shown(
     demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", demo_server.url)
@@ -83,7 +83,7 @@ async def test_logging_out_forgets_it(demo_server: LiveServer, tmp_path: Path) -
         await sees(app, "Enter the demo")
 
 
-async def test_what_is_wrong_is_said_in_place(demo_server: LiveServer, tmp_path: Path) -> None:
+async def test_errors_are_shown_beside_their_field(demo_server: LiveServer, tmp_path: Path) -> None:
     app = window(demo_server.url, tmp_path)
     async with opened(app, (80, 24)) as pilot:
         app.screen.query_one("#log-in", Button).press()
@@ -116,7 +116,7 @@ async def test_registering(demo_server: LiveServer, tmp_path: Path) -> None:
         assert app.session.account.name == "Mia"
 
 
-async def test_a_server_that_is_away_is_said_and_waited_for(tmp_path: Path) -> None:
+async def test_an_unreachable_server_is_reported_and_retried(tmp_path: Path) -> None:
     port = free_port()
     app = window(f"http://127.0.0.1:{port}", tmp_path)
     async with opened(app, (80, 24)) as pilot:
@@ -135,7 +135,7 @@ async def test_esc_stops_trying(tmp_path: Path) -> None:
         await pilot.press("enter")
         await sees(app, "Retrying every few seconds")
         await pilot.press("escape")
-        await wait_until(lambda: "Retrying" not in shown(app))
+        await misses(app, "Retrying")
 
 
 async def test_a_remembered_log_in_waits_for_its_server(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ async def test_being_signed_out_by_the_server_leads_back(
         assert not app.panels
 
 
-async def test_an_address_that_is_none_is_named(tmp_path: Path) -> None:
+async def test_an_invalid_address_is_quoted(tmp_path: Path) -> None:
     app = window("ftp://example.com", tmp_path)
     async with opened(app, (80, 24)):
         await sees(app, "--server http://host:port")
@@ -206,7 +206,7 @@ class _served_at:
             await self.runner.cleanup()
 
 
-async def test_a_password_in_the_address_is_left_out_and_told(
+async def test_a_password_in_the_address_is_left_out_and_reported(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     app = window(demo_server.url.replace("://", "://ana:sesame@"), tmp_path)
@@ -219,7 +219,7 @@ async def test_a_password_in_the_address_is_left_out_and_told(
 
 
 @pytest.mark.parametrize("address", ["http://a..b", f"http://{'a' * 64}:80", "http://[::1"])
-async def test_what_is_no_address_is_told_in_place(address: str, tmp_path: Path) -> None:
+async def test_an_invalid_address_is_reported_in_place(address: str, tmp_path: Path) -> None:
     app = window(address, tmp_path)
     async with opened(app, (120, 30)) as pilot:
         await sees(app, "is not an http address")
@@ -227,7 +227,7 @@ async def test_what_is_no_address_is_told_in_place(address: str, tmp_path: Path)
         await sees(app, "It should look")
 
 
-async def test_a_sign_in_that_is_no_file_is_told_and_hinders_nobody(
+async def test_a_session_file_that_is_not_a_file_is_reported_and_stops_nobody(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "tokens.json")

@@ -109,7 +109,7 @@ async def test_e_writes_the_frames_and_says_where(
         await wait_until(lambda: len(exported(tmp_path)) >= 2)
 
 
-async def test_where_it_cannot_write_it_says_so(
+async def test_a_failed_export_is_reported(
     demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
@@ -140,7 +140,7 @@ async def test_two_thousand_frames_scroll(demo_server: LiveServer, tmp_path: Pat
         await sees(app, "board 1199")
 
 
-async def test_as_a_card_it_says_it_in_short(demo_server: LiveServer, tmp_path: Path) -> None:
+async def test_the_card_of_the_wire_is_short(demo_server: LiveServer, tmp_path: Path) -> None:
     async with signed_in(demo_server.url, tmp_path, (100, 16)) as (app, _):
         traffic(app)
         await sees(app, "requests/min")

@@ -54,7 +54,7 @@ async def guest(demo_server: LiveServer) -> AsyncIterator[Rest]:
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)])
-async def test_composed_by_keys_read_and_counted_live(
+async def test_an_announcement_is_composed_by_keys_and_its_readers_are_counted(
     demo_server: LiveServer, guest: Rest, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     async with news_window(demo_server.url, tmp_path, size) as window:
@@ -77,7 +77,7 @@ async def test_composed_by_keys_read_and_counted_live(
         assert desk_of(window).draft.is_empty
 
 
-async def test_keys_that_come_all_at_once_go_where_they_were_meant(
+async def test_keys_that_arrive_at_once_reach_their_fields(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
     """As over a slow line, or from a program."""
@@ -109,7 +109,7 @@ async def test_withdrawn_after_a_question(
         assert (await guest.get("/announcements")).must(200).json["items"] == []
 
 
-async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
+async def test_a_draft_is_kept(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
     async with news_window(demo_server.url, tmp_path) as window:
         await at_desk(window)
         await composing(window)
@@ -132,7 +132,9 @@ async def test_what_was_begun_is_kept(demo_server: LiveServer, guest: Rest, tmp_
         await wait_until(lambda: window.app._exit, what="pressed twice, it closes")
 
 
-async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_path: Path) -> None:
+async def test_an_announcement_sent_twice_is_one(
+    demo_server: LiveServer, guest: Rest, tmp_path: Path
+) -> None:
     """An answer that was lost: the same draft again is the same announcement."""
     async with news_window(demo_server.url, tmp_path) as window:
         desk = await at_desk(window)
@@ -147,7 +149,7 @@ async def test_sent_twice_it_is_one(demo_server: LiveServer, guest: Rest, tmp_pa
         assert [one["id"] for one in items] == [lost.id]
 
 
-async def test_what_is_for_customers_is_nothing_to_read_here(
+async def test_announcements_for_customers_are_not_unread_for_employees(
     demo_server: LiveServer, guest: Rest, tmp_path: Path
 ) -> None:
     async with news_window(demo_server.url, tmp_path) as window:

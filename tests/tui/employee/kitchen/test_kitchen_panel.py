@@ -360,7 +360,7 @@ async def test_the_panel_warns_while_the_server_is_away_and_recovers(
         assert f"#{order.number}" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
         await window.live()
-        await wait_until(lambda: "No updates since" not in window.text, what="all is well")
+        await window.misses("No updates since")
 
 
 async def test_a_new_order_blinks_every_half_second(

@@ -47,7 +47,7 @@ def queue_of(*chats: Chat) -> Queue:
     return queue
 
 
-def test_who_waits_longest_for_anybody_is_first_then_ones_own_then_other_peoples() -> None:
+def test_unclaimed_chats_come_first_then_the_users_then_others() -> None:
     queue = queue_of(
         taken("theirs", ROBIN),
         taken("mine, later", MAYA, 2),
@@ -78,7 +78,7 @@ def test_a_closed_chat_stays_only_where_it_is_kept() -> None:
     assert [chat.id for chat in queue] == ["c"]
 
 
-def test_news_is_a_customer_who_waits_or_writes_where_one_has_to_look() -> None:
+def test_news_is_a_waiting_customer_or_a_message_in_the_users_chat() -> None:
     queue = queue_of()
     new = chat_of("a")
     assert queue.is_news(None, new)
