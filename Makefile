@@ -5,7 +5,8 @@
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
-# The tests start Python hundreds of times, and pytest rewrites each of their modules.
+# The tests start Python hundreds of times, and pytest rewrites each of their modules. They wait for
+# processes, sockets and screens as long as they compute: eight at a time keep two cores busy.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -37,12 +38,14 @@ employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
-	@$(PYTEST) -m "not soak and not others" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# In a fresh clone every worker would rewrite all test modules: done once, they find them done.
+	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
+	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
-	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 3 \
+	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 5 \
 		--dist loadfile --no-loadscope-reorder $(ON_POSTGRES) $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
