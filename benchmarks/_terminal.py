@@ -6,12 +6,9 @@ import pty
 import re
 import select
 import signal
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,26 +120,6 @@ class Screen:
             for x, cell in row.items()
             if cell.data == glyph
         )
-
-
-@contextmanager
-def cores_awake() -> Iterator[None]:
-    """Every core has something to do, which gives way to everything else.
-
-    A virtual core that was halted takes several times as long for its first milliseconds, and that
-    is counted as the program's processor time: a program that wakes up once a second would be
-    charged for the machine.
-    """
-    spin = "import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
-    spinning = [
-        subprocess.Popen([sys.executable, "-S", "-c", spin]) for _ in range(os.cpu_count() or 1)
-    ]
-    try:
-        yield
-    finally:
-        for process in spinning:
-            process.kill()
-            process.wait()
 
 
 def app_environment(home: Path) -> dict[str, str]:
