@@ -37,11 +37,12 @@ from benchmarks.peers.tiffin import Tiffin
 from benchmarks.peers.works import Work, fan_out, full_rooms, polls_together
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.databases import migrate, opened_database
+from server.core.databases import database_at, migrate
 from server.core.memory import TRIM_SECONDS
 from server.core.transaction import Transaction
 from server.realtime.hub import LINGER_SECONDS
 from server.realtime.log import EventLog
+from server.settings import Settings
 from support.raw_http import raise_file_limit
 from support.rest import Rest
 from support.server_process import ServerProcess
@@ -56,6 +57,7 @@ RESULTS = Path(__file__).with_name("results") / "growth.md"
 SLOW = ("delete an account",)
 """Checking a password takes as long as twenty requests."""
 PROCESSES, WRITERS = 3, 2
+COMMIT_SECONDS = Settings.model_fields["commit_interval_ms"].default / 1000
 CROWDS: dict[str, tuple[Work, int, float]] = {
     "10,000 streams": (fan_out, 10_000, TRIM_SECONDS + 3),
     "1,000 held polls": (polls_together, 1_000, TRIM_SECONDS + 3),
@@ -235,7 +237,9 @@ async def _append(log: EventLog, topic: str, tx: Transaction) -> None:
 
 
 async def _write(path: Path, seconds: float) -> list[float]:
-    async with opened_database(path) as database:
+    database = database_at(path, commit_interval=COMMIT_SECONDS)
+    await database.open()
+    try:
         log, taken, end = EventLog(database), [], time.monotonic() + seconds
 
         async def one(number: int) -> None:
@@ -246,6 +250,8 @@ async def _write(path: Path, seconds: float) -> list[float]:
 
         await asyncio.gather(*map(one, range(WRITERS)))
         return taken
+    finally:
+        await database.close()
 
 
 def write_for(path: Path, seconds: float) -> list[float]:
