@@ -150,57 +150,57 @@ def _told(value: object) -> str:
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to those of the server."""
 
-    def command(name: str, words: str, more: str = "") -> argparse.ArgumentParser:
+    def command(
+        name: str, work: Work, words: str, more: str = "", *, email: bool = True
+    ) -> argparse.ArgumentParser:
         text = f"{words[0].upper()}{words[1:]}.{' ' if more else ''}{more}"
-        return commands.add_parser(name, help=words, description=text)
+        parser = commands.add_parser(name, help=words, description=text)
+        parser.set_defaults(run=partial(_run, work))
+        if email:
+            parser.add_argument("--email", required=True)
+        return parser
 
     new = command(
         "add-employee",
+        add,
         "create an account of an employee, or of support",
         "The password is asked for, or read from standard input.",
     )
-    new.add_argument("--email", required=True)
     new.add_argument("--restaurant", help="an employee's restaurant, its id or name")
     new.add_argument("--name", help="shown to customers (default: from the e-mail)")
     new.add_argument("--role", choices=STAFF, default="employee")
-    new.set_defaults(run=partial(_run, add))
 
-    listed = command("list-accounts", "list accounts, by e-mail")
+    listed = command("list-accounts", show_accounts, "list accounts, by e-mail", email=False)
     listed.add_argument("--role", choices=ROLES, help="only those of this role")
     listed.add_argument("--json", action="store_true", help="one JSON object a line")
-    listed.set_defaults(run=partial(_run, show_accounts))
 
     gone = command(
         "remove-account",
+        remove,
         "delete an account and its data",
         "As when its owner deletes it: not while an order of it is under way.",
     )
-    gone.add_argument("--email", required=True)
     gone.add_argument("--yes", action="store_true", help="do not ask")
-    gone.set_defaults(run=partial(_run, remove))
 
-    password = command(
+    command(
         "set-password",
+        set_password,
         "replace an account's password, and end its sessions",
         "The password is asked for, or read from standard input.",
     )
-    password.add_argument("--email", required=True)
-    password.set_defaults(run=partial(_run, set_password))
 
-    role = command("set-role", "change an account's role, and end its sessions")
-    role.add_argument("--email", required=True)
+    role = command("set-role", set_role, "change an account's role, and end its sessions")
     role.add_argument("--role", required=True, choices=ROLES)
     role.add_argument("--restaurant", help="where an employee works, its id or name")
-    role.set_defaults(run=partial(_run, set_role))
 
-    ended = command("end-sessions", "log an account out everywhere")
-    ended.add_argument("--email", required=True)
-    ended.set_defaults(run=partial(_run, end_sessions))
+    command("end-sessions", end_sessions, "log an account out everywhere")
 
     shown = command(
         "audit",
+        show_audit,
         "show who did what to accounts and announcements, the newest first",
         "Times are RFC 3339, a date alone begins at 00:00 UTC.",
+        email=False,
     )
     shown.add_argument("--email", help="only what is about this account")
     shown.add_argument("--account", help="the same by its id, also of a deleted account")
@@ -209,7 +209,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     shown.add_argument("--until", type=_time, help="before this time")
     shown.add_argument("--limit", type=int, default=100, help="entries (default: 100; 0: all)")
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
-    shown.set_defaults(run=partial(_run, show_audit))
 
 
 async def _restaurant_of(
