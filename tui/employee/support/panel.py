@@ -256,8 +256,8 @@ class SupportPanel(ConversationPanel):
             self.show_chat(chat)
 
     @on(RowList.OptionSelected)
-    def _chosen(self) -> None:
-        chat = self.rows.chat
+    def _chosen(self, event: RowList.OptionSelected) -> None:
+        chat = self.queue.get(event.option_id or "")
         if chat is None:
             return
         if chat.employee is None and is_open(chat):
@@ -300,9 +300,15 @@ class SupportPanel(ConversationPanel):
         self.redraw()
 
     def _claim(self, chat: Chat) -> None:
-        self.run_worker(self._send_claim(chat), group=f"claim-{chat.id}", exit_on_error=False)
+        claim = self._send_claim(chat, self._on)
+        self.run_worker(claim, group=f"claim-{chat.id}", exit_on_error=False)
 
-    async def _send_claim(self, chat: Chat) -> None:
+    @property
+    def _on(self) -> tuple[str | None, str | None]:
+        """The ids of the chats under the cursor and in view."""
+        return self.rows.highlighted_id, None if self.current is None else self.current.id
+
+    async def _send_claim(self, chat: Chat, on: tuple[str | None, str | None]) -> None:
         try:
             chat = await self.api.take_chat(chat.id)
         except SignedOut:
@@ -315,6 +321,10 @@ class SupportPanel(ConversationPanel):
                 chat = await self.api.chat(chat.id)
             except ClientError:
                 return
+        if on != self._on or chat.id not in on:  # the user has gone on to another one
+            self.queue.put(chat)
+            self.request_redraw()
+            return
         self.show_chat(chat)
         if self.in_view:
             self._write_or_choose()

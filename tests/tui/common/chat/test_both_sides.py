@@ -173,6 +173,25 @@ async def test_only_one_claims_a_chat_and_the_other_sees_who(
     assert not employee.panel.chat_view.has_class("-open")
 
 
+async def test_a_claim_does_not_pull_back_who_has_gone_on(employee: Side, guest: Rest) -> None:
+    for subject in ("Too cold", "Too late"):
+        (await guest.post("/chats", {"subject": subject})).must(201)
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    rows = panel.rows
+    await employee.sees("Too cold", "Too late")
+    rows.highlighted = 0
+    claimed = rows.highlighted_id or ""
+    rows.action_select()
+    rows.action_cursor_down()  # the next key, as quickly
+    gone_to = rows.highlighted_id
+    await wait_until(lambda: panel.queue.get(claimed).employee is not None, what="it is claimed")
+    group = f"claim-{claimed}"
+    await wait_until(lambda: all(one.group != group for one in employee.app.workers), what="ended")
+    assert rows.highlighted_id == gone_to != claimed
+    assert panel.current is None
+
+
 async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         customer_side(demo_server.url, tmp_path) as customer,

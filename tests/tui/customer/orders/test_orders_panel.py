@@ -180,7 +180,8 @@ async def test_details_show_everything_and_stay_current(
 ) -> None:
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        await pilot.press("enter")
+        table_of(app).action_select()
+        table_of(app).action_cursor_down()  # the next key, as quickly
         await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
         await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
