@@ -232,8 +232,6 @@ class TiffinApp(BaseApp, ServicesApp):
 
     async def clear_panels(self) -> None:
         """Logged out: take everything down that belongs to the account."""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
         await self.grid.clear()
         self.wire.clear()
         self._picture_cache = None

@@ -155,5 +155,8 @@ class AuthFlow:
         async with self._lock:
             if any(isinstance(screen, LoginScreen) for screen in self._app.screen_stack):
                 return
-            await self._clear_panels()
+            while len(self._app.screen_stack) > 1:
+                self._app.pop_screen()
+            # First, since a widget that goes cannot be drawn: a mouse over one ends the app.
             self._ask(message)
+            await self._clear_panels()
