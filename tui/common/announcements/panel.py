@@ -229,5 +229,5 @@ class AnnouncementsPanel(Panel):
         """Where it was the stream, say it in the list, too."""
         super().worker_failed(group, message)
         if group == STREAM:
-            self.feed.error = f"{message} Press r to read again."
+            self.feed.error = f"{message} Press r to retry."
             self.changed()

@@ -18,7 +18,7 @@ from tui.common import alerts
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
-from tui.customer.chat.panel import SESSIONS_AT_START
+from tui.customer.chat.panel import LIST, SESSIONS_AT_START, ChatPanel
 from tui.employee.support.panel import SupportPanel
 
 pytestmark = pytest.mark.usefixtures("few_frames")
@@ -337,6 +337,15 @@ async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     chat_session.send("boom")
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN
+
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    assert isinstance(panel, ChatPanel)
+    panel.loaded = False
+    panel.run_worker(fail(), group=LIST, exit_on_error=False)
+    message = "Stopped by an error: RuntimeError('broken')."
+    await wait_until(lambda: message in panel.chat_view.empty_text.plain, what="not 'Loading'")
 
 
 async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
