@@ -53,7 +53,7 @@ class UploadManager:
         self.names: dict[str, str] = {}
         """By upload, the name of the file sent from this app."""
         self.positions: dict[str, int] = {}
-        """By upload, the most that were ahead of it in the queue."""
+        """By upload, the largest number seen ahead of it in the queue."""
         self._session = session
         self._api = api
         self._meter = meter
@@ -210,7 +210,7 @@ class UploadManager:
             self._poll.drop_connection()
         return cut > 0 or self._poll is not None
 
-    # -- giving up
+    # -- stopping and deleting
 
     def drop(self, job: UploadJob) -> None:
         """Stop sending it, and remove it."""
