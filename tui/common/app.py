@@ -245,7 +245,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow([panel.meter for panel in self.panels])
 
     def watch_app_focus(self, focus: bool) -> None:
-        """The terminal has the focus again; another window may have been this account's."""
+        """In focus again: the account may have been used in another window meanwhile."""
         if focus:
             self.grid.refresh_remote()
 

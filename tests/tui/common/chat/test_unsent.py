@@ -137,7 +137,7 @@ async def test_an_account_that_is_deleted_leaves_nothing(
         await side.press("escape", "f2")
         await side.sees("Delete account")
         side.app.screen.query_one("#delete", Button).press()
-        await side.sees("cannot be undone")
+        await side.sees("can't be undone")
         side.app.screen.query_one("#password", Input).value = password
         side.app.screen.query_one("#yes", Button).press()
         await side.sees("Your account is deleted")
