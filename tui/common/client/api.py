@@ -138,7 +138,7 @@ class Api:
         return DriverOnDutyPage(items=drivers, next=None, interval_seconds=interval)
 
     async def put_location(self, driver_id: str, position: DriverPosition) -> None:
-        """Report where a driver is. `ApiError` 422 for a time in the future, 429 if too frequent."""
+        """Report where a driver is. `ApiError` 422 for a time in the future, 429 if too often."""
         await self._session.request("PUT", f"/drivers/{driver_id}/location", json=position)
 
     async def town_map(self) -> dict[str, Any] | None:
