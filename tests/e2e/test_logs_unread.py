@@ -1,9 +1,9 @@
 """A server whose logs nobody reads keeps serving, counts what it dropped, and stops in time."""
 
+import fcntl
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,16 +13,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.server_process import ROOT, server_environment
+from support.preloaded import Forked, fork
+from support.server_process import server_environment
 from support.waiting import PATIENCE, wait_until
 from tools.ports import free_port
 
-REQUESTS = 1_400
-QUEUE = 200
+REQUESTS = 500
+"""Their lines fill pipe and queue several times."""
+QUEUE = 100
+PIPE_BYTES = 4096 if sys.platform == "linux" else 65_536
 SERVERS = {
-    "python -m server": ["server", "--port"],
+    "server": ["--port"],
     "gunicorn": [
-        "gunicorn",
         "server.app:create_runner",
         *("-k", "aiohttp.GunicornUVLoopWebWorker", "--timeout", "20", "-b"),
     ],
@@ -30,31 +32,32 @@ SERVERS = {
 
 
 @contextmanager
-def unread_server(name: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def unread_server(name: str, data_dir: Path) -> Iterator[tuple[Forked, int, str]]:
+    """A server, the pipe that it logs to, and its address."""
     port = free_port()
     address = f"127.0.0.1:{port}"
     where = address if name == "gunicorn" else str(port)
     more = {"TIFFIN_LOG_QUEUE_LINES": str(QUEUE), "TIFFIN_PHOTO_WORKERS": "0"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *SERVERS[name], where],
-        cwd=ROOT,
-        env=server_environment(data_dir, more=more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    log = data_dir / "log"
+    os.mkfifo(log)
+    pipe = os.open(log, os.O_RDONLY | os.O_NONBLOCK)  # until the server has opened it too
     try:
-        yield process, f"http://{address}"
+        if sys.platform == "linux":
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        environment = server_environment(data_dir, more=more)
+        process = fork([*SERVERS[name], where], environment, log, module=name)
+        try:
+            yield process, pipe, f"http://{address}"
+        finally:
+            process.kill()
+            process.wait()
     finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        os.close(pipe)
 
 
 @pytest.mark.parametrize("name", SERVERS)
 async def test_an_unread_log_stops_nothing(name: str, data_dir: Path) -> None:
-    with unread_server(name, data_dir) as (process, url):
+    with unread_server(name, data_dir) as (process, pipe, url):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
 
             async def get(path: str) -> str:
@@ -80,8 +83,7 @@ async def test_an_unread_log_stops_nothing(name: str, data_dir: Path) -> None:
             assert REQUESTS / 2 < dropped < REQUESTS - QUEUE
 
             read = bytearray()
-            assert process.stdout is not None
-            pipe = process.stdout.fileno()
+            os.set_blocking(pipe, True)
 
             def drain() -> None:
                 while data := os.read(pipe, 65_536):
@@ -103,7 +105,7 @@ async def test_an_unread_log_stops_nothing(name: str, data_dir: Path) -> None:
 
 
 async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path) -> None:
-    with unread_server("python -m server", data_dir) as (process, url):
+    with unread_server("server", data_dir) as (process, _, url):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
 
             async def answers() -> bool:
@@ -114,7 +116,7 @@ async def test_a_server_stops_in_time_though_nobody_reads_its_log(data_dir: Path
                     return False
 
             await wait_until(answers, 40)
-            for _ in range(600):
+            for _ in range(REQUESTS // 2):
                 assert await answers()
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE) == 0

@@ -1,7 +1,7 @@
 """Server processes that are forked from one which has imported the server already.
 
 To import it takes most of a server's start. What is forked is a process of its own, which runs
-`server.__main__.main` with its own arguments, environment and log.
+`server.__main__.main` or gunicorn with its own arguments, environment and log.
 """
 
 import atexit
@@ -72,15 +72,17 @@ def fork(
     files: int | None = None,
     worker: Sequence[str] = (),
     stdin: str = os.devnull,
+    module: str = "server",
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
     added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
-    there are any."""
+    there are any. The `module` gunicorn gets a process group of its own, for it and its workers."""
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
     assert parent.stdout is not None
     request = {
+        "module": module,
         "arguments": arguments,
         "environment": environment,
         "log": str(log),
@@ -145,6 +147,8 @@ def main(folder: Path) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if pid := os.fork():
+            if request["module"] == "gunicorn":
+                os.setpgid(pid, pid)
             print(pid, flush=True)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -162,6 +166,11 @@ def main(folder: Path) -> None:
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        if request["module"] == "gunicorn":
+            from gunicorn.app.wsgiapp import run
+
+            sys.argv = ["gunicorn", *request["arguments"]]
+            sys.exit(run())
         sys.exit(server.__main__.main(request["arguments"]))
 
 
