@@ -76,7 +76,10 @@ def fork(
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
     added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
-    there are any. The `module` gunicorn gets a process group of its own, for it and its workers."""
+    there are any. Passwords are hashed with as much memory as here. The `module` gunicorn gets a
+    process group of its own, for it and its workers."""
+    from server.features.accounts import passwords
+
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
@@ -88,6 +91,7 @@ def fork(
         "log": str(log),
         "files": files,
         "worker": worker,
+        "hash_kib": passwords.MEMORY_KIB,
         "stdin": stdin,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
@@ -129,6 +133,7 @@ def main(folder: Path) -> None:
 
     import server.__main__
     import server.app
+    from server.features.accounts import passwords
     from server.features.uploads import worker_process
 
     server.app.openapi_document()
@@ -162,16 +167,26 @@ def main(folder: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"],) * 2)
         if request["worker"]:
             worker_process.PROGRAM = tuple(request["worker"])
+        passwords.MEMORY_KIB = request["hash_kib"]
         if sys.platform == "linux":
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        if request["module"] == "gunicorn":
-            from gunicorn.app.wsgiapp import run
+        try:
+            if request["module"] == "gunicorn":
+                from gunicorn.app.wsgiapp import run
 
-            sys.argv = ["gunicorn", *request["arguments"]]
-            sys.exit(run())
-        sys.exit(server.__main__.main(request["arguments"]))
+                sys.argv = ["gunicorn", *request["arguments"]]
+                sys.exit(run())
+            sys.exit(server.__main__.main(request["arguments"]))
+        except SystemExit as end:
+            # As at any end of Python, but without freeing all objects of the imported modules one
+            # by one: that takes longer than the start.
+            threading._shutdown()
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else int(bool(end.code)))
 
 
 if __name__ == "__main__":
