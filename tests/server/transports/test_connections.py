@@ -73,15 +73,16 @@ def test_the_clients_of_a_server_that_stops_return_evenly() -> None:
         """When and why each of so many is ended; some leave just after the first."""
         connections = Connections(300, 300, drain_seconds=drain_seconds)
         found: list[tuple[float, End]] = []
-        slots: list[Slot] = []
+        slots: dict[int, Slot] = {}
 
-        def end(why: End) -> None:
+        def end(number: int, why: End) -> None:
             found.append((loop.time() - begun, why))
-            while len(found) == 1 and len(slots) > count - leaving:
-                slots.pop(0).release()
-            slots.pop().release()
+            slots.pop(number).release()
+            while len(found) == 1 and len(slots) > count - leaving - 1:
+                slots.popitem()[1].release()
 
-        slots += [connections.hold(claims(), end, poll=n % 3 == 0) for n in range(count)]
+        for n in range(count):
+            slots[n] = connections.hold(claims(), partial(end, n), poll=n % 3 == 0)
         begun = loop.time()
         connections.drain()
         await asyncio.sleep(10)
