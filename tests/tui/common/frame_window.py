@@ -13,7 +13,6 @@ from support.screen import shown
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.meter import Pattern
-from tui.common.client.token_store import TokenStore
 from tui.common.panel import Panel
 from tui.common.wire.panel import WirePanel
 
