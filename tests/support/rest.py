@@ -71,7 +71,7 @@ def _check_documented(answer: aiohttp.ClientResponse) -> None:
     assert str(answer.status) in answers, f"not documented: {named}"
     kinds = answers[str(answer.status)].get("content", {})
     assert not kinds or answer.status == 304 or answer.content_type in kinds, (
-        f"documented: {kinds} {named}"
+        f"documented: {list(kinds)}, not {named}"
     )
 
 
