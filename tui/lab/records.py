@@ -1,0 +1,109 @@
+"""What a run of the lab records: what was appended, what arrived, and what was exchanged for it."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+SHORT_POLL = "short-poll"
+LONG_POLL = "long-poll"
+SSE = "sse"
+WEBSOCKET = "websocket"
+SOCKETIO = "socketio"
+PATTERNS = (SHORT_POLL, LONG_POLL, SSE, WEBSOCKET, SOCKETIO)
+"""Their names in records, results and on the command line, in the order in which they are shown."""
+PROMISES = frozenset(PATTERNS) - {SHORT_POLL}
+"""Those that bring every event, once and in order; short polling brings states."""
+
+Shape = Literal["steady", "poisson", "burst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run: everything that a run needs to be repeated."""
+
+    experiment: str = "patterns"
+    network: str = "none"
+    """The preset's name."""
+    seconds: float = 20.0
+    """How long events are appended."""
+    readers: int = 1
+    """Of each pattern."""
+    seed: int = 1
+    rate: float = 1.0
+    """Events a second, on average."""
+    shape: Shape = "poisson"
+    size: int = 64
+    """Bytes of padding in an event."""
+    poll_seconds: float = 1.0
+    """Between an answer to a short poll and the next one."""
+    patterns: tuple[str, ...] = PATTERNS
+    isolated: bool = False
+    """Whether each pattern has a server process of its own, for CPU and memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An event at its source. All times here are seconds of the lab's `time.monotonic`."""
+
+    seq: int
+    """From 1, without gaps."""
+    committed: float
+    """When it was stamped, inside of the transaction that commits it."""
+    payload: int
+    """Bytes of its data as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, or of short polling the newest one, in a reader's hands."""
+
+    pattern: str
+    reader: int
+    """From 0, within its pattern."""
+    seq: int
+    committed: float
+    received: float
+    replayed: bool
+    """It was committed before this connection stood, after another one was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A step of a request or of a connection that lasts (a stream, a socket).
+
+    `started`: its request has left; `answered`: the answer's head is there; `ended`: by itself, or
+    closed by us; `failed`: refused, cut or not answered. The bytes are those that the client library
+    counts: heads and bodies without chunk marks; the proxy counts what goes over the wire.
+    """
+
+    pattern: str
+    reader: int
+    number: int
+    """Which of the reader's requests and connections, from 1; its steps have the same."""
+    kind: Literal["request", "connection"]
+    state: Literal["started", "answered", "ended", "failed"]
+    at: float
+    up: int
+    """Bytes sent so far."""
+    down: int
+    """Bytes received so far."""
+    what: str = ""
+    """Method and path, the status, or what went wrong."""
+
+
+class Sink(Protocol):
+    """Takes a run's records as they come, on the event loop: it must be quick and not block.
+
+    An event's `appended` may come after its arrivals: the lab learns of it by reading the run's log.
+    """
+
+    def appended(self, record: Appended) -> None:
+        """The source has appended an event."""
+        ...
+
+    def arrived(self, record: Arrival) -> None:
+        """A reader has got an event."""
+        ...
+
+    def exchanged(self, record: Exchange) -> None:
+        """A request or a connection has gone a step further."""
+        ...
