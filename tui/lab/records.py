@@ -71,8 +71,8 @@ class Exchange:
     """A step of a request or of a connection that lasts (a stream, a socket).
 
     `started`: its request has left; `answered`: the answer's head is there; `ended`: by itself, or
-    closed by us; `failed`: refused, cut or not answered. The bytes are those that the client library
-    counts: heads and bodies without chunk marks; the proxy counts what goes over the wire.
+    closed by us; `failed`: refused, cut or not answered. The bytes are those that the client
+    library counts: heads and bodies without chunk marks; the proxy counts what goes over the wire.
     """
 
     pattern: str
@@ -93,7 +93,7 @@ class Exchange:
 class Sink(Protocol):
     """Takes a run's records as they come, on the event loop: it must be quick and not block.
 
-    An event's `appended` may come after its arrivals: the lab learns of it by reading the run's log.
+    `appended` may come after the event's first arrival: the lab reads the run's log for it.
     """
 
     def appended(self, record: Appended) -> None:
