@@ -1,5 +1,6 @@
 """What a run of the lab records: what was appended, what arrived, and what was exchanged for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -107,3 +108,69 @@ class Sink(Protocol):
     def exchanged(self, record: Exchange) -> None:
         """A request or a connection has gone a step further."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a pattern kept of its promise: every event, once and in order."""
+
+    readers: int
+    connected: int
+    """Readers that the server has ever answered; a network may let none through."""
+    lost: int
+    """Events that readers did not get, counted once for each: also not after the network was
+    lifted at the end of the run. Of short polling, which promises none, those it has not seen."""
+    repeated: int
+    unordered: int
+    """Events that came after a later one."""
+    late: int
+    """Events that came only once the network was lifted; they are in no other figure."""
+    errors: tuple[str, ...]
+    """Why readers gave up, in words, each once."""
+
+    def kept(self, pattern: str) -> bool:
+        """Whether the pattern kept what it promises."""
+        broken = self.repeated or self.unordered or self.errors
+        return not (broken or (pattern in PROMISES and self.lost))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the server process of a pattern used during an isolated run."""
+
+    cpu_seconds: float
+    """From before its readers connected to the end."""
+    idle_cpu: float
+    """Seconds of CPU a second that it used before, without readers."""
+    seconds: float
+    """How long that was."""
+    bytes_before: int | None
+    """Resident memory before its readers connected; None where the system does not say."""
+    bytes_connected: int | None
+    """The same once they were connected, and nothing had been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run has shown apart from the records that went to its sink."""
+
+    plan: Plan
+    run_id: str
+    began: float
+    """When the source began, by the lab's `time.monotonic`; it went on for `plan.seconds`."""
+    began_wall: float
+    """The same in seconds since 1970."""
+    events: int
+    """That the source appended."""
+    clock_error: float
+    """By how many seconds the age of an event may be wrong; 0 where both share one clock."""
+    busy: float
+    """CPU seconds a second of the lab's own process while the source went on."""
+    verdicts: Mapping[str, Verdict]
+    costs: Mapping[str, Cost]
+    """Empty unless the plan was `isolated`."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether each pattern kept what it promises."""
+        return all(verdict.kept(pattern) for pattern, verdict in self.verdicts.items())
