@@ -35,6 +35,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`environment` is this process's unless given."""
+        environment = os.environ if environment is None else environment
         self.log_path = log_path
         mode = "wb" if log_path.exists() and log_path.stat().st_size > LOG_BYTES else "ab"
         with log_path.open(mode) as log:
@@ -44,10 +45,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={
-                    **(os.environ if environment is None else environment),
-                    "PYTHONUNBUFFERED": "1",
-                },
+                env={**environment, "PYTHONUNBUFFERED": "1"},
                 # Not in the terminal's foreground group: ctrl-c is for the app alone.
                 start_new_session=True,
             )

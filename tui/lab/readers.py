@@ -98,10 +98,8 @@ class RecordingMeter(Meter):
     def begin(self, what: str) -> None:
         """The request is about to leave."""
         self._end()
-        self._recorder.exchanges += 1
-        self._started, self._answered, self._what = True, False, what
         self._before = (self.bytes_sent, self.bytes)
-        self._step("started")
+        self._start(what)
 
     def fail(self, what: str) -> None:
         """The exchange under way, or closed just now, has failed."""
@@ -109,9 +107,13 @@ class RecordingMeter(Meter):
         self._end("failed")
 
     def sent(self, what: str, size: int) -> None:
-        if not self._started or self._closed_at:
-            self.begin(what)
+        if self._started and not self._closed_at:  # begun before it was sent
+            super().sent(what, size)
+            return
+        self._end()
+        self._before = (self.bytes_sent, self.bytes)
         super().sent(what, size)
+        self._start(what)
 
     def received(self, size: int) -> None:
         super().received(size)
@@ -144,6 +146,11 @@ class RecordingMeter(Meter):
         super()._set(state, detail, delay)
         if self._closed_at and state in (State.RETRY, State.IDLE, State.DOWN):
             self._end()
+
+    def _start(self, what: str) -> None:
+        self._recorder.exchanges += 1
+        self._started, self._answered, self._what = True, False, what
+        self._step("started")
 
     def _end(self, state: Step = "ended") -> None:
         if self._started:

@@ -116,7 +116,7 @@ class Verdict:
 
     readers: int
     connected: int
-    """Readers that the server has ever answered; a network may let none through."""
+    """Readers that the server has ever answered through the network, which may let none pass."""
     lost: int
     """Events that readers did not get, counted once for each: also not after the network was
     lifted at the end of the run. Of short polling, which promises none, those it has not seen."""

@@ -116,6 +116,7 @@ class SocketIoConnection:
     def close(self) -> None:
         """Close it in the background."""
         if not self._http.closed:
+            self._end_socket("ended")
             task = asyncio.ensure_future(self._close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
@@ -125,7 +126,6 @@ class SocketIoConnection:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.disconnect()
         await self._http.close()
-        self._end_socket("ended")
 
     def _on_event(self, name: str, data: dict[str, Any]) -> None:
         self._frames.put_nowait(data)
@@ -162,6 +162,8 @@ class SocketIoConnection:
         return trace
 
     async def _on_head_sent(self, _http: object, context: Any, sent: Any) -> None:
+        if (before := getattr(context, "exchanged", None)) is not None:  # aiohttp sends it again
+            self._on_step(before, "failed")
         exchanged = context.exchanged = Exchanged(f"{sent.method} {sent.url.raw_path_qs}")
         line = len(f"{sent.method} {sent.url.raw_path_qs} HTTP/1.1\r\n")
         head = sum(len(f"{name}: {value}\r\n") for name, value in sent.headers.items())
