@@ -8,7 +8,6 @@ from typing import Any
 from server.core.errors import Problem
 from server.features.lab.service import LabService
 from server.realtime.hub import Hub
-from server.realtime.topic import Subscription
 from server.transports.outbox import Frame, OutboxSink, error, frames_of
 from server.transports.socketio import Refused, SocketIo
 from server.transports.socketio_session import Session
@@ -27,23 +26,21 @@ class SocketIoLab:
 
     async def follow(self, session: Session, sent: Any) -> Mapping[str, Any]:
         """Send the events of the run `run` after the cursor `after`, instead of those of another
-        one; returns the `cursor` it begins at."""
+        one."""
         run, after = (sent.get("run"), sent.get("after")) if type(sent) is dict else (None, None)
         if not isinstance(run, str) or not isinstance(after, str | None):
             raise Refused(error("invalid", "Send `lab` with `{run, after?}`, both texts."))
         await session.leave(ROOM)
         try:
             topic = await self._lab.admit(run)
-            subscription = await session.enter(ROOM, self._events(session, topic, after))
+            await session.enter(ROOM, self._events(session, topic, after))
         except Problem as problem:
             code = "not_found" if problem.status == 404 else "unavailable"
             raise Refused(error(code, problem.detail)) from None
-        return {"cursor": self._hub.cursor_of(subscription)}
+        return {"run": run}
 
     @asynccontextmanager
-    async def _events(
-        self, session: Session, topic: str, after: str | None
-    ) -> AsyncIterator[Subscription]:
+    async def _events(self, session: Session, topic: str, after: str | None) -> AsyncIterator[None]:
         def reset() -> None:
             session.send(RESET)
             session.leave_soon(ROOM)
@@ -51,6 +48,6 @@ class SocketIoLab:
         sink = OutboxSink(session, partial(frames_of, self._hub.log), reset)
         subscription = await self._hub.subscribe(topic, after, sink)
         try:
-            yield subscription
+            yield
         finally:
             subscription.close()
