@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from tui.lab.connection import FIN, RST, SOCKET_BUFFER_BYTES, Conditions, Connection
 from tui.lab.dials import Dials, Weather, is_within, next_change
 
 LEAST_WAIT_SECONDS = 0.005
 
-OnPacket = Callable[[str, float, bool, int], None]
-"""Pattern, `time.monotonic()`, whether it goes up, bytes: as they pass the client's socket."""
+
+class Tap(Protocol):
+    """Sees what crosses the network, as it passes the clients' sockets; times are those of
+    `time.monotonic`."""
+
+    def begun(self, at: float) -> None:
+        """The run has begun: what was before does not count."""
+        ...
+
+    def connected(self, pattern: str, at: float) -> None:
+        """A client has made a TCP connection."""
+        ...
+
+    def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
+        """So many bytes have passed at once, to the server or from it."""
+        ...
 
 
 class Link:
@@ -49,6 +62,8 @@ class Link:
         """A client has connected; returns whether it may."""
         self.connections += 1
         self.open.add(connection)
+        if self._network.tap is not None:
+            self._network.tap.connected(self.pattern, connection.active_at)
         if self._network.is_cut:
             self.refused += 1
             connection.cut(RST)
@@ -63,8 +78,8 @@ class Link:
         else:
             self.bytes_down += size
             self.packets_down += 1
-        if self._network.on_packet is not None:
-            self._network.on_packet(self.pattern, at, up, size)
+        if self._network.tap is not None:
+            self._network.tap.passed(self.pattern, at, up=up, size=size)
 
     def changed(self, connection: Connection) -> None:
         """One of a connection's sockets is gone."""
@@ -80,11 +95,9 @@ class Network:
     With the same seed the same happens at the same time of the run, whatever the pattern sends.
     """
 
-    def __init__(
-        self, dials: Dials | None = None, seed: int = 1, on_packet: OnPacket | None = None
-    ) -> None:
+    def __init__(self, dials: Dials | None = None, seed: int = 1, tap: Tap | None = None) -> None:
         self._conditions = Conditions(dials or Dials(), Weather(seed), time.monotonic())
-        self.on_packet = on_packet
+        self.tap = tap
         self.links: dict[str, Link] = {}
         self._in_cut = False
         self._cuts = 0
@@ -121,6 +134,8 @@ class Network:
     def begin(self) -> None:
         """The run begins now: the schedule of cuts, stalls and weather starts over."""
         self._conditions.began = time.monotonic()
+        if self.tap is not None:
+            self.tap.begun(self._conditions.began)
         self._cuts = 0
         self._tick()
 

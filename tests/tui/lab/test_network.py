@@ -59,6 +59,24 @@ def behind() -> Behind:
     return Behind()
 
 
+class Tapped:
+    """What has crossed the network."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.connections: list[float] = []
+        self.packets: list[tuple[float, bool, int]] = []
+
+    def begun(self, at: float) -> None:
+        self.began = at
+
+    def connected(self, pattern: str, at: float) -> None:
+        self.connections.append(at)
+
+    def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
+        self.packets.append((at, up, size))
+
+
 @dataclass
 class Scene:
     """A network in front of a server, and its clients."""
@@ -117,9 +135,10 @@ async def nothing_comes(reader: Reader) -> None:
 )
 async def test_bytes_arrive_once_in_order_and_are_counted(behind: Behind, dials: Dials) -> None:
     data = b"".join(b"%06d\n" % number for number in range(8000))
-    packets: list[tuple[float, bool, int]] = []
+    tap = Tapped()
     async with network_to(behind.echo, dials) as scene:
-        scene.network.on_packet = lambda pattern, *packet: packets.append(packet)
+        scene.network.tap = tap
+        scene.network.begin()
         reader, writer = await scene.connect()
         for start in range(0, len(data), 8000):
             writer.write(data[start : start + 8000])
@@ -128,9 +147,10 @@ async def test_bytes_arrive_once_in_order_and_are_counted(behind: Behind, dials:
         assert behind.received == data
         link = scene.link
         assert (link.connections, link.bytes_up, link.bytes_down) == (1, len(data), len(data))
-        assert sum(size for _, up, size in packets if up) == len(data)
-        assert len(packets) == link.packets_up + link.packets_down
-        assert packets == sorted(packets, key=lambda packet: packet[0])
+        assert sum(size for _, up, size in tap.packets if up) == len(data)
+        assert len(tap.packets) == link.packets_up + link.packets_down
+        assert tap.packets == sorted(tap.packets, key=lambda packet: packet[0])
+        assert tap.began <= tap.connections[0] <= tap.packets[0][0]
 
 
 async def test_a_delay_is_at_least_what_was_asked_for_and_a_handshake_costs_a_round_trip(
