@@ -52,6 +52,7 @@ class Ledger:
         self._connected: set[tuple[str, int]] = set()
         self._errors: dict[str, dict[str, None]] = {}
         self.lifted = False
+        self.arrivals = 0
 
     def appended(self, record: Appended) -> None:
         """See `Sink`."""
@@ -59,6 +60,7 @@ class Ledger:
 
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
+        self.arrivals += 1
         self._reader(record.pattern, record.reader).add(record.seq, late=self.lifted)
         if not self.lifted:
             self._sink.arrived(record)

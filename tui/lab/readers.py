@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from server.features.lab.schemas import EVENT, LabEvent, Latest, RunState
+from server.features.lab.schemas import EVENT, LabEvent, Latest
 from server.features.shared.schemas import EventPage
 from tui.common.client.errors import ClientError, ResetStream
 from tui.common.client.long_polling import EventPoll
@@ -57,8 +58,9 @@ class Recorder:
         self.exchanges = 0
         self.back_at = 0.0
         """When it was connected again after a loss, by `time.monotonic`; 0 before the first."""
-        self.is_open = False
-        """Whether the server has ever answered."""
+        self.has_begun = asyncio.Event()
+        """Set once the server has answered or held a request, or it has become clear that it does
+        not for now."""
 
     def arrived(self, event: LabEvent) -> None:
         """An event is here."""
@@ -71,7 +73,8 @@ class Recorder:
         self, number: int, kind: Kind, state: Step, up: int, down: int, what: str, at: float = 0.0
     ) -> None:
         """A request or a connection has gone a step further, now unless `at` says when."""
-        self.is_open = self.is_open or state == "answered"
+        if state in ("answered", "failed") or self.pattern == LONG_POLL:
+            self.has_begun.set()
         at = at or time.monotonic()
         self._sink.exchanged(
             Exchange(self.pattern, self.reader, number, kind, state, at, up, down, what)
@@ -190,7 +193,7 @@ class LatestPoll(_Recorded[Latest], ShortPoll[Latest]):
         return Latest.model_validate_json(body)
 
     def _is_final(self, news: Latest) -> bool:
-        return news.state is not RunState.RUNNING
+        return not news.state.active
 
     def _name(self, news: Latest) -> str:
         return f"seq {news.newest.seq if news.newest else 0}"

@@ -29,23 +29,21 @@ if TYPE_CHECKING:
 
 ASK_SECONDS = 0.05
 ATTEMPTS = 5
-CONNECT_SECONDS = 0.5
-"""For readers to connect before the source begins; and four round trips, and a share for each."""
-READERS_A_SECOND = 200
-"""That connect, as a slow machine does."""
+OPENING = 32
+"""Readers that connect at a time: more would wait for each other, and time out."""
+CONNECT_SECONDS = 5.0
+"""How long a reader that is not answered keeps others from connecting."""
 IDLE_SECONDS = 1.0
 """How long an isolated server is watched without readers."""
 SETTLE_SECONDS = 3.0
 """After the source's end, for what is on its way; and four round trips."""
 LIFTED_SECONDS = 30.0
-"""After the network is lifted, for readers to catch up."""
-LONGEST_DELAY = 30.0
-"""Before a source begins: the server grants no more."""
+"""After the network is lifted, for the next event to arrive at some reader that lacks some."""
 
 
 class LabRun:
-    """A run, which may be watched and turned while it goes on: its records go to a sink, its traffic
-    to a tap, and `network` has the dials."""
+    """A run, which may be watched and turned while it goes on: a sink gets its records, a tap sees
+    its traffic, and `network` has the dials."""
 
     def __init__(self, plan: Plan, servers: Servers, sink: Sink, tap: Tap | None = None) -> None:
         self.plan = plan
@@ -79,24 +77,20 @@ class LabRun:
     ) -> Outcome:
         plan = self.plan
         await self._clock.refresh()
-        begins_at = self._clock.to_local(run.clock.monotonic) + run.source.delay
         costs = _Costs(self._control, self._servers, plan, self._path)
         await costs.watch_idle()
         tasks = [
             group.create_task(self._watch_source(run)),
             group.create_task(self._refresh_clock()),
         ]
-        tasks += (
-            group.create_task(self._read(pattern, number, ways[pattern], run))
-            for number in range(plan.readers)
-            for pattern in plan.patterns
-        )
-        await asyncio.sleep(begins_at - time.monotonic() - 2 * ASK_SECONDS)
+        tasks += await self._connect_all(run, ways, group)
         await costs.record_connected()
-        await asyncio.sleep(begins_at - time.monotonic())
+        begun = parse(Run, await self._control.request("POST", f"{self._path}/begin")).begun
+        assert begun is not None
+        begins_at = self._clock.to_local(begun.monotonic)
         self.network.begin()
         cpu, began_wall = time.process_time(), time.time()
-        await asyncio.sleep(plan.seconds)
+        await asyncio.sleep(begins_at + plan.seconds - time.monotonic())
         busy = (time.process_time() - cpu) / plan.seconds
         events = await self._events_at_end()
         await self._settle(events)
@@ -129,29 +123,48 @@ class LabRun:
 
     async def _start(self) -> Run:
         plan = self.plan
-        connect = plan.readers * len(plan.patterns) / READERS_A_SECOND + 8 * self._one_way
-        delay = CONNECT_SECONDS + connect + (IDLE_SECONDS if plan.isolated else 0)
         source = NewRun(
             rate=plan.rate,
             shape=Shape(plan.shape),
             size=plan.size,
             seconds=plan.seconds,
             seed=plan.seed,
-            delay=min(delay, LONGEST_DELAY),
+            held=True,
         )
         run = parse(Run, await self._control.request("POST", "/lab/runs", json=source))
         self._path = f"/lab/runs/{run.id}"
         return run
 
-    async def _read(self, pattern: str, number: int, way: str, run: Run) -> None:
-        await asyncio.sleep(number * len(self.plan.patterns) / READERS_A_SECOND)
-        recorder = Recorder(self.ledger, pattern, number, self._clock.to_local)
+    async def _connect_all(
+        self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup
+    ) -> list[asyncio.Task[None]]:
+        """Start the readers, a few at a time; returns once they are connected, or the network does
+        not let them."""
+        opening, readers = asyncio.Semaphore(OPENING), []
+
+        async def begun(recorder: Recorder) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONNECT_SECONDS + 8 * self._one_way):
+                    await recorder.has_begun.wait()
+            opening.release()
+
+        async with asyncio.TaskGroup() as waiting:
+            for number in range(self.plan.readers):
+                for pattern in self.plan.patterns:
+                    await opening.acquire()
+                    recorder = Recorder(self.ledger, pattern, number, self._clock.to_local)
+                    readers.append(group.create_task(self._read(recorder, ways[pattern], run)))
+                    waiting.create_task(begun(recorder))
+        return readers
+
+    async def _read(self, recorder: Recorder, way: str, run: Run) -> None:
         session = self._control.with_own_connections(way)
         try:
             await read_run(recorder, session, run.id, run.cursor, self.plan.poll_seconds)
         except ClientError as error:
-            self.ledger.failed(pattern, short_message(error))
+            self.ledger.failed(recorder.pattern, short_message(error))
         finally:
+            recorder.has_begun.set()
             await session.close()
 
     async def _watch_source(self, run: Run) -> None:
@@ -183,10 +196,12 @@ class LabRun:
             await self._is_complete(events, LIFTED_SECONDS)
 
     async def _is_complete(self, events: int, seconds: float) -> bool:
-        """Whether every reader has all events within so many seconds."""
-        deadline = time.monotonic() + seconds
+        """Whether every reader gets all events; False once none has come for so many seconds."""
+        seen, since = self.ledger.arrivals, time.monotonic()
         while not self.ledger.is_complete(events, self.plan.patterns, self.plan.readers):
-            if time.monotonic() > deadline:
+            if seen != self.ledger.arrivals:
+                seen, since = self.ledger.arrivals, time.monotonic()
+            elif time.monotonic() - since > seconds:
                 return False
             await asyncio.sleep(ASK_SECONDS)
         return True

@@ -15,9 +15,16 @@ router = Router("lab")
 @router.route("POST", "/lab/runs", roles=ANY_ROLE, status=201, problems=(409,))
 async def start_run(request: web.Request, source: NewRun) -> Answer[Run]:
     """Start a run: for so many seconds, events are appended to a log of its own, which every
-    pattern reads. 409 while another one is under way; 422 beyond the server's limits."""
+    pattern reads. A run that is `held` waits to be begun. 409 while another one is under way; 422
+    beyond the server's limits."""
     run = await service(request, LabService).start(source)
     return Answer(run, headers={"Location": f"{request.path}/{run.id}"})
+
+
+@router.route("POST", "/lab/runs/{id}/begin", roles=ANY_ROLE, problems=(409,))
+async def begin_run(request: web.Request, id: Id) -> Run:
+    """Begin a run that was `held`; 409 unless it waits for that."""
+    return await service(request, LabService).begin(id)
 
 
 @router.route("GET", "/lab/runs/{id}", roles=ANY_ROLE)

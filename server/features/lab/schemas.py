@@ -25,11 +25,18 @@ class Shape(StrEnum):
 class RunState(StrEnum):
     """Where a run stands."""
 
+    WAITING = "waiting"
+    """Held: it begins when it is told to."""
     RUNNING = "running"
     ENDED = "ended"
     STOPPED = "stopped"
     FAILED = "failed"
-    """Its process ended, or could not write."""
+    """Its process ended or could not write, or nobody began it in time."""
+
+    @property
+    def active(self) -> bool:
+        """Whether events are still to come."""
+        return self in (RunState.WAITING, RunState.RUNNING)
 
 
 class NewRun(Wire):
@@ -43,8 +50,8 @@ class NewRun(Wire):
     """Bytes of padding in each event."""
     seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 1
-    delay: Annotated[float, Field(ge=0, le=30)] = 0.0
-    """Seconds before it begins, in which readers connect."""
+    held: bool = False
+    """Whether it waits until it is begun, so that readers can connect before."""
 
 
 class Clock(Wire):
@@ -61,6 +68,9 @@ class Run(Wire):
     source: NewRun
     state: RunState
     started_at: Timestamp
+    """When it was begun, or while it waits, made."""
+    begun: Clock | None
+    """The server's clocks as it began; null before."""
     cursor: str
     """Before its first event."""
     seq: Whole

@@ -39,6 +39,8 @@ RUN = f"{STATE}lab"
 AT_ONCE = 100
 """Events that one transaction appends at most: other writes wait for it."""
 RETRY_SECONDS = 0.5
+HELD_SECONDS = 300.0
+"""How long a held run waits to be begun."""
 LATE_SECONDS = 10.0
 """How long after its time a run that nobody ended is taken for failed."""
 
@@ -52,7 +54,8 @@ class LabService(Component):
     """Starts and stops runs; its process appends the events of those that it started."""
 
     def __init__(self, database: Database, hub: Hub, settings: Settings) -> None:
-        self._database, self._log, self._states = database, hub.log, hub.states
+        self._database, self._hub = database, hub
+        self._log, self._states = hub.log, hub.states
         self._settings = settings
         self._known = ""
         """The run that was read last: whether a run exists does not change."""
@@ -75,7 +78,7 @@ class LabService(Component):
 
         async def fn(tx: Transaction) -> Run:
             known = await self._newest(tx)
-            if known is not None and known.state is RunState.RUNNING:
+            if known is not None and known.state.active:
                 raise conflict(
                     f"The run {known.id} is under way, and a server has one at a time. Wait for its"
                     " end, or stop it with DELETE.",
@@ -84,8 +87,9 @@ class LabService(Component):
             run = Run(
                 id=run_id,
                 source=source,
-                state=RunState.RUNNING,
+                state=RunState.WAITING if source.held else RunState.RUNNING,
                 started_at=now(),
+                begun=None if source.held else _clock(),
                 cursor=await self._log.cursor(tx, topic_of(run_id)),
                 seq=0,
                 clock=_clock(),
@@ -97,6 +101,22 @@ class LabService(Component):
         self._known = self._own = run_id
         self._task = asyncio.create_task(self._append_all(run), name="lab run")
         return run
+
+    async def begin(self, run_id: str) -> Run:
+        """Begin a run that waits, whichever process appends to it. Raises Problem 404, 409."""
+
+        async def fn(tx: Transaction) -> Run:
+            known = await self._newest(tx)
+            if known is None or known.id != run_id:
+                raise not_found("run")
+            if known.state is not RunState.WAITING:
+                raise conflict(f"The run is {known.state}, and does not wait to be begun.")
+            changes = {"state": RunState.RUNNING, "started_at": now(), "begun": _clock()}
+            begun = known.model_copy(update=changes)
+            await self._put(tx, begun)
+            return begun
+
+        return await self._database.write(fn)
 
     async def run(self, run_id: str) -> Run:
         """The run as it stands. Raises Problem 404: only the newest is known."""
@@ -146,10 +166,12 @@ class LabService(Component):
 
     async def _append_all(self, run: Run) -> None:
         """Append each event as it becomes due."""
-        begins_at = time.monotonic() + run.source.delay
         times, seq = due_times(run.source), 0
         due = next(times, None)
         try:
+            if run.source.held and not await self._wait_begun(run):
+                return
+            begins_at = time.monotonic()
             while due is not None:
                 await asyncio.sleep(begins_at + due - time.monotonic())
                 passed, count = time.monotonic() - begins_at, 0
@@ -162,6 +184,16 @@ class LabService(Component):
             await self._end(run.id, RunState.ENDED)
         except Exception as error:
             log_failure(logger, error, "the run %s of the lab failed", run.id)
+
+    async def _wait_begun(self, run: Run) -> bool:
+        """Wait until somebody begins it; False where it was stopped, or nobody did in time."""
+        while True:
+            async with self._hub.watch(RUN, "") as changed:
+                event = await self._states.read(RUN)
+                known = None if event is None else _current(event.data)
+                if known is None or known.id != run.id or known.state is not RunState.WAITING:
+                    return known is not None and known.id == run.id and known.state.active
+                await asyncio.wait({changed}, timeout=HELD_SECONDS)
 
     async def _append(self, run: Run, after: int, count: int) -> bool:
         """Append that many events after the one of that number, unless the run was stopped; tried
@@ -186,7 +218,7 @@ class LabService(Component):
     async def _end(self, run_id: str, state: RunState) -> None:
         async def fn(tx: Transaction) -> None:
             known = await self._newest(tx)
-            if known is not None and known.id == run_id and known.state is RunState.RUNNING:
+            if known is not None and known.id == run_id and known.state.active:
                 await self._put(tx, known.model_copy(update={"state": state}))
 
         await self._database.write(fn)
@@ -211,8 +243,8 @@ class LabService(Component):
 def _current(data: str) -> Run:
     """The run of that state; one that nobody ended in time has failed."""
     run = Run.model_validate_json(data)
-    lasts = timedelta(seconds=run.source.delay + run.source.seconds + LATE_SECONDS)
-    if run.state is RunState.RUNNING and now() > run.started_at + lasts:
+    lasts = HELD_SECONDS if run.state is RunState.WAITING else run.source.seconds + LATE_SECONDS
+    if run.state.active and now() > run.started_at + timedelta(seconds=lasts):
         return run.model_copy(update={"state": RunState.FAILED})
     return run
 

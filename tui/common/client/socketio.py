@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
 
+quiet = logging.getLogger("tui.common.client.socketio.engineio")
+quiet.setLevel(logging.CRITICAL)  # lost connections are no errors of the program
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 
@@ -82,7 +85,10 @@ class SocketIoConnection:
             ws_response_class=cast(Any, self._counted_socket),
         )
         self._client = socketio.AsyncClient(
-            reconnection=False, handle_sigint=False, http_session=self._http
+            reconnection=False,
+            handle_sigint=False,
+            http_session=self._http,
+            engineio_logger=quiet,
         )
         self._client.on("*", self._on_event)
         self._client.on("disconnect", self._on_disconnect)

@@ -50,16 +50,18 @@ async def start(rest: Rest, **source: object) -> dict[str, Any]:
     return found
 
 
-async def run_to_its_end(rest: Rest, **source: object) -> dict[str, Any]:
-    run = await start(rest, **source)
-
-    async def ended() -> dict[str, Any] | None:
+async def ended(rest: Rest, run: dict[str, Any]) -> dict[str, Any]:
+    async def ask() -> dict[str, Any] | None:
         found: dict[str, Any] = (await rest.get(f"/lab/runs/{run['id']}")).must(200).json
         return found if found["state"] == "ended" else None
 
-    found = await wait_until(ended)
+    found = await wait_until(ask)
     assert found is not None
     return found
+
+
+async def run_to_its_end(rest: Rest, **source: object) -> dict[str, Any]:
+    return await ended(rest, await start(rest, **source))
 
 
 async def test_every_pattern_brings_the_events_of_a_run(rest: Rest, lab: LiveServer) -> None:
@@ -110,7 +112,6 @@ async def test_one_run_at_a_time_within_the_limits(rest: Rest, lab: LiveServer) 
         "seconds": (61, "60 seconds"),
         "rate": (201, "200 events a second"),
         "size": (2049, "2 KiB"),
-        "delay": (31, "30"),
         "shape": ("round", "steady"),
     }
     for field, (value, words) in refusals.items():
@@ -132,10 +133,29 @@ async def test_one_run_at_a_time_within_the_limits(rest: Rest, lab: LiveServer) 
         await service._task
     stopped = (await rest.get(path)).must(200).json
     assert stopped["state"] == "stopped"
-    ended = await run_to_its_end(rest, rate=100, seconds=0.05)
+    other = await run_to_its_end(rest, rate=100, seconds=0.05)
     for name in ("", "/latest", "/events", "/stream", "/costs"):
         (await rest.get(f"{path}{name}")).must(404)
-    assert ended["id"] != run["id"]
+    assert other["id"] != run["id"]
+
+
+async def test_a_held_run_waits_until_it_is_begun(rest: Rest, lab: LiveServer) -> None:
+    run = await start(rest, rate=200, shape="steady", seconds=0.05, held=True)
+    path = f"/lab/runs/{run['id']}"
+    assert (run["state"], run["begun"]) == ("waiting", None)
+    (await rest.post("/lab/runs", {})).must(409)
+    (await rest.post("/lab/runs/none/begin", {})).must(404)
+    async with event_stream(rest, f"{path}/stream", run["cursor"]) as stream:
+        begun = (await rest.post(f"{path}/begin", {})).must(200).json
+        assert (await stream.next()).data["monotonic"] >= begun["begun"]["monotonic"]
+    (await rest.post(f"{path}/begin", {})).must(409)
+    await ended(rest, run)
+    held = await start(rest, held=True)
+    (await rest.delete(f"/lab/runs/{held['id']}")).must(204)
+    task = lab.services[LabService]._task
+    assert task is not None
+    async with asyncio.timeout(PATIENCE):
+        await task
 
 
 async def test_a_run_whose_process_ended_does_not_block_the_next(
