@@ -29,6 +29,8 @@ class Curve:
 
     name: str
     steps: Sequence[tuple[float, float]]
+    note: str = ""
+    """What the legend says of it beside its median."""
 
 
 def ecdf_plot(curves: Sequence[Curve], title: str) -> str:
@@ -62,7 +64,7 @@ def ecdf_plot(curves: Sequence[Curve], title: str) -> str:
         lines += [
             f'<path d="M{x},{y}h34" fill="none" {stroke}/>',
             f'<text x="{x + 42}" y="{y + 4}">{escape(curve.name)}</text>',
-            f'<text x="{x + 42}" y="{y + 20}" font-size="11" fill="#444">{_median(curve)}</text>',
+            f'<text x="{x + 42}" y="{y + 20}" font-size="11" fill="#444">{_note(curve)}</text>',
         ]
     return "\n".join([*lines, "</svg>", ""])
 
@@ -102,6 +104,11 @@ def _grid(axis: _Axis) -> list[str]:
             for digit in range(2, 10):
                 x = axis.x(digit * 10.0**power)
                 lines.append(f'<path d="M{x:.1f},{bottom}v4" stroke="#888"/>')
+                if digit in (2, 5) and axis.high - axis.low <= 3:
+                    lines.append(
+                        f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle" font-size="11" '
+                        f'fill="#444">{_label(power, digit)}</text>'
+                    )
     middle = (LEFT + right) / 2
     half = (TOP + bottom) / 2
     lines += [
@@ -114,8 +121,10 @@ def _grid(axis: _Axis) -> list[str]:
     return lines
 
 
-def _label(power: int) -> str:
-    return f"{10.0 ** (power - 3):g} s" if power >= 3 else f"{10.0**power:g} ms"
+def _label(power: int, digit: int = 1) -> str:
+    if power >= 3:
+        return f"{digit * 10.0 ** (power - 3):g} s"
+    return f"{digit * 10.0**power:g} ms"
 
 
 def _path(curve: Curve, axis: _Axis) -> str:
@@ -136,6 +145,10 @@ def _median(curve: Curve) -> str:
         if share >= 0.5:
             return f"p50 {_duration(value)}"
     return "nothing arrived"
+
+
+def _note(curve: Curve) -> str:
+    return escape(", ".join(filter(None, (_median(curve), curve.note))))
 
 
 def _duration(seconds: float) -> str:

@@ -106,7 +106,11 @@ def write(result: RunResult, directory: Path) -> None:
     """Write all four files; the same result makes the same files. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     document = json.dumps(document_of(result), indent=2, ensure_ascii=False)
-    curves = [Curve(figures.pattern, figures.latency.ecdf()) for figures in result.figures]
+    expected = result.outcome.events * result.outcome.plan.readers
+    curves = [
+        Curve(each.pattern, each.latency.ecdf(), f"{each.latency.count:,} of {expected:,}")
+        for each in result.figures
+    ]
     for name, text in (
         ("results.json", document + "\n"),
         ("results.csv", _csv(result)),
