@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -112,20 +112,10 @@ def _list() -> int:
 
 def _run(options: argparse.Namespace, command: str) -> int:
     base, _ = EXPERIMENTS[options.experiment]
-    fields = (
-        "network",
-        "seconds",
-        "readers",
-        "seed",
-        "rate",
-        "shape",
-        "size",
-        "poll_seconds",
-        "poll_pace",
-    )
-    wanted = {name: getattr(options, name) for name in (*fields, "patterns", "isolated")}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    plan = replace(base, experiment=options.experiment, **given)
+    known = {field.name for field in fields(Plan)}
+    named = vars(options).items()
+    given = {name: value for name, value in named if name in known and value is not None}
+    plan = replace(base, **given)
     _raise_file_limit(plan)
     result = asyncio.run(_result(plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:
