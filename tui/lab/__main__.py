@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, get_args
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
 from tui.lab.dials import PRESETS
-from tui.lab.records import PATTERNS, Plan, Shape
+from tui.lab.records import PATTERNS, Pace, Plan, Shape
 from tui.lab.results import RunResult, compare, result_of, write
 from tui.lab.runner import LabRun
 from tui.lab.servers import servers_for
@@ -84,6 +84,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="between an answer to a short poll and the next one",
     )
+    add("--poll-pace", choices=get_args(Pace), help="a pause of so long, or a fixed rate")
     add(
         "--patterns",
         type=_patterns,
@@ -111,10 +112,10 @@ def _list() -> int:
 
 def _run(options: argparse.Namespace, command: str) -> int:
     base, _ = EXPERIMENTS[options.experiment]
-    fields = ("network", "seconds", "readers", "seed", "rate", "shape", "size", "poll_seconds")
-    wanted = {name: getattr(options, name) for name in (*fields, "patterns", "isolated")}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    plan = replace(base, experiment=options.experiment, **given)
+    known = {field.name for field in fields(Plan)}
+    named = vars(options).items()
+    given = {name: value for name, value in named if name in known and value is not None}
+    plan = replace(base, **given)
     _raise_file_limit(plan)
     result = asyncio.run(_result(plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:

@@ -26,6 +26,7 @@ from tui.lab.records import (
     WEBSOCKET,
     Arrival,
     Exchange,
+    Plan,
     Sink,
 )
 
@@ -178,16 +179,24 @@ class _Recorded(Stream[Any, ItemT]):
 
 
 class LatestPoll(_Recorded[Latest], ShortPoll[Latest]):
-    """The newest event, asked for so many seconds after each answer, to the run's end."""
+    """The newest event, asked for at the plan's pace, to the run's end."""
 
-    def __init__(
-        self, session: Session, run_id: str, meter: RecordingMeter, seconds: float
-    ) -> None:
+    def __init__(self, session: Session, run_id: str, meter: RecordingMeter, plan: Plan) -> None:
         super().__init__(session, f"/lab/runs/{run_id}/latest", meter)
-        self._seconds = seconds
+        self._seconds = plan.poll_seconds
+        self._by_rate = plan.poll_pace == "rate"
+        self._due_at = time.monotonic()
+
+    async def _wait_until_due(self) -> None:
+        await super()._wait_until_due()
+        self._due_at += self._seconds
 
     def _interval(self, retry_after: float | None) -> float:
-        return self._seconds
+        if not self._by_rate:
+            return self._seconds
+        # After an answer that came late, none is made up for.
+        self._due_at = max(self._due_at, time.monotonic())
+        return self._due_at - time.monotonic()
 
     def _parse(self, body: bytes) -> Latest:
         return Latest.model_validate_json(body)
@@ -275,7 +284,7 @@ class RunSocketIo(SocketIoStream[LabEvent]):
 
 
 async def read_run(
-    recorder: Recorder, session: Session, run_id: str, cursor: str, poll_seconds: float
+    recorder: Recorder, session: Session, run_id: str, cursor: str, plan: Plan
 ) -> None:
     """Read a run from its cursor on over the recorder's pattern, until this is cancelled; a short
     poll ends with the run.
@@ -286,7 +295,7 @@ async def read_run(
     kind: Kind = "request" if pattern in (SHORT_POLL, LONG_POLL) else "connection"
     meter = RecordingMeter(recorder, kind)
     if pattern == SHORT_POLL:
-        async with LatestPoll(session, run_id, meter, poll_seconds) as polled:
+        async with LatestPoll(session, run_id, meter, plan) as polled:
             seq = 0
             async for latest in polled:
                 # The run's end is news too, and has the same event.

@@ -15,6 +15,8 @@ PROMISES = frozenset(PATTERNS) - {SHORT_POLL}
 """Those that bring every event, once and in order; short polling brings states."""
 
 Shape = Literal["steady", "poisson", "burst"]
+Pace = Literal["pause", "rate"]
+"""Of short polls: a fixed pause after each answer, or a fixed rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ class Plan:
     size: int = 64
     """Bytes of padding in an event."""
     poll_seconds: float = 1.0
-    """Between an answer to a short poll and the next one."""
+    """Between an answer to a short poll and the next one; or, at the pace `rate`, between a short
+    poll and the next one."""
+    poll_pace: Pace = "pause"
     patterns: tuple[str, ...] = PATTERNS
     isolated: bool = False
     """Whether each pattern has a server process of its own, for CPU and memory."""

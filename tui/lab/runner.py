@@ -22,7 +22,7 @@ from tui.lab.dials import PRESETS, Dials
 from tui.lab.ledger import Ledger
 from tui.lab.network import Network, Tap
 from tui.lab.readers import Recorder, read_run
-from tui.lab.records import Appended, Cost, Outcome, Plan, Sink
+from tui.lab.records import SHORT_POLL, Appended, Cost, Outcome, Plan, Sink
 
 if TYPE_CHECKING:
     from tui.lab.servers import Servers
@@ -149,8 +149,9 @@ class LabRun:
             opening.release()
 
         async with asyncio.TaskGroup() as waiting:
-            for number in range(self.plan.readers):
-                for pattern in self.plan.patterns:
+            # Short polls last: they keep everything busy from their first one on.
+            for pattern in sorted(self.plan.patterns, key=lambda pattern: pattern == SHORT_POLL):
+                for number in range(self.plan.readers):
                     await opening.acquire()
                     recorder = Recorder(self.ledger, pattern, number, self._clock.to_local)
                     readers.append(group.create_task(self._read(recorder, ways[pattern], run)))
@@ -160,7 +161,7 @@ class LabRun:
     async def _read(self, recorder: Recorder, way: str, run: Run) -> None:
         session = self._control.with_own_connections(way)
         try:
-            await read_run(recorder, session, run.id, run.cursor, self.plan.poll_seconds)
+            await read_run(recorder, session, run.id, run.cursor, self.plan)
         except ClientError as error:
             self.ledger.failed(recorder.pattern, short_message(error))
         finally:

@@ -27,6 +27,8 @@ UNLIMITED = (
     "connections_per_minute",
     "max_sockets_per_address",
     "requests_per_account",
+    "reads_at_once",
+    "public_reads_at_once",
     "max_unidentified_per_address",
     "frames_per_second",
     "lab_seconds",

@@ -59,17 +59,20 @@ class LabService(Component):
         self._settings = settings
         self._known = ""
         """The run that was read last: whether a run exists does not change."""
-        self._task: asyncio.Task[None] | None = None
-        self._own = ""
-        """The run that this process appends to."""
+        self._own: dict[asyncio.Task[None], str] = {}
+        """What appends in this process, and to which run: one that was stopped notices it when its
+        next event is due."""
 
     async def close(self) -> None:
         """Stop the run of this process."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        own = dict(self._own)
+        for task in own:
+            task.cancel()
+        if own:
+            await asyncio.wait(own)
+        for run_id in own.values():
             with suppress(Problem):
-                await self._end(self._own, RunState.STOPPED)
+                await self._end(run_id, RunState.STOPPED)
 
     async def start(self, source: NewRun) -> Run:
         """Begin a run. Raises Problem 409 while there is one, 422 beyond this server's limits."""
@@ -98,8 +101,10 @@ class LabService(Component):
             return run
 
         run = await self._database.write(fn)
-        self._known = self._own = run_id
-        self._task = asyncio.create_task(self._append_all(run), name="lab run")
+        self._known = run_id
+        task = asyncio.create_task(self._append_all(run), name="lab run")
+        self._own[task] = run_id
+        task.add_done_callback(self._own.pop)
         return run
 
     async def begin(self, run_id: str) -> Run:

@@ -1,6 +1,5 @@
 """The lab's runs: their source, their limits, and the same events over every pattern."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -128,9 +127,7 @@ async def test_one_run_at_a_time_within_the_limits(rest: Rest, lab: LiveServer) 
     async with event_stream(rest, f"{path}/stream", run["cursor"]) as stream:
         await stream.next()
     (await rest.delete(path)).must(204)
-    assert service._task is not None
-    async with asyncio.timeout(PATIENCE):
-        await service._task
+    await wait_until(lambda: not service._own)
     stopped = (await rest.get(path)).must(200).json
     assert stopped["state"] == "stopped"
     other = await run_to_its_end(rest, rate=100, seconds=0.05)
@@ -152,10 +149,7 @@ async def test_a_held_run_waits_until_it_is_begun(rest: Rest, lab: LiveServer) -
     await ended(rest, run)
     held = await start(rest, held=True)
     (await rest.delete(f"/lab/runs/{held['id']}")).must(204)
-    task = lab.services[LabService]._task
-    assert task is not None
-    async with asyncio.timeout(PATIENCE):
-        await task
+    await wait_until(lambda: not lab.services[LabService]._own)
 
 
 async def test_a_run_whose_process_ended_does_not_block_the_next(
