@@ -90,6 +90,7 @@ def document_of(result: RunResult) -> dict[str, Any]:
         "readers": plan.readers,
         "seed": plan.seed,
         "poll_seconds": plan.poll_seconds,
+        "poll_pace": plan.poll_pace,
         "isolated": plan.isolated,
         "radio_tail_seconds": tails[0] if tails else None,
         "clock_error_ms": round(outcome.clock_error * 1000, 3),
@@ -170,7 +171,9 @@ def _markdown(result: RunResult) -> str:
         "source": f"{plan.rate:g} events/s, {plan.shape}, {plan.size} B of padding, "
         f"{plan.seconds:g} s, {outcome.events} events",
         "network": f"{plan.network}: {PRESETS[plan.network].reason}",
-        "readers": f"{plan.readers} of each pattern, short poll every {plan.poll_seconds:g} s"
+        "readers": f"{plan.readers} of each pattern, short poll "
+        + (f"{plan.poll_seconds:g} s after an answer" if plan.poll_pace == "pause" else "")
+        + (f"every {plan.poll_seconds:g} s" if plan.poll_pace == "rate" else "")
         + (", a server process for each pattern" if plan.isolated else ", one server process"),
         "seed": str(plan.seed),
         "radio": f"tail time {tail} (Huang et al., MobiSys 2012; Balasubramanian et al., IMC 2009)",
@@ -246,7 +249,8 @@ SAME = {
     "experiment": "experiments",
     "source": "sources of events",
     "readers": "numbers of readers",
-    "poll_seconds": "pauses between short polls",
+    "poll_seconds": "times between short polls",
+    "poll_pace": "ways to pace short polls",
     "isolated": "ways to run the servers (isolated or not)",
 }
 """What two runs must have in common, and what it is called."""

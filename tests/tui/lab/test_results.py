@@ -143,7 +143,7 @@ def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:
         ({"rate": 5.0}, "different sources of events: rate 1.0"),
         ({"shape": "steady"}, "different sources"),
         ({"readers": 3}, "different numbers of readers: 1 and 3"),
-        ({"poll_seconds": 5.0}, "pauses between short polls"),
+        ({"poll_seconds": 5.0}, "times between short polls: 1.0 and 5.0"),
         ({"experiment": "tunnel"}, "different experiments: patterns and tunnel"),
     ],
 )
