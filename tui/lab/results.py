@@ -107,9 +107,9 @@ def write(result: RunResult, directory: Path) -> None:
     """Write all four files; the same result makes the same files. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     document = json.dumps(document_of(result), indent=2, ensure_ascii=False)
-    expected = result.outcome.events * result.outcome.plan.readers
+    expected = max(1, result.outcome.events * result.outcome.plan.readers)
     curves = [
-        Curve(each.pattern, each.latency.ecdf(), f"{each.latency.count:,} of {expected:,}")
+        Curve(each.pattern, each.latency.ecdf(), f"{each.latency.count / expected:.0%} seen")
         for each in result.figures
     ]
     for name, text in (
@@ -209,13 +209,17 @@ def _remarks(result: RunResult) -> list[str]:
             remarks.append(
                 f"{pattern}: {missing} of {verdict.readers} readers were never answered."
             )
+        if verdict.late:
+            remarks.append(f"{pattern}: {verdict.late} events came once the network was lifted.")
     if outcome.busy > BUSY:
         remarks.append(
             f"The lab itself used {outcome.busy:.0%} of a core: the figures are of a busy machine."
         )
     if outcome.clock_error:
         remarks.append(f"Latencies may be wrong by {outcome.clock_error * 1000:.1f} ms (clocks).")
-    return ["  \n".join(remarks)] if remarks else ["Every pattern kept its promise."]
+    if outcome.kept:
+        remarks.insert(0, "Every pattern kept its promise.")
+    return ["  \n".join(remarks)]
 
 
 def _cell(value: Value, name: str = "") -> str:

@@ -109,11 +109,11 @@ def test_a_plot_tells_its_curves_apart_without_colours() -> None:
     names = [f"pattern {number} <&>" for number in range(6)]
     steps = [(0.001 * (number + 1), (number + 1) / 2000) for number in range(2000)]
     root = ElementTree.fromstring(
-        ecdf_plot([*(Curve(name, steps, "5 of 7") for name in names), Curve("none", [])], "a & b")
+        ecdf_plot([*(Curve(name, steps, "5% seen") for name in names), Curve("none", [])], "a & b")
     )
     assert root.findtext(f"{SVG}title") == "a & b"
     texts = [element.text for element in root.iter(f"{SVG}text")]
-    assert {*names, "none", "100 ms", "1 s", "p50 1 s, 5 of 7", "nothing arrived"} <= {*texts}
+    assert {*names, "none", "100 ms", "1 s", "p50 1 s, 5% seen", "nothing arrived"} <= {*texts}
     curves = [path for path in root.iter(f"{SVG}path") if len(path.get("d", "")) > 1000]
     looks = {(path.get("stroke-dasharray"), path.get("stroke-width")) for path in curves}
     assert len(curves) == len(looks) == 6
