@@ -99,6 +99,7 @@ class Network:
         self._conditions = Conditions(dials or Dials(), Weather(seed), time.monotonic())
         self.tap = tap
         self.links: dict[str, Link] = {}
+        self._has_begun = False
         self._in_cut = False
         self._cuts = 0
         self._servers: list[asyncio.Server] = []
@@ -136,13 +137,14 @@ class Network:
         self._conditions.began = time.monotonic()
         if self.tap is not None:
             self.tap.begun(self._conditions.began)
-        self._cuts = 0
+        self._has_begun, self._cuts = True, 0
         self._tick()
 
     def turn(self, dials: Dials) -> None:
         """Set the dials. Where another HTTP proxy comes in between, all connections are cut."""
         replaced = dials.rewrites != self.dials.rewrites
         self._conditions.dials = dials
+        self._cuts = self._cuts_by(time.monotonic() - self._conditions.began)
         if replaced:
             self.cut()
         self._tick()
@@ -187,14 +189,15 @@ class Network:
             self._timer = None
         dials, now = self.dials, time.monotonic()
         at = now - self._conditions.began
+        stall_every, cut_every = self._scheduled
         waits = []
-        if dials.stall_every:
-            waits.append(next_change(at, dials.stall_every, dials.stall_for) - at)
-        stalled = dials.stall or is_within(at, dials.stall_every, dials.stall_for)
-        if dials.cut_every:
-            waits.append(next_change(at, dials.cut_every, dials.cut_for) - at)
-        self._in_cut = is_within(at, dials.cut_every, dials.cut_for)
-        cuts = int(at // dials.cut_every) if dials.cut_every else 0
+        if stall_every:
+            waits.append(next_change(at, stall_every, dials.stall_for) - at)
+        stalled = dials.stall or is_within(at, stall_every, dials.stall_for)
+        if cut_every:
+            waits.append(next_change(at, cut_every, dials.cut_for) - at)
+        self._in_cut = is_within(at, cut_every, dials.cut_for)
+        cuts = self._cuts_by(at)
         if cuts > self._cuts or self.is_cut:
             self.cut()
         self._cuts = cuts
@@ -213,6 +216,17 @@ class Network:
         if waits:
             wait = max(LEAST_WAIT_SECONDS, min(waits))
             self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    @property
+    def _scheduled(self) -> tuple[float, float]:
+        """Every how many seconds it stalls and cuts; before the run begins it does neither."""
+        dials = self.dials
+        return (dials.stall_every, dials.cut_every) if self._has_begun else (0.0, 0.0)
+
+    def _cuts_by(self, at: float) -> int:
+        """How many cuts were scheduled up to that time of the run."""
+        cut_every = self._scheduled[1]
+        return int(at // cut_every) if cut_every else 0
 
     def _open(self) -> list[Connection]:
         return [connection for link in self.links.values() for connection in link.open]

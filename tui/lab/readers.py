@@ -296,8 +296,11 @@ async def read_run(
     meter = RecordingMeter(recorder, kind)
     if pattern == SHORT_POLL:
         async with LatestPoll(session, run_id, meter, plan) as polled:
+            seq = 0
             async for latest in polled:
-                if latest.newest is not None:
+                # The run's end is news too, and has the same event.
+                if latest.newest is not None and latest.newest.seq != seq:
+                    seq = latest.newest.seq
                     recorder.arrived(latest.newest)
     elif pattern == LONG_POLL:
         poll = RunPoll(session, f"{path}/events", meter, cursor, hold=HOLD_SECONDS)

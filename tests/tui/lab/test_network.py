@@ -224,6 +224,9 @@ async def test_cuts_and_stalls_come_by_the_clock_of_the_run(behind: Behind) -> N
             assert time.monotonic() - began >= 0.3
             await wait_until(lambda: not scene.network.is_cut, every=0.005)
             assert time.monotonic() - began >= 0.4
+            assert scene.link.cuts == 1
+            scene.network.turn(Dials(cut_every=0.1))  # what was before is past
+            assert scene.link.cuts == 1
     times = [number / 100 for number in range(1000)]
     assert [at for at in times if is_within(at, 4, 1)] == [
         at for at in times if 4 <= at < 5 or 8 <= at < 9

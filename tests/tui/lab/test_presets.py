@@ -18,8 +18,8 @@ SECONDS = float(os.environ.get("LAB_SECONDS", "2"))
 
 
 async def run(network: str, folder: Path) -> tuple[Outcome, dict[str, Figures]]:
-    """A run on a server of its own; what happens every minute on a train happens in it once."""
-    plan = Plan(network=network, seconds=SECONDS, rate=20, seed=5, poll_seconds=0.2)
+    """A run on a server of its own; tunnels and lifts come within it, however short it is."""
+    plan = Plan(network=network, seconds=SECONDS, rate=10, seed=5, poll_seconds=0.2)
     settings = settings_for(folder, demo=True, **dict.fromkeys(UNLIMITED, 0))
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running_server(settings))
@@ -29,10 +29,10 @@ async def run(network: str, folder: Path) -> tuple[Outcome, dict[str, Figures]]:
         statistics = Statistics(plan)
         lab_run = LabRun(plan, servers, statistics, statistics)
         dials = PRESETS[network].dials
-        if dials.cut_every:
-            dials = replace(dials, cut_every=SECONDS / 2, cut_for=SECONDS / 10)
-        if dials.stall_every:
-            dials = replace(dials, stall_every=SECONDS / 2, stall_for=SECONDS / 10)
+        if dials.cut_every > SECONDS:
+            dials = replace(dials, cut_every=SECONDS * 0.8, cut_for=0.2)
+        if dials.stall_every > SECONDS:
+            dials = replace(dials, stall_every=SECONDS / 2, stall_for=0.2)
         lab_run.network.turn(dials)
         outcome = await lab_run.go()
     return outcome, {each.pattern: each for each in statistics.figures(time.monotonic())}
