@@ -36,7 +36,7 @@ async def ask(customer: Side, subject: str) -> None:
 
 
 async def both_talking(customer: Side, employee: Side) -> None:
-    """A chat that the employee has taken up."""
+    """A chat that the employee has claimed."""
     await ask(customer, "Where is my order?")
     await employee.go()
     panel = employee.panel

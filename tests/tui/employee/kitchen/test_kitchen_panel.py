@@ -230,7 +230,7 @@ async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(
             assert isinstance(window.app.screen, AcceptScreen)
         await one.press("enter")
         await two.has(order, S.ACCEPTED)
-        assert two.kitchen.board.unseen == frozenset(), "taken up elsewhere: the bell rests"
+        assert two.kitchen.board.unseen == frozenset(), "accepted elsewhere: the bell rests"
         await two.press("enter")
         await two.sees("was quicker")
         present = await town.now(order)
