@@ -31,6 +31,8 @@ UNLIMITED = (
     "public_reads_at_once",
     "max_unidentified_per_address",
     "frames_per_second",
+    "control_frames_per_second",
+    "sockets_at_full_pace",
     "lab_seconds",
     "lab_events_per_second",
 )
