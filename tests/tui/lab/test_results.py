@@ -34,6 +34,9 @@ def result_with(
                 at = 100 + seq + latency
                 statistics.passed(pattern, at, up=False, size=360)
                 statistics.arrived(Arrival(pattern, 0, seq, 100.0 + seq, at, False))
+    for _ in range(10):
+        statistics.late(110, 0.012)
+        statistics.late(200, 1)  # after the run's end
     verdicts = {
         SHORT_POLL: Verdict(1, 1, 5, 0, 0, 0, ()),
         LONG_POLL: Verdict(1, 1, lost, 0, 0, 0, ()),
@@ -50,7 +53,7 @@ def result_with(
         verdicts={pattern: verdicts[pattern] for pattern in plan.patterns},
         costs={LONG_POLL: cost} if plan.isolated else {},
     )
-    return result_of(outcome, statistics.figures(120), "python -m tui.lab run")
+    return result_of(outcome, statistics, "python -m tui.lab run")
 
 
 def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
@@ -92,6 +95,8 @@ def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
     ):
         assert said in text
     assert "Every pattern kept its promise." in text
+    assert document["lab_late_p99_ms"] == 12
+    assert "The lab's own timers were late by 12.0 ms (p50): more than a tenth" in text
 
 
 def test_a_broken_promise_and_a_busy_lab_are_said(tmp_path: Path) -> None:
