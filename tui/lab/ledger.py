@@ -53,9 +53,12 @@ class Ledger:
         self._errors: dict[str, dict[str, None]] = {}
         self.lifted = False
         self.arrivals = 0
+        self.known = 0
+        """The newest event of the source that was reported."""
 
     def appended(self, record: Appended) -> None:
         """See `Sink`."""
+        self.known = max(self.known, record.seq)
         self._sink.appended(record)
 
     def arrived(self, record: Arrival) -> None:
@@ -84,7 +87,10 @@ class Ledger:
         return sum(name == pattern for name, _ in self._connected)
 
     def is_complete(self, events: int, patterns: Iterable[str], readers: int) -> bool:
-        """Whether each reader has got all events; of short polling, the newest."""
+        """Whether the source has reported that many events, and each reader has got them all; of
+        short polling, the newest."""
+        if self.known < events:
+            return False
         for pattern in patterns:
             for number in range(readers):
                 reader = self._reader(pattern, number)
