@@ -16,17 +16,22 @@ ERRORS = 5
 class _Reader:
     """What one reader has got."""
 
-    __slots__ = ("late", "missing", "newest", "repeated", "unordered")
+    __slots__ = ("late", "missing", "newest", "repeated", "skipped", "unordered")
 
     def __init__(self) -> None:
         self.newest = 0
         self.missing: set[int] = set()
-        """Events before the newest that it has not got."""
+        """Events before the newest that it has not got, and that may come still."""
+        self.skipped = 0
+        """Those that cannot: a state has replaced them."""
         self.repeated = self.unordered = self.late = 0
 
-    def add(self, seq: int, *, late: bool) -> None:
+    def add(self, seq: int, *, late: bool, is_state: bool) -> None:
         if seq > self.newest:
-            self.missing.update(range(self.newest + 1, seq))
+            if is_state:
+                self.skipped += seq - self.newest - 1
+            else:
+                self.missing.update(range(self.newest + 1, seq))
             self.newest = seq
         elif seq in self.missing:
             self.missing.discard(seq)
@@ -37,7 +42,7 @@ class _Reader:
         self.late += late
 
     def lost(self, events: int) -> int:
-        return len(self.missing) + events - self.newest
+        return self.skipped + len(self.missing) + events - self.newest
 
 
 class Ledger:
@@ -64,7 +69,8 @@ class Ledger:
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
         self.arrivals += 1
-        self._reader(record.pattern, record.reader).add(record.seq, late=self.lifted)
+        reader = self._reader(record.pattern, record.reader)
+        reader.add(record.seq, late=self.lifted, is_state=record.pattern == SHORT_POLL)
         if not self.lifted:
             self._sink.arrived(record)
 

@@ -236,6 +236,17 @@ def test_what_readers_got_is_judged(
     assert ledger.is_complete(3, [SSE], 1) is (found.lost == 0)
 
 
+def test_a_state_that_was_replaced_is_seen_no_more() -> None:
+    ledger = Ledger(Records())
+    ledger.appended(Appended(5, 0.0, 100))
+    for seq in (2, 5):
+        ledger.arrived(Arrival(SHORT_POLL, 0, seq, 0.0, 1.0, replayed=False))
+    found = ledger.verdict(SHORT_POLL, 5, 1)
+    assert found.lost == 3
+    assert found.kept(SHORT_POLL)
+    assert ledger.is_complete(5, [SHORT_POLL], 1)
+
+
 @pytest.mark.parametrize("ahead", [0.0, 5000.0, -3.0])
 async def test_the_servers_clock_is_corrected_unless_it_is_ours(ahead: float) -> None:
     async def ask() -> float:
@@ -286,4 +297,6 @@ async def test_each_pattern_has_a_server_of_its_own_where_costs_are_measured(
     code, printed = await lab_command("run", "--isolated", *plan, "--out", str(tmp_path))
     assert code == 0, printed
     rows = json.loads((tmp_path / "results.json").read_text())["patterns"]
-    assert len(rows) == 2
+    assert [one["pattern"] for one in rows] == [LONG_POLL, SSE]
+    # A held poll is a request for each event, a stream is not.
+    assert rows[0]["cpu_us_per_event"] > rows[1]["cpu_us_per_event"] > 0
