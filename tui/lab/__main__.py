@@ -10,7 +10,6 @@ import shlex
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -139,7 +138,7 @@ async def _result(plan: Plan, server: str, redis: str, command: str) -> RunResul
     ) as servers:
         run = LabRun(plan, servers, statistics, statistics)
         outcome = await run.go()
-    return result_of(outcome, statistics.figures(time.monotonic()), command)
+    return result_of(outcome, statistics, command)
 
 
 def _raise_file_limit(plan: Plan) -> None:

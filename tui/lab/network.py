@@ -11,6 +11,8 @@ from tui.lab.connection import FIN, RST, SOCKET_BUFFER_BYTES, Conditions, Connec
 from tui.lab.dials import Dials, Weather, is_within, next_change
 
 LEAST_WAIT_SECONDS = 0.005
+PROBE_SECONDS = 0.05
+"""Between two looks at how late this process's own timers are."""
 
 
 class Tap(Protocol):
@@ -27,6 +29,10 @@ class Tap(Protocol):
 
     def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
         """So many bytes have passed at once, to the server or from it."""
+        ...
+
+    def late(self, at: float, seconds: float) -> None:
+        """A timer of this process came so late: by as much anything here may have been late."""
         ...
 
 
@@ -104,6 +110,7 @@ class Network:
         self._cuts = 0
         self._servers: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._probe: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
     async def __aenter__(self) -> Network:
@@ -137,6 +144,7 @@ class Network:
         self._conditions.began = time.monotonic()
         if self.tap is not None:
             self.tap.begun(self._conditions.began)
+            self._probe_in(self.tap)
         self._has_begun, self._cuts = True, 0
         self._tick()
 
@@ -168,8 +176,9 @@ class Network:
 
     async def close(self) -> None:
         """Close all ports and connections, and wait until they are gone."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._probe):
+            if timer is not None:
+                timer.cancel()
         for server in self._servers:
             server.close()
         for connection in self._open():
@@ -216,6 +225,19 @@ class Network:
         if waits:
             wait = max(LEAST_WAIT_SECONDS, min(waits))
             self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _probe_in(self, tap: Tap) -> None:
+        """Look in a while how late that is."""
+        due = time.monotonic() + PROBE_SECONDS
+
+        def probe() -> None:
+            now = time.monotonic()
+            tap.late(now, now - due)
+            self._probe_in(tap)
+
+        if self._probe is not None:
+            self._probe.cancel()
+        self._probe = asyncio.get_running_loop().call_later(PROBE_SECONDS, probe)
 
     @property
     def _scheduled(self) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 860, 480
-LEFT, RIGHT, TOP, BOTTOM = 64, 190, 48, 56
+WIDTH, HEIGHT = 900, 480
+LEFT, RIGHT, TOP, BOTTOM = 64, 220, 48, 56
 POINTS = 400
 """Steps of a curve that are drawn, at most."""
 STYLES = (
@@ -148,7 +148,8 @@ def _median(curve: Curve) -> str:
 
 
 def _note(curve: Curve) -> str:
-    return escape(", ".join(filter(None, (_median(curve), curve.note))))
+    note = curve.note if curve.steps else ""
+    return escape(", ".join(filter(None, (_median(curve), note))))
 
 
 def _duration(seconds: float) -> str:

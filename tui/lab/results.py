@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import platform
-from collections.abc import Iterable
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,13 +19,15 @@ from tui.lab.dials import PRESETS
 from tui.lab.fields import FIELDS, Value, row_of
 from tui.lab.plot import Curve, ecdf_plot
 from tui.lab.records import PROMISES, Outcome
-from tui.lab.statistics import Figures
+from tui.lab.statistics import Figures, Histogram, Statistics
 
 FORMAT = 1
 """Of results.json; a later one is not compared with this."""
 PACKAGES = ("tiffin", "aiohttp", "python-socketio", "pydantic", "uvloop")
 BUSY = 0.7
 """From this share of a core on, the lab's own process may have made events late."""
+OWN_SHARE = 0.1
+"""The lab's own lateness is said from this share of what it shows on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class RunResult:
 
     outcome: Outcome
     figures: tuple[Figures, ...]
+    lateness: Histogram
+    """Of the lab's own timers."""
     command: str
     machine: dict[str, str | int]
     versions: dict[str, str]
@@ -42,9 +47,11 @@ class RunResult:
         return [row_of(figures, self.outcome) for figures in self.figures]
 
 
-def result_of(outcome: Outcome, figures: Iterable[Figures], command: str) -> RunResult:
-    """The result of a run on this machine."""
-    return RunResult(outcome, tuple(figures), command, this_machine(), these_versions())
+def result_of(outcome: Outcome, statistics: Statistics, command: str) -> RunResult:
+    """The result of a run on this machine that has ended just now."""
+    figures = tuple(statistics.figures(time.monotonic()))
+    late = statistics.lateness
+    return RunResult(outcome, figures, late, command, this_machine(), these_versions())
 
 
 def this_machine() -> dict[str, str | int]:
@@ -90,10 +97,13 @@ def document_of(result: RunResult) -> dict[str, Any]:
         "readers": plan.readers,
         "seed": plan.seed,
         "poll_seconds": plan.poll_seconds,
+        "poll_pace": plan.poll_pace,
         "isolated": plan.isolated,
         "radio_tail_seconds": tails[0] if tails else None,
         "clock_error_ms": round(outcome.clock_error * 1000, 3),
         "lab_busy": round(outcome.busy, 3),
+        "lab_late_p50_ms": _late_ms(result, 50),
+        "lab_late_p99_ms": _late_ms(result, 99),
         "promises_kept": outcome.kept,
         "machine": result.machine,
         "versions": result.versions,
@@ -102,13 +112,18 @@ def document_of(result: RunResult) -> dict[str, Any]:
     }
 
 
+def _late_ms(result: RunResult, percent: float) -> float | None:
+    late = result.lateness.percentile(percent)
+    return None if late is None else round(late * 1000, 3)
+
+
 def write(result: RunResult, directory: Path) -> None:
     """Write all four files; the same result makes the same files. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     document = json.dumps(document_of(result), indent=2, ensure_ascii=False)
-    expected = result.outcome.events * result.outcome.plan.readers
+    expected = max(1, result.outcome.events * result.outcome.plan.readers)
     curves = [
-        Curve(each.pattern, each.latency.ecdf(), f"{each.latency.count:,} of {expected:,}")
+        Curve(each.pattern, each.latency.ecdf(), f"{each.latency.count / expected:.0%} seen")
         for each in result.figures
     ]
     for name, text in (
@@ -170,7 +185,9 @@ def _markdown(result: RunResult) -> str:
         "source": f"{plan.rate:g} events/s, {plan.shape}, {plan.size} B of padding, "
         f"{plan.seconds:g} s, {outcome.events} events",
         "network": f"{plan.network}: {PRESETS[plan.network].reason}",
-        "readers": f"{plan.readers} of each pattern, short poll every {plan.poll_seconds:g} s"
+        "readers": f"{plan.readers} of each pattern, short poll "
+        + (f"{plan.poll_seconds:g} s after an answer" if plan.poll_pace == "pause" else "")
+        + (f"every {plan.poll_seconds:g} s" if plan.poll_pace == "rate" else "")
         + (", a server process for each pattern" if plan.isolated else ", one server process"),
         "seed": str(plan.seed),
         "radio": f"tail time {tail} (Huang et al., MobiSys 2012; Balasubramanian et al., IMC 2009)",
@@ -206,13 +223,28 @@ def _remarks(result: RunResult) -> list[str]:
             remarks.append(
                 f"{pattern}: {missing} of {verdict.readers} readers were never answered."
             )
+        if verdict.late:
+            remarks.append(f"{pattern}: {verdict.late} events came once the network was lifted.")
     if outcome.busy > BUSY:
         remarks.append(
             f"The lab itself used {outcome.busy:.0%} of a core: the figures are of a busy machine."
         )
+    late = result.lateness.percentile(50)
+    shown = [
+        figures.pattern
+        for figures in result.figures
+        if late is not None and late > OWN_SHARE * (figures.latency.percentile(50) or math.inf)
+    ]
+    if late is not None and shown:
+        remarks.append(
+            f"The lab's own timers were late by {late * 1000:.1f} ms (p50): more than a tenth of "
+            f"the p50 of {', '.join(shown)}."
+        )
     if outcome.clock_error:
         remarks.append(f"Latencies may be wrong by {outcome.clock_error * 1000:.1f} ms (clocks).")
-    return ["  \n".join(remarks)] if remarks else ["Every pattern kept its promise."]
+    if outcome.kept:
+        remarks.insert(0, "Every pattern kept its promise.")
+    return ["  \n".join(remarks)]
 
 
 def _cell(value: Value, name: str = "") -> str:
@@ -246,7 +278,8 @@ SAME = {
     "experiment": "experiments",
     "source": "sources of events",
     "readers": "numbers of readers",
-    "poll_seconds": "pauses between short polls",
+    "poll_seconds": "times between short polls",
+    "poll_pace": "ways to pace short polls",
     "isolated": "ways to run the servers (isolated or not)",
 }
 """What two runs must have in common, and what it is called."""

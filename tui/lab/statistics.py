@@ -281,6 +281,8 @@ class Statistics:
     def __init__(self, plan: Plan, radio_tail: float = LTE_TAIL_SECONDS) -> None:
         self.plan = plan
         self.source = Source()
+        self.lateness = Histogram()
+        """Of the timers of the lab's own process while the source went on."""
         self._tail = radio_tail
         self._began = self._ends = math.inf
         self._connected: set[tuple[str, int]] = set()
@@ -310,6 +312,11 @@ class Statistics:
             kept.traffic.packets_down += 1
         kept.wakes.add(at)
         kept.radio.add(at)
+
+    def late(self, at: float, seconds: float) -> None:
+        """See `Tap`."""
+        if at <= self._ends:
+            self.lateness.add(seconds)
 
     def appended(self, record: Appended) -> None:
         """See `Sink`."""

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import psutil
 import pytest
 
 from support.waiting import PATIENCE, wait_until
@@ -66,6 +66,7 @@ class Tapped:
         self.began = 0.0
         self.connections: list[float] = []
         self.packets: list[tuple[float, bool, int]] = []
+        self.lateness: list[float] = []
 
     def begun(self, at: float) -> None:
         self.began = at
@@ -75,6 +76,9 @@ class Tapped:
 
     def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
         self.packets.append((at, up, size))
+
+    def late(self, at: float, seconds: float) -> None:
+        self.lateness.append(seconds)
 
 
 @dataclass
@@ -96,7 +100,7 @@ async def network_to(
     serve: Callable[[Reader, Writer], Awaitable[None]], dials: Dials | None = None
 ) -> AsyncIterator[Scene]:
     """A network in front of a server that handles connections so; nothing is left at the end."""
-    tasks, files = asyncio.all_tasks(), len(os.listdir("/proc/self/fd"))
+    tasks, files = asyncio.all_tasks(), psutil.Process().num_fds()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with Network(dials) as network:
         scene = Scene(network, await network.listen("sse", *server.sockets[0].getsockname()))
@@ -106,7 +110,7 @@ async def network_to(
         writer.close()
     server.close()
     await wait_until(lambda: asyncio.all_tasks() <= tasks, what="no task of the network is left")
-    await wait_until(lambda: len(os.listdir("/proc/self/fd")) <= files, what="no socket is left")
+    await wait_until(lambda: psutil.Process().num_fds() <= files, what="no socket is left")
 
 
 async def ask(reader: Reader, writer: Writer, data: bytes = b"?") -> tuple[bytes, float]:
@@ -151,6 +155,8 @@ async def test_bytes_arrive_once_in_order_and_are_counted(behind: Behind, dials:
         assert len(tap.packets) == link.packets_up + link.packets_down
         assert tap.packets == sorted(tap.packets, key=lambda packet: packet[0])
         assert tap.began <= tap.connections[0] <= tap.packets[0][0]
+        await wait_until(lambda: tap.lateness, what="the network has looked how late it is")
+        assert min(tap.lateness) >= 0
 
 
 async def test_a_delay_is_at_least_what_was_asked_for_and_a_handshake_costs_a_round_trip(

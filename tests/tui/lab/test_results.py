@@ -34,6 +34,9 @@ def result_with(
                 at = 100 + seq + latency
                 statistics.passed(pattern, at, up=False, size=360)
                 statistics.arrived(Arrival(pattern, 0, seq, 100.0 + seq, at, False))
+    for _ in range(10):
+        statistics.late(110, 0.012)
+        statistics.late(200, 1)  # after the run's end
     verdicts = {
         SHORT_POLL: Verdict(1, 1, 5, 0, 0, 0, ()),
         LONG_POLL: Verdict(1, 1, lost, 0, 0, 0, ()),
@@ -50,7 +53,7 @@ def result_with(
         verdicts={pattern: verdicts[pattern] for pattern in plan.patterns},
         costs={LONG_POLL: cost} if plan.isolated else {},
     )
-    return result_of(outcome, statistics.figures(120), "python -m tui.lab run")
+    return result_of(outcome, statistics, "python -m tui.lab run")
 
 
 def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
@@ -92,6 +95,8 @@ def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
     ):
         assert said in text
     assert "Every pattern kept its promise." in text
+    assert document["lab_late_p99_ms"] == 12
+    assert "The lab's own timers were late by 12.0 ms (p50): more than a tenth" in text
 
 
 def test_a_broken_promise_and_a_busy_lab_are_said(tmp_path: Path) -> None:
@@ -109,11 +114,11 @@ def test_a_plot_tells_its_curves_apart_without_colours() -> None:
     names = [f"pattern {number} <&>" for number in range(6)]
     steps = [(0.001 * (number + 1), (number + 1) / 2000) for number in range(2000)]
     root = ElementTree.fromstring(
-        ecdf_plot([*(Curve(name, steps, "5 of 7") for name in names), Curve("none", [])], "a & b")
+        ecdf_plot([*(Curve(name, steps, "5% seen") for name in names), Curve("none", [])], "a & b")
     )
     assert root.findtext(f"{SVG}title") == "a & b"
     texts = [element.text for element in root.iter(f"{SVG}text")]
-    assert {*names, "none", "100 ms", "1 s", "p50 1 s, 5 of 7", "nothing arrived"} <= {*texts}
+    assert {*names, "none", "100 ms", "1 s", "p50 1 s, 5% seen", "nothing arrived"} <= {*texts}
     curves = [path for path in root.iter(f"{SVG}path") if len(path.get("d", "")) > 1000]
     looks = {(path.get("stroke-dasharray"), path.get("stroke-width")) for path in curves}
     assert len(curves) == len(looks) == 6
@@ -143,7 +148,7 @@ def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:
         ({"rate": 5.0}, "different sources of events: rate 1.0"),
         ({"shape": "steady"}, "different sources"),
         ({"readers": 3}, "different numbers of readers: 1 and 3"),
-        ({"poll_seconds": 5.0}, "pauses between short polls"),
+        ({"poll_seconds": 5.0}, "times between short polls: 1.0 and 5.0"),
         ({"experiment": "tunnel"}, "different experiments: patterns and tunnel"),
     ],
 )
