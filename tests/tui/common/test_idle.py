@@ -8,12 +8,17 @@ import pytest
 from frame_window import EchoPanel, Window, signed_in
 from textual._compositor import CompositorUpdate
 from textual.app import App
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
 
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.screen import sees
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
+from tui.common.client import meter as client_meter
+from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.base import Dialog
 from tui.common.redraw import Redraw
@@ -22,6 +27,8 @@ from tui.employee.app import EmployeeApp
 
 WINDOW_SECONDS = 3.0
 BYTES_A_SECOND = 500
+NEVER = 1e9
+"""Of `time.monotonic()`, or from now on."""
 
 
 @pytest.fixture
@@ -175,4 +182,47 @@ async def test_where_nothing_changes_nothing_runs(
         await wait_until(rests, what="no frame again")
         assert app.echo.redraws == drawn + 2
         app.echo.meter.received(1)
+        app.echo.meter.frame("204 nothing new", 1)
         await sees(app, "0 ev · 1 B")
+
+
+async def test_a_heartbeat_draws_nothing_unless_somebody_watches(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then a line of the log, and the wire line of its stream."""
+    monkeypatch.setattr(client_meter, "HEARTBEAT_SECONDS", NEVER)
+    painted: set[tuple[str, int]] = set()
+    render = Widget.render_lines
+
+    def recorded(widget: Widget, crop: Region) -> list[Strip]:
+        painted.update((type(widget).__name__, y) for y in crop.line_range)
+        return render(widget, crop)
+
+    def next_frame() -> float:
+        due = app.grid._redraw._next
+        return NEVER if due is None else min(NEVER, due.when())
+
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        meter = app.wire.meter("board", Pattern.SSE)
+        app.echo.show_meter(meter)
+        meter.set_state(State.LIVE)
+        await wait_until(lambda: app.grid._redraw._revision == app.wire.revision)
+        await wait_until(lambda: next_frame() > time.monotonic() + 1, what="nothing due")
+        before = next_frame()
+        for _ in range(10):
+            meter.received(14)
+            meter.heartbeat("heartbeat", 14)
+        assert next_frame() == before
+        await pilot.press("2")
+        await sees(app, "♥ 10 heartbeats")
+        monkeypatch.setattr(Widget, "render_lines", recorded)
+
+        async def draws_two_lines() -> bool:
+            painted.clear()
+            meter.received(14)
+            meter.heartbeat("heartbeat", 14)
+            wanted = {("FrameLog", 0), ("WireLine", 0)}
+            await wait_until(lambda: wanted <= painted, what="the log's line and the wire line")
+            return painted <= wanted | {("TopBar", 0)}
+
+        await wait_until(draws_two_lines, what="a heartbeat after the change of panels is drawn")
