@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual import events
 from textual.containers import Container
@@ -49,7 +50,7 @@ class PanelGrid(Container):
         self.panels = list(panels)
         for number, panel in enumerate(panels, start=1):
             panel.number = number
-            panel.on_redraw_wanted = self._redraw.request
+            panel.on_redraw_wanted = partial(self._redraw.request_panel, panel)
         self.main = None
         columns = COLUMNS_FOR.get(len(panels), 3)
         self.styles.grid_size_columns = columns
@@ -65,6 +66,7 @@ class PanelGrid(Container):
         self._started = self.panels
         for panel in self.panels:
             panel.start()
+        self._redraw.request()
 
     async def clear(self) -> None:
         """Remove all panels."""

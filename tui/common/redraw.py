@@ -96,6 +96,8 @@ class Redraw:
         self._lines_drawn_at = 0.0
         self._lines_at = inf
         """`time.monotonic()` at which a wire line changes with time."""
+        self._requested_within = inf
+        """The least seconds that the wire has asked for since it was last drawn."""
         self._in_frame = False
 
     def start(self, owner: "MessagePump") -> None:
@@ -116,8 +118,15 @@ class Redraw:
         """Draw what needs it, soon."""
         self._schedule(self._drawn_at + FRAME_SECONDS)
 
+    def request_panel(self, panel: Panel) -> None:
+        """Draw that panel when it may be drawn again."""
+        self._schedule(max(_due_at(panel), self._drawn_at + FRAME_SECONDS))
+
     def _request_within(self, seconds: float) -> None:
         """Draw what has crossed the wire within so many seconds."""
+        if seconds >= self._requested_within:  # as with most of 1,000 events a second
+            return
+        self._requested_within = seconds
         if seconds and not any(panel.watches_wire for panel in self._panels()):
             self._schedule(moment_in(0, seconds))
         else:
@@ -166,6 +175,7 @@ class Redraw:
             self.request_all()
         if wire.revision != self._revision:
             self._revision = wire.revision
+            self._requested_within = inf
             self._lines_waiting = True
             for panel in self._panels():
                 panel.on_wire_changed()
