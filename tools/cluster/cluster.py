@@ -126,7 +126,7 @@ class Cluster:
         temporary = Path(self._temporary.name)
         if USER is not None:
             temporary.chmod(0o755)
-        self.postgres = PostgresServer(temporary if USER is not None else self._own("postgres"))
+        self.postgres = self._database(temporary if USER is not None else self._own("postgres"))
         self._start(self.postgres)
         self.postgres.create("tiffin")
         self.redis = RedisServer(self._own("redis"))
@@ -174,7 +174,15 @@ class Cluster:
             secret = stored_secret(self.folder / "demo-password")
             (folder / "demo-password").write_text(secret)
         environment = {"U2NET_HOME": str(ROOT / ".tiffin" / "rembg")} | self.environment
-        return Gunicorn(folder, f"master {name}", environment | {"TIFFIN_DATA_DIR": str(folder)})
+        return Gunicorn(folder, f"master {name}", environment | self._own_settings(name))
+
+    def _database(self, folder: Path) -> PostgresServer:
+        """The PostgreSQL in that folder."""
+        return PostgresServer(folder)
+
+    def _own_settings(self, name: str) -> dict[str, str]:
+        """The settings of that master alone."""
+        return {"TIFFIN_DATA_DIR": str(self.folder / name)}
 
     def _start(self, service: ServiceProcess) -> None:
         self._report(f"Starting {service.name} on port {service.port}.")
