@@ -16,6 +16,7 @@ from support.waiting import wait_until
 from tools.cluster.nginx import command
 
 SECONDS = float(os.environ.get("NEMESIS_SECONDS", "0"))
+ONLY = [int(number) for number in os.environ.get("NEMESIS_FAULTS", "").split()]
 PACE = 0.25
 
 pytestmark = [
@@ -32,7 +33,7 @@ async def test_no_client_misses_anything(tmp_path: Path) -> None:
     before = {one.pid for one in psutil.Process().children(recursive=True)}
     async with staged(tmp_path) as stage:
         crowd = Crowd(stage.doors)
-        nemesis = Nemesis(stage, crowd, seed, lambda text: print(text, flush=True))
+        nemesis = Nemesis(stage, crowd, seed, lambda text: print(text, flush=True), ONLY)
         try:
             places = [
                 await open_restaurant(

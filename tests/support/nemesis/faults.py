@@ -5,10 +5,15 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psutil
 
+from server.core.clock import to_text
+from server.core.databases import opened_database
+from server.realtime.log import EventLog
 from support.nemesis.crowd import Crowd
+from support.nemesis.ledger import Ledger
 from support.nemesis.stage import Stage
 
 
@@ -18,8 +23,16 @@ class Scene:
 
     stage: Stage
     crowd: Crowd
+    ledger: Ledger
     chance: random.Random
     """Seeded."""
+
+    async def trim(self) -> None:
+        """Drop what the ledger has read, but for the last second."""
+        await self.ledger.refresh()
+        before = datetime.fromtimestamp(self.ledger.refreshed_at - 1, UTC)
+        async with opened_database(self.stage.cluster.postgres.url("tiffin")) as database:
+            await EventLog(database).trim(to_text(before))
 
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -403,7 +416,7 @@ async def fail_over_late(scene: Scene) -> None:
     standby = await scene.stage.in_thread(scene.stage.cluster.standby, synchronous=False)
     await scene.stage.heal()
     await asyncio.sleep(1)
-    standby.freeze()
+    await scene.stage.in_thread(standby.stop)
     await asyncio.sleep(2)
     await scene.stage.in_thread(scene.stage.cluster.fail_over, standby)
 

@@ -54,11 +54,13 @@ class Nemesis:
     crowd: Crowd
     seed: int
     report: Callable[[str], None]
+    only: Sequence[int] = ()
+    """The numbers of the faults to try; none: all there is time for."""
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.stage.rows)
-        self.scene = Scene(self.stage, self.crowd, random.Random(self.seed))
+        self.scene = Scene(self.stage, self.crowd, self.ledger, random.Random(self.seed))
 
     async def run(self, seconds: float) -> None:
         """Go on for so long: each fault once in the seed's order, then pairs. Raises
@@ -87,6 +89,8 @@ class Nemesis:
         return Row("", "all", sums, misplaced, sum(row.seconds for row in self.rows))
 
     def _order(self, seconds: float) -> Sequence[Sequence[Fault]]:
+        if self.only:
+            return [[FAULTS[number - 1]] for number in self.only]
         chance = self.scene.chance
         some = [one for one in FAULTS if one.seconds <= QUICK_SECONDS]
         each = FAULTS if sum(one.seconds for one in FAULTS) < seconds / 2 else some

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,13 @@ SETTINGS = {
 }
 """Short waits, so that a fault is over soon."""
 HEALTHY_SECONDS = 60.0
+CLOCK = """
+import os, time
+seconds, nanoseconds, ahead = time.time, time.time_ns, float(os.environ["CLOCK_AHEAD"])
+time.time = lambda: seconds() + ahead
+time.time_ns = lambda: nanoseconds() + int(ahead * 1e9)
+"""
+"""Python imports it before anything else; the server asks for the time in no other way."""
 
 
 class BreakableCluster(Cluster):
@@ -85,6 +93,8 @@ class BreakableCluster(Cluster):
         """The primary is gone for good; the standby takes over."""
         primary = self.postgres
         primary.kill()
+        if not standby.running:
+            standby.start()
         standby.promote()
         standby.options = {}
         self.postgres = standby
@@ -166,6 +176,37 @@ class Stage:
     async def in_thread(self, work: Any, *arguments: Any, **more: Any) -> Any:
         """Run what blocks; the relays go on meanwhile."""
         return await asyncio.to_thread(work, *arguments, **more)
+
+    async def fill_disk(self, seconds: float) -> None:
+        """Leave PostgreSQL no byte; or where it has no file system of its own, let no file grow."""
+        if self.cluster.mounted:
+            assert self.cluster.disk is not None
+            ballast = self.cluster.disk / "ballast"
+            try:
+                with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                    os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free)
+                    while file.seek(0, os.SEEK_END) and file.write(b"\0" * 4096):
+                        pass
+                await asyncio.sleep(seconds)
+            finally:
+                ballast.unlink()
+            return
+        main = psutil.Process(self.cluster.postgres.pid)
+        for limit in (64 * 1024, resource.RLIM_INFINITY):
+            for one in (main, *main.children()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            await asyncio.sleep(seconds if limit != resource.RLIM_INFINITY else 0)
+
+    def put_ahead(self, number: int, seconds: float) -> None:
+        """Restart that master with its clock so far ahead."""
+        master = self.masters[number]
+        folder = master.folder / "clock"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(CLOCK)
+        master.environment |= {"PYTHONPATH": str(folder), "CLOCK_AHEAD": str(seconds)}
+        master.stop()
+        master.start()
 
     async def heal(self) -> None:
         """Everything runs again, and each master has all its workers and services."""
