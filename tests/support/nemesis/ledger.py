@@ -178,7 +178,7 @@ class Ledger:
                 if isinstance(reader, LogReader):
                     self._check_log(verdict, reader, stretch, may_undo=may_undo)
                 else:
-                    self._check_states(verdict, reader, stretch)
+                    self._check_states(verdict, reader, stretch, may_undo=may_undo)
             if stretches:
                 last = stretches[-1].reached
                 reached[reader.topic] = min(last, reached.get(reader.topic, last))
@@ -225,7 +225,9 @@ class Ledger:
             seen.add(delivery.seq)
             expected = max(expected, delivery.seq + 1)
 
-    def _check_states(self, verdict: Verdict, reader: Reader, stretch: Stretch) -> None:
+    def _check_states(
+        self, verdict: Verdict, reader: Reader, stretch: Stretch, *, may_undo: bool
+    ) -> None:
         """Never backwards, never another's; the newest, where it is the last."""
         last: dict[str, tuple[int, Any]] = {}
         for delivery in stretch.got:
@@ -233,7 +235,7 @@ class Ledger:
             if not self._owns(reader, delivery):
                 verdict.blame(reader, "foreign", f"{delivery}")
             before, data = last.get(subject, (-1, None))
-            if number < before:
+            if number < before and not may_undo:  # a poll of a state has no cursor to reset
                 verdict.blame(reader, "out_of_order", f"{number} after {before}: {delivery}")
             if number == before and data == delivery.data:
                 verdict.blame(reader, "repeated", f"{delivery}")
