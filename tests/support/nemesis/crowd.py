@@ -107,19 +107,16 @@ class Crowd:
     def _customer(
         self, number: int, customer: Rest, employee: Rest, chat: str, pace: float
     ) -> None:
-        topic, history = f"chat:{chat}", f"/chats/{chat}/messages"
+        echoed, path = self.acknowledged.messages, f"/chats/{chat}"
+        places = f"chat:{chat}", f"{path}/messages", f"{path}/ws"
         sockets = [
-            SocketReader(
-                f"chat {number} {name}", self._door(who), topic, history, f"/chats/{chat}/ws"
-            )
+            SocketReader(f"chat {number} {name}", self._door(who), *places, echoed)
             for name, who in (("customer", customer), ("employee", employee))
         ]
         self.readers += sockets
         for socket in sockets:
-            caller = Caller(
-                f"say-{socket.name.replace(' ', '-')}", self.acknowledged, 2 * pace, socket, chat
-            )
-            self.writers.append(caller)
+            said = f"say-{socket.name.replace(' ', '-')}"
+            self.writers.append(Caller(said, self.acknowledged, 2 * pace, socket, chat))
         if number % 2:
             self._news(f"customer {number}", customer, "customers")
         account = customer.grant["account"]["id"]

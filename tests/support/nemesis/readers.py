@@ -128,11 +128,20 @@ class PollReader(LogReader):
 class SocketReader(LogReader):
     """A chat's WebSocket; what is in `unsent` is said, again after a cut, until it is echoed."""
 
-    def __init__(self, name: str, door: Door, topic: str, snapshot: str, path: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        door: Door,
+        topic: str,
+        snapshot: str,
+        path: str,
+        echoed: set[str],
+    ) -> None:
         super().__init__(name, door, topic, snapshot, path)
         self.unsent: dict[str, str] = {}
         """Texts by `client_id`."""
-        self.echoed: set[str] = set()
+        self.echoed = echoed
+        """Acknowledged ones are added."""
         self.more = asyncio.Event()
 
     def say(self, client_id: str, text: str) -> None:

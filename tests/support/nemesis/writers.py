@@ -223,8 +223,6 @@ class Caller(Writer):
         self.acknowledged.attempted.add(name)
         if random.random() < 0.5:
             self.socket.say(name, f"Where is it? {name}")
-            self.acknowledged.messages |= self.socket.echoed
-            self.socket.echoed.clear()
             return
         message = {"client_id": name, "text": f"Hello? {name}"}
         path = f"/chats/{self.chat_id}/messages"
