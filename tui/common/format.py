@@ -177,7 +177,7 @@ def field_of(error: Exception) -> str | None:
 
 
 def message_for(error: Exception) -> str:
-    """A sentence that a person can act on. Raises what is no trouble but a mistake of ours."""
+    """A sentence that a person can act on. Raises what is an error of ours."""
     from pydantic import ValidationError
 
     from tui.common.client.errors import ApiError, ClientError

@@ -15,7 +15,7 @@ WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
 
 
 class ThemeStyles:
-    """Styles by name, made once for a theme: `inks("bold primary", "panel")`."""
+    """Styles by name, made once for a theme: `styles("bold primary", "panel")`."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables

@@ -1,6 +1,5 @@
 import asyncio
 import json
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +11,17 @@ from server.core.auth import Claims
 from server.core.errors import Problem
 from server.realtime.event import Event
 from server.realtime.log import LogPage
-from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
+from server.transports.connections import (
+    AUTH_TOPIC,
+    DRAINED_RETRY_MS,
+    RETRY_MS,
+    Connections,
+    End,
+    Revocations,
+)
 from server.transports.heartbeat import Heartbeat
-from server.transports.outlet import RETRY_MS
 from support.waiting import PATIENCE, wait_until
+from tui.common.client.retry import Backoff
 
 
 def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Claims:
@@ -37,12 +43,19 @@ async def test_every_slot_is_freed_however_the_connection_ends() -> None:
 async def test_the_clients_of_a_server_that_stops_return_evenly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 200 at most a fifth in any one second, however long each waits before it returns."""
+    """Of 200 at most a fifth in any one second: the server's ends are even, the client's wait is
+    its own rule, and each is back in less than a second."""
     delays: list[float] = []
 
     def call_later(delay: float, end: Callable[[End], None], why: End) -> None:
         delays.append(delay)
         end(why)
+
+    def wait() -> float:
+        backoff = Backoff()
+        backoff.opened()
+        backoff.floor = End.DRAINING.retry_ms / 1000
+        return backoff.ended()
 
     monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
     few, many = (Connections(300, 300, drain_seconds=6) for _ in range(2))
@@ -52,17 +65,24 @@ async def test_the_clients_of_a_server_that_stops_return_evenly(
     few.drain()
     assert (ended, delays) == ([*range(8)], []), "a few end at once"
     ended.clear()
-    waits = [random.randint(*RETRY_MS) for _ in range(201)]
-    for number, wait in enumerate(waits):
+    for number in range(201):
         slot = many.hold(claims(), lambda why, number=number: ended.append(number), poll=True)
-        slot.retry_ms = wait
     slot.release()
     many.drain()
     assert sorted(ended) == [*range(200)]
     assert max(delays) < 6
-    returns = [delay + waits[number] / 1000 for delay, number in zip(delays, ended, strict=True)]
+    waits = [wait() for _ in delays]
+    assert max(waits) < 0.3
+    returns = [delay + wait for delay, wait in zip(delays, waits, strict=True)]
     for start in returns:
         assert sum(start <= at < start + 1 for at in returns) <= 40
+    at_once = Connections(300, 300, drain_seconds=0)
+    told: list[int] = []
+    for _ in range(200):
+        at_once.hold(claims(), lambda why: told.append(why.retry_ms))
+    at_once.drain()
+    assert min(told) >= RETRY_MS[0] > DRAINED_RETRY_MS, "without a schedule, at random"
+    assert len({*told}) > 20
 
 
 async def test_an_end_is_delivered_to_its_session_only() -> None:

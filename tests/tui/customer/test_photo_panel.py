@@ -128,12 +128,22 @@ async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
         first = in_view(app).id
         await send(app, pilot, picture(tmp_path, "second.png", (90, 120)))
         await sees(app, "1 ahead of it", "second.png", "queued")
-        assert panel_of(app).badge == 2
+        panel = panel_of(app)
+        assert panel.badge == 2
+        app.set_focus(panel.view)
         await pilot.press("down")
         await sees(app, "next in the queue", "first.png")
         assert in_view(app).id == first
-        assert panel_of(app).view.before is not None
-        assert panel_of(app).view.before.width == 120
+        assert panel.view.before is not None
+        assert panel.view.before.width == 120
+        panel.uploads.action_cursor_up()
+        panel.redraw()  # as for a poll or a clock, before anything has heard of the key
+        assert in_view(app).id != first, "the highlight stays where the key has put it"
+        panel.uploads.action_cursor_down()
+        panel.action_delete()  # the next key, as quickly
+        await pilot.press("right", "enter")
+        await sees(app, "second.png", "next in the queue")
+        assert [one["id"] for one in await uploads_at(queue_only)] == [in_view(app).id]
 
 
 async def test_going_to_and_fro_between_pending_photos_polls_no_faster(

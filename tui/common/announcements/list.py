@@ -256,7 +256,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
             self.scroll_to(y=bottom - self.size.height, animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of lines that came into view."""
+        """Report that other lines are in view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Moved())

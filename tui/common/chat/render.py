@@ -18,7 +18,7 @@ from tui.common.styles import Line, Part, ThemeStyles
 
 STRIPS_KEPT = 2000
 SENT, READ, WAITING, REFUSED = "✓", "✓✓", "◌", "✕"
-"""The glyph alone tells, colour only helps."""
+"""The glyph is enough without colour."""
 
 
 @dataclass(frozen=True, slots=True)

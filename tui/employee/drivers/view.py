@@ -130,6 +130,8 @@ class DriverListView(Widget, can_focus=True):
         """What an empty list says."""
         self.driver_id: str | None = None
         """The driver under the cursor."""
+        self.selected_by_user = False
+        """Whether the user has moved the cursor."""
         self._clock = clock
         self._rows: Sequence[Row] = ()
         self._top = 0
@@ -212,7 +214,7 @@ class DriverListView(Widget, can_focus=True):
         return next((at for at, one in enumerate(ids) if one == self.driver_id), None)
 
     def _select(self, driver_id: str) -> None:
-        self.driver_id = driver_id
+        self.driver_id, self.selected_by_user = driver_id, True
         self.repaint()
         self.post_message(self.Moved())
 

@@ -199,7 +199,7 @@ class BoardRenderer:
         self._theme_styles: ThemeStyles | None = None
 
     def render(self, view: BoardState, styles: ThemeStyles) -> RenderedBoard:
-        """The board in `scene.width` by `scene.height` cells."""
+        """The board in `view.width` by `view.height` cells."""
         if styles is not self._theme_styles:
             self._theme_styles = styles
             self._cards.clear()

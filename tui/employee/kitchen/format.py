@@ -157,7 +157,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
         (f"  {STATUS_LOOKS[order.status][1]}", "bold"),
         ("  ", ""),
     ]
-    words, ink = formathours_minutes(order, now)
+    words, ink = _clock_text(order, now)
     total = f"  {human_money(order.total_cents)}"
     room = width - sum(cell_len(text) for text, _ in parts)
     if cell_len(words) > room:
@@ -168,7 +168,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
     return Content.assemble(*parts)
 
 
-def formathours_minutes(order: Order, now: datetime) -> tuple[str, str]:
+def _clock_text(order: Order, now: datetime) -> tuple[str, str]:
     """The order's clock as text, and its colour."""
     if order.status.terminal:
         return f"at {hours_minutes(order.timeline[-1].at)}", "$wire-ink"

@@ -18,7 +18,7 @@ from tui.common import alerts
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
-from tui.customer.chat.panel import SESSIONS_AT_START
+from tui.customer.chat.panel import LIST, SESSIONS_AT_START, ChatPanel
 from tui.employee.support.panel import SupportPanel
 
 pytestmark = pytest.mark.usefixtures("few_frames")
@@ -173,6 +173,25 @@ async def test_only_one_claims_a_chat_and_the_other_sees_who(
     assert not employee.panel.chat_view.has_class("-open")
 
 
+async def test_a_claim_does_not_pull_back_who_has_gone_on(employee: Side, guest: Rest) -> None:
+    for subject in ("Too cold", "Too late"):
+        (await guest.post("/chats", {"subject": subject})).must(201)
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    rows = panel.rows
+    await employee.sees("Too cold", "Too late")
+    rows.highlighted = 0
+    claimed = rows.highlighted_id or ""
+    rows.action_select()
+    rows.action_cursor_down()  # the next key, as quickly
+    gone_to = rows.highlighted_id
+    await wait_until(lambda: panel.queue.get(claimed).employee is not None, what="it is claimed")
+    group = f"claim-{claimed}"
+    await wait_until(lambda: all(one.group != group for one in employee.app.workers), what="ended")
+    assert rows.highlighted_id == gone_to != claimed
+    assert panel.current is None
+
+
 async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_path: Path) -> None:
     async with (
         customer_side(demo_server.url, tmp_path) as customer,
@@ -318,6 +337,15 @@ async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     chat_session.send("boom")
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN
+
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    assert isinstance(panel, ChatPanel)
+    panel.loaded = False
+    panel.run_worker(fail(), group=LIST, exit_on_error=False)
+    message = "Stopped by an error: RuntimeError('broken')."
+    await wait_until(lambda: message in panel.chat_view.empty_text.plain, what="not 'Loading'")
 
 
 async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(

@@ -16,6 +16,7 @@ from support.waiting import PATIENCE, wait_until
 from tui.common.client.http import ServerClock
 from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.employee.menu import MenuScreen
 
 S = OrderStatus
 
@@ -244,7 +245,7 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         menu = (await town.employee.get(path)).json["menu"]
         return next((one for one in menu if one["name"] == name), None)
 
-    first = town.menu[0]["name"]
+    first, second = (one["name"] for one in town.menu[:2])
     async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
         await window.press("s")
         await window.sees(first, "none sold out")
@@ -253,6 +254,15 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         assert (await dish(first) or {})["available"] is False
         await window.press("space")
         await window.sees(f"{first}: available again.")
+        menu = window.app.screen
+        assert isinstance(menu, MenuScreen)
+        for available, to in ((False, second), (True, first)):  # quicker than the answers
+            menu.action_sold_out()
+            menu.query_one(OptionList).highlighted = int(to == second)
+            menu.action_sold_out()
+            await window.sees(f"{to}: {'available again' if available else 'sold out'}.")
+            for name in (first, second):
+                assert (await dish(name) or {})["available"] is available
         await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
