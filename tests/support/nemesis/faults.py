@@ -1,41 +1,22 @@
 """What is broken, numbered; each fault mends itself, or `Stage.heal` does."""
 
 import asyncio
-import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import psutil
 
-from server.core.clock import to_text
-from server.core.databases import opened_database
-from server.realtime.log import EventLog
-from support.nemesis.crowd import Crowd
-from support.nemesis.ledger import Ledger
-from support.nemesis.stage import Stage
-
-
-@dataclass
-class Scene:
-    """What a fault may use."""
-
-    stage: Stage
-    crowd: Crowd
-    ledger: Ledger
-    chance: random.Random
-    """Seeded."""
-
-    async def trim(self) -> None:
-        """Drop what the ledger has read, but for the last second."""
-        await self.ledger.refresh()
-        before = datetime.fromtimestamp(self.ledger.refreshed_at - 1, UTC)
-        async with opened_database(self.stage.cluster.postgres.url("tiffin")) as database:
-            await EventLog(database).trim(to_text(before))
-
-
-Act = Callable[[Scene], Awaitable[None]]
+from support.nemesis.scene import (
+    Act,
+    Scene,
+    cut,
+    frozen,
+    refused,
+    slowed,
+    stalled,
+    worker_frozen,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +34,17 @@ class Fault:
     """Whether writes that were acknowledged may be lost."""
     alone: bool = False
     """Whether it goes with no other."""
+
+    @property
+    def subject(self) -> str:
+        """What breaks: two at once are of two."""
+        words = ("PostgreSQL", "session", "Redis", "client", "nginx")
+        return next((word for word in words if word in self.name), "master")
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether it is a fault there too."""
+        return self.subject not in ("PostgreSQL", "session")
 
 
 FAULTS: list[Fault] = []
@@ -78,21 +70,21 @@ def fault(
 
 @fault("a worker killed", 1)
 async def kill_worker(scene: Scene) -> None:
-    master = scene.chance.choice(scene.stage.masters)
+    master = scene.master
     scene.chance.choice(scene.stage.workers(master)).kill()
     await asyncio.sleep(1)
 
 
 @fault("a master killed, with its workers", 1)
 async def kill_master(scene: Scene) -> None:
-    master = scene.chance.choice(scene.stage.masters)
+    master = scene.master
     await scene.stage.in_thread(master.kill)
     await asyncio.sleep(1)
 
 
 @fault("a master killed, its workers left behind", 2)
 async def orphan_workers(scene: Scene) -> None:
-    psutil.Process(scene.chance.choice(scene.stage.masters).pid).kill()
+    psutil.Process(scene.master.pid).kill()
     await asyncio.sleep(2)
 
 
@@ -104,18 +96,17 @@ async def kill_workers(scene: Scene) -> None:
     await asyncio.sleep(1)
 
 
-@fault("both masters, Redis, PostgreSQL and nginx killed", 2, alone=True)
+@fault("everything killed: masters, nginx, Redis, database", 2, alone=True)
 async def kill_everything(scene: Scene) -> None:
     stage = scene.stage
-    for service in (*stage.masters, stage.redis, stage.cluster.postgres, stage.cluster.nginx):
-        if service is not None:
-            await stage.in_thread(service.end, signal.SIGKILL)
+    for service in reversed(stage.services):
+        await stage.in_thread(service.end, signal.SIGKILL)
     await asyncio.sleep(1)
 
 
 @fault("a master reloaded (HUP)", 3)
 async def reload(scene: Scene) -> None:
-    psutil.Process(scene.chance.choice(scene.stage.masters).pid).send_signal(signal.SIGHUP)
+    psutil.Process(scene.master.pid).send_signal(signal.SIGHUP)
     await asyncio.sleep(3)
 
 
@@ -128,41 +119,20 @@ async def reload_both(scene: Scene) -> None:
 
 @fault("half of the cluster stopped (TERM)", 3)
 async def stop_half(scene: Scene) -> None:
-    await scene.stage.in_thread(scene.chance.choice(scene.stage.masters).stop)
+    await scene.stage.in_thread(scene.master.stop)
     await asyncio.sleep(1)
 
 
-async def _frozen_worker(scene: Scene, seconds: float) -> None:
-    worker = scene.chance.choice(scene.stage.workers(scene.chance.choice(scene.stage.masters)))
-    worker.suspend()
-    await asyncio.sleep(seconds)
-    worker.resume()
+fault("a worker stopped for 5 s", 5)(worker_frozen(5))
 
 
-@fault("a worker stopped for 5 s", 5)
-async def freeze_worker(scene: Scene) -> None:
-    await _frozen_worker(scene, 5)
+fault("a worker stopped for 20 s", 20)(worker_frozen(20))
 
 
-@fault("a worker stopped for 20 s", 20)
-async def freeze_worker_long(scene: Scene) -> None:
-    await _frozen_worker(scene, 20)
+fault("a master and its workers stopped for 5 s", 5)(frozen(lambda scene: scene.master, 5))
 
 
-@fault("a master and its workers stopped for 5 s", 5)
-async def freeze_master(scene: Scene) -> None:
-    master = scene.chance.choice(scene.stage.masters)
-    master.freeze()
-    await asyncio.sleep(5)
-    master.thaw()
-
-
-@fault("a master and its workers stopped for 20 s", 20)
-async def freeze_master_long(scene: Scene) -> None:
-    master = scene.chance.choice(scene.stage.masters)
-    master.freeze()
-    await asyncio.sleep(20)
-    master.thaw()
+fault("a master and its workers stopped for 20 s", 20)(frozen(lambda scene: scene.master, 20))
 
 
 @fault("Redis restarted", 1)
@@ -170,11 +140,7 @@ async def restart_redis(scene: Scene) -> None:
     await scene.stage.in_thread(scene.stage.redis.restart)
 
 
-@fault("Redis frozen for 5 s (STOP)", 5)
-async def freeze_redis(scene: Scene) -> None:
-    scene.stage.redis.freeze()
-    await asyncio.sleep(5)
-    scene.stage.redis.thaw()
+fault("Redis frozen for 5 s (STOP)", 5)(frozen(lambda scene: scene.stage.redis, 5))
 
 
 @fault("Redis paused for 4 s (CLIENT PAUSE)", 4)
@@ -191,21 +157,10 @@ async def fill_redis(scene: Scene) -> None:
     await scene.stage.in_thread(redis.command, "CONFIG", "SET", "maxmemory", "0")
 
 
-@fault("Redis out of reach for 6 s", 6)
-async def refuse_redis(scene: Scene) -> None:
-    for relay in scene.stage.relays_to("redis"):
-        relay.refuse()
-    await asyncio.sleep(6)
-    for relay in scene.stage.relays_to("redis"):
-        relay.heal()
+fault("Redis out of reach for 6 s", 6)(refused("redis", 6))
 
 
-@fault("Redis out of one master's reach for 5 s", 5)
-async def refuse_redis_to_one(scene: Scene) -> None:
-    relay = scene.chance.choice(scene.stage.relays_to("redis"))
-    relay.refuse()
-    await asyncio.sleep(5)
-    relay.heal()
+fault("Redis out of one master's reach for 5 s", 5)(refused("redis", 5, one=True))
 
 
 @fault("Redis' pub/sub connections killed, ten times", 3)
@@ -215,40 +170,16 @@ async def kill_pubsub(scene: Scene) -> None:
         await asyncio.sleep(0.3)
 
 
-@fault("all of Redis' connections cut, ten times", 3)
-async def cut_redis(scene: Scene) -> None:
-    for _ in range(10):
-        for relay in scene.stage.relays_to("redis"):
-            relay.cut()
-        await asyncio.sleep(0.3)
+fault("all of Redis' connections cut, ten times", 4)(cut("redis", 10))
 
 
-@fault("Redis slowed by 0.4 s each way", 5)
-async def slow_redis(scene: Scene) -> None:
-    for relay in scene.stage.relays_to("redis"):
-        relay.delay = 0.4
-    await asyncio.sleep(5)
-    for relay in scene.stage.relays_to("redis"):
-        relay.heal()
+fault("Redis slowed by 0.4 s each way", 5)(slowed("redis", 5, 0.4))
 
 
-async def _stalled(scene: Scene, service: str, seconds: float, **way: bool) -> None:
-    relays = [relay for name, relay in scene.stage.relays.items() if name.startswith(service)]
-    for relay in relays:
-        relay.stall(**way)
-    await asyncio.sleep(seconds)
-    for relay in relays:
-        relay.heal()
+fault("what Redis sends stalled for 5 s", 5)(stalled("redis", 5, to_client=True))
 
 
-@fault("what Redis sends stalled for 5 s", 5)
-async def stall_from_redis(scene: Scene) -> None:
-    await _stalled(scene, "redis", 5, to_client=True)
-
-
-@fault("what is sent to Redis stalled for 5 s", 5)
-async def stall_to_redis(scene: Scene) -> None:
-    await _stalled(scene, "redis", 5, to_server=True)
+fault("what is sent to Redis stalled for 5 s", 5)(stalled("redis", 5, to_server=True))
 
 
 @fault("PostgreSQL restarted (fast)", 2)
@@ -283,57 +214,28 @@ async def terminate_backends(scene: Scene) -> None:
         await asyncio.sleep(0.5)
 
 
-@fault("PostgreSQL frozen for 5 s (STOP)", 5)
-async def freeze_postgres(scene: Scene) -> None:
-    scene.stage.cluster.postgres.freeze()
-    await asyncio.sleep(5)
-    scene.stage.cluster.postgres.thaw()
+fault("PostgreSQL frozen for 5 s (STOP)", 5)(frozen(lambda scene: scene.stage.cluster.postgres, 5))
 
 
-@fault("PostgreSQL out of one master's reach for 5 s", 5)
-async def refuse_postgres_to_one(scene: Scene) -> None:
-    relay = scene.chance.choice(scene.stage.relays_to("postgres"))
-    relay.refuse()
-    await asyncio.sleep(5)
-    relay.heal()
+fault("PostgreSQL out of one master's reach for 5 s", 5)(refused("postgres", 5, one=True))
 
 
-@fault("PostgreSQL slowed by 50 ms each way", 5)
-async def slow_postgres(scene: Scene) -> None:
-    for relay in scene.stage.relays_to("postgres"):
-        relay.delay = 0.05
-    await asyncio.sleep(5)
-    for relay in scene.stage.relays_to("postgres"):
-        relay.heal()
+fault("PostgreSQL slowed by 50 ms each way", 5)(slowed("postgres", 5, 0.05))
 
 
-@fault("what PostgreSQL answers stalled for 5 s", 5)
-async def stall_from_postgres(scene: Scene) -> None:
-    await _stalled(scene, "postgres", 5, to_client=True)
+fault("what PostgreSQL answers stalled for 5 s", 5)(stalled("postgres", 5, to_client=True))
 
 
-@fault("clients' connections cut, eight times", 4)
-async def cut_clients(scene: Scene) -> None:
-    for _ in range(8):
-        scene.stage.clients.cut()
-        await asyncio.sleep(0.5)
+fault("clients' connections cut, eight times", 4)(cut("clients", 8))
 
 
-@fault("clients slowed by 0.5 s each way", 5)
-async def slow_clients(scene: Scene) -> None:
-    scene.stage.clients.delay = 0.5
-    await asyncio.sleep(5)
-    scene.stage.clients.heal()
+fault("clients slowed by 0.5 s each way", 5)(slowed("clients", 5, 0.5))
 
 
-@fault("what is sent to clients stalled for 4 s", 4)
-async def stall_to_clients(scene: Scene) -> None:
-    await _stalled(scene, "clients", 4, to_client=True)
+fault("what is sent to clients stalled for 4 s", 4)(stalled("clients", 4, to_client=True))
 
 
-@fault("what clients send stalled for 4 s", 4)
-async def stall_from_clients(scene: Scene) -> None:
-    await _stalled(scene, "clients", 4, to_server=True)
+fault("what clients send stalled for 4 s", 4)(stalled("clients", 4, to_server=True))
 
 
 @fault("nginx reloaded (HUP), five times", 3)
@@ -391,7 +293,7 @@ async def drop_subscribers(scene: Scene) -> None:
     await scene.stage.in_thread(command, "CONFIG", "SET", limit, "pubsub 33554432 8388608 60")
 
 
-@fault("PostgreSQL's disk full for 4 s", 5, alone=True)
+@fault("the database's disk full for 4 s", 5, alone=True)
 async def fill_disk(scene: Scene) -> None:
     await scene.stage.fill_disk(4)
 

@@ -36,6 +36,8 @@ class Verdict:
     """Deliveries of what a failover has lost, each followed by a `reset`."""
     worst: float = 0.0
     """Seconds from an event's time to its delivery, at most."""
+    latest: str = ""
+    """The reader of that delivery."""
     blamed: dict[str, str] = field(default_factory=dict)
     """The readers with something wrong, and what."""
 
@@ -220,8 +222,8 @@ class Ledger:
                 verdict.undone += 1
             elif stored is None:
                 verdict.blame(reader, "foreign", f"{delivery}")
-            else:
-                verdict.worst = max(verdict.worst, delivery.at - stored.at)
+            elif delivery.at - stored.at > verdict.worst:
+                verdict.worst, verdict.latest = delivery.at - stored.at, reader.name
             seen.add(delivery.seq)
             expected = max(expected, delivery.seq + 1)
 

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from support.waiting import wait_until
 from tools.cluster.cluster import MASTERS, Cluster
 from tools.cluster.gunicorn import Gunicorn
 from tools.cluster.postgres import USER, PostgresServer
+from tools.cluster.service import ServiceProcess
 
 DISK_BYTES = 1024 * 1024 * 1024
 """Of the file system that PostgreSQL has to itself, where this user may mount one."""
@@ -46,13 +48,14 @@ time.time_ns = lambda: nanoseconds() + int(ahead * 1e9)
 
 
 class BreakableCluster(Cluster):
-    """Its masters reach PostgreSQL and Redis through relays."""
+    """Its masters reach PostgreSQL and Redis through relays; or they share a file of SQLite's."""
 
-    def __init__(self, folder: Path, relays: Mapping[str, Relay]) -> None:
+    def __init__(self, folder: Path, relays: Mapping[str, Relay], *, sqlite: bool) -> None:
         super().__init__(folder)
         self.relays = relays
+        self.sqlite = sqlite
         self.disk: Path | None = None
-        """The folder of PostgreSQL's data."""
+        """The folder of the database's data."""
         self.mounted = False
         """Whether that is a small file system of its own."""
 
@@ -109,25 +112,42 @@ class BreakableCluster(Cluster):
                 relay.target = f"tcp://127.0.0.1:{port or 1}"
                 relay.cut()
 
-    def _database(self, folder: Path) -> PostgresServer:
+    @property
+    def where(self) -> Path | str:
+        """The database's folder or URL."""
+        return self.file.parent if self.sqlite else self.postgres.url("tiffin")
+
+    @property
+    def file(self) -> Path:
+        """SQLite's."""
+        assert self.disk is not None
+        return self.disk / "tiffin.sqlite3"
+
+    def _start_database(self) -> str:
         self.disk = Path(tempfile.mkdtemp(prefix="tiffin-disk-"))
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", self.disk]
         done = subprocess.run(mount, capture_output=True, check=False)
         self.mounted = done.returncode == 0
+        if self.sqlite:
+            return f"sqlite:///{self.file}"
         if USER is not None:
             self.disk.chmod(0o755)
-        return PostgresServer(self.disk / "postgres")
+        return self._start_postgres(self.disk / "postgres")
 
     def _own_settings(self, name: str) -> dict[str, str]:
-        self.relays[f"postgres {name}"].target = f"tcp://127.0.0.1:{self.postgres.port}"
-        self.relays[f"redis {name}"].target = f"tcp://127.0.0.1:{self.redis.port}"
-        database, redis = self.relays[f"postgres {name}"].port, self.relays[f"redis {name}"].port
-        return {
+        redis = self.relays[f"redis {name}"]
+        redis.target = f"tcp://127.0.0.1:{self.redis.port}"
+        settings = {
             **SETTINGS,
             **super()._own_settings(name),
-            "TIFFIN_DATABASE_URL": f"postgresql://tiffin@127.0.0.1:{database}/tiffin",
-            "TIFFIN_REDIS_URL": f"redis://127.0.0.1:{redis}/0",
+            "TIFFIN_REDIS_URL": f"redis://127.0.0.1:{redis.port}/0",
         }
+        if not self.sqlite:
+            postgres = self.relays[f"postgres {name}"]
+            postgres.target = f"tcp://127.0.0.1:{self.postgres.port}"
+            url = f"postgresql://tiffin@127.0.0.1:{postgres.port}/tiffin"
+            settings["TIFFIN_DATABASE_URL"] = url
+        return settings
 
 
 class Stage:
@@ -148,15 +168,24 @@ class Stage:
             self.clients.target = cluster.masters[0].url
 
     def relays_to(self, service: str) -> list[Relay]:
-        """Those of both masters."""
+        """Those of both masters; or those of the clients."""
         return [relay for name, relay in self.relays.items() if name.startswith(service)]
+
+    @property
+    def services(self) -> list[ServiceProcess]:
+        """The database, Redis, nginx and the masters."""
+        found: list[ServiceProcess] = [] if self.cluster.sqlite else [self.cluster.postgres]
+        found += [self.redis] + ([self.cluster.nginx] if self.cluster.nginx is not None else [])
+        return [*found, *self.masters]
 
     def workers(self, master: Gunicorn) -> list[psutil.Process]:
         """The workers of that master."""
         return psutil.Process(master.pid).children()
 
     async def rows(self, sql: str) -> Sequence[Mapping[str, Any]]:
-        """The rows of that statement, as soon as PostgreSQL answers."""
+        """The rows of that statement, as soon as the database answers."""
+        if self.cluster.sqlite:
+            return await self.in_thread(_sqlite_rows, self.cluster.file, sql)
 
         async def ask() -> tuple[Sequence[Mapping[str, Any]]] | None:
             try:
@@ -178,7 +207,8 @@ class Stage:
         return await asyncio.to_thread(work, *arguments, **more)
 
     async def fill_disk(self, seconds: float) -> None:
-        """Leave PostgreSQL no byte; or where it has no file system of its own, let no file grow."""
+        """Leave the database no byte; or where it has no file system of its own, let its files not
+        grow."""
         if self.cluster.mounted:
             assert self.cluster.disk is not None
             ballast = self.cluster.disk / "ballast"
@@ -191,9 +221,10 @@ class Stage:
             finally:
                 ballast.unlink()
             return
-        main = psutil.Process(self.cluster.postgres.pid)
+        users = self.masters if self.cluster.sqlite else [self.cluster.postgres]
+        mains = [psutil.Process(one.pid) for one in users]
         for limit in (64 * 1024, resource.RLIM_INFINITY):
-            for one in (main, *main.children()):
+            for one in (child for main in mains for child in (main, *main.children())):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
             await asyncio.sleep(seconds if limit != resource.RLIM_INFINITY else 0)
@@ -212,10 +243,7 @@ class Stage:
         """Everything runs again, and each master has all its workers and services."""
         for relay in self.relays.values():
             relay.heal()
-        services = [self.cluster.postgres, self.redis, self.cluster.nginx, *self.masters]
-        for service in services:
-            if service is None:
-                continue
+        for service in self.services:
             if not service.running:
                 await asyncio.to_thread(service.end, signal.SIGKILL)
                 await asyncio.to_thread(service.start)
@@ -233,17 +261,23 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
-    """The cluster, until the block ends."""
+async def staged(folder: Path, *, sqlite: bool) -> AsyncIterator[Stage]:
+    """The cluster, on PostgreSQL or SQLite, until the block ends."""
     names = ["clients", *(f"{one} {name}" for one in ("postgres", "redis") for name in MASTERS)]
     async with contextlib.AsyncExitStack() as stack:
         relays = {
             name: await stack.enter_async_context(relay_to("tcp://127.0.0.1:1", WHOLE))
             for name in names
         }
-        cluster = BreakableCluster(folder, relays)
+        cluster = BreakableCluster(folder, relays, sqlite=sqlite)
         try:
             await asyncio.to_thread(cluster.__enter__)
             yield Stage(cluster, relays)
         finally:
             await asyncio.to_thread(cluster.__exit__)
+
+
+def _sqlite_rows(file: Path, sql: str) -> Sequence[Mapping[str, Any]]:
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as one:
+        one.row_factory = sqlite3.Row
+        return one.execute(sql).fetchall()
