@@ -28,7 +28,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "nemesis.md"
 ONLY = [int(number) for number in os.environ.get("NEMESIS_FAULTS", "").split()]
 PACE = 0.25
 SHARE = {"PostgreSQL": 0.8, "SQLite": 0.2}
-"""Of the time: SQLite has no server of its own to break."""
+"""Of the time: SQLite has no server to break."""
 PAGE = """\
 # The nemesis
 

@@ -172,7 +172,7 @@ async def test_a_standby_that_has_taken_over_resets_those_who_have_seen_more(
 
     async with other.hub.watch(TOPIC, "ord_1") as future:
         await node.database.write(take_over)
-        other.database.instance = "another"
+        await other.be_another()
         await other.append(TOPIC)  # its own event is no reason to go on either
         await other.append(whole)
         await wait_until(lambda: len(sinks[whole].events) == 2)

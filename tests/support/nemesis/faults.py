@@ -41,6 +41,10 @@ class Fault:
         words = ("PostgreSQL", "session", "Redis", "client", "nginx")
         return next((word for word in words if word in self.name), "master")
 
+    def goes_with(self, other: "Fault") -> bool:
+        """Whether both can be tried at once."""
+        return not (self.alone or other.alone) and self.subject != other.subject
+
     @property
     def on_sqlite(self) -> bool:
         """Whether it is a fault there too."""
