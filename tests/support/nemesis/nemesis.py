@@ -14,7 +14,7 @@ from support.nemesis.ledger import Ledger, Verdict
 from support.nemesis.scene import Scene
 from support.nemesis.stage import Stage
 
-CAUGHT_UP_SECONDS = 60.0
+CAUGHT_UP_SECONDS = 120.0
 QUICK_SECONDS = 6.0
 """A run that has no time for every fault leaves out what lasts longer, and begins with pairs."""
 COLUMNS = "events deliveries lost repeated out_of_order foreign worst_delay,_s"
@@ -124,7 +124,7 @@ class Nemesis:
     async def _round(self, faults: Sequence[Fault]) -> None:
         begun = time.monotonic()
         if faults:
-            limit = 60 + sum(one.seconds for one in faults)
+            limit = 180 + sum(one.seconds for one in faults)
             async with asyncio.timeout(limit):
                 await asyncio.gather(*(one.act(self.scene) for one in faults))
             await self.stage.heal()

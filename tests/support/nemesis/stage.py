@@ -37,7 +37,7 @@ SETTINGS = {
     "TIFFIN_JWT_SECRET": JWT_SECRET,
 }
 """Short waits, so that a fault is over soon."""
-HEALTHY_SECONDS = 60.0
+HEALTHY_SECONDS = 120.0
 CLOCK = """
 import os, time
 seconds, nanoseconds, ahead = time.time, time.time_ns, float(os.environ["CLOCK_AHEAD"])
