@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import uuid
+from collections import deque
 from collections.abc import Sequence
-from itertools import cycle
 
 from support.nemesis.history import Stretch
 from support.nemesis.readers import (
@@ -34,7 +34,7 @@ class Crowd:
         self.acknowledged = Acknowledged()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._newest: dict[str, str] = {}
-        self._ports = cycle(doors)
+        self._ports = deque(doors)
         self._reading: list[asyncio.Task[None]] = []
         self._writing: list[asyncio.Task[None]] = []
 
@@ -61,7 +61,8 @@ class Crowd:
 
     def _door(self, rest: Rest) -> Door:
         assert rest.token is not None
-        return Door(next(self._ports), rest.token)
+        self._ports.rotate(1)
+        return Door(self._ports.copy(), rest.token)
 
     def _kitchen(
         self, employee: Rest, place: Place, customers: Sequence[Rest], pace: float

@@ -37,6 +37,8 @@ class Reader:
                 await self.follow()
             except LOST as lost:
                 self.history.note(f"{type(lost).__name__} {lost}"[:200])
+                if isinstance(lost, TimeoutError):
+                    self.door.turn()
             await asyncio.sleep(random.uniform(0.05, 0.25))
 
     async def begin(self) -> None:
@@ -161,6 +163,9 @@ class SocketReader(LogReader):
                     )
             except AssertionError as error:  # no 101
                 raise Refused(0, str(error).encode()) from None
+            except ConnectionRefusedError:
+                self.door.turn()
+                raise
 
             async def talk() -> None:
                 said = set[str]()

@@ -6,6 +6,7 @@ The apps' client library is not used: it would hide what servers do wrong.
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +51,22 @@ class Block:
     data: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Door:
-    """Where an account connects to, and with which token."""
+    """Where an account connects to, and with which token: from one of the ports that does not
+    answer, it turns to the next one."""
 
-    port: int
+    ports: deque[int]
     token: str
+
+    @property
+    def port(self) -> int:
+        """The present one."""
+        return self.ports[0]
+
+    def turn(self) -> None:
+        """The present port does not answer."""
+        self.ports.rotate(-1)
 
     async def ask(
         self,
@@ -112,8 +123,12 @@ class Door:
         data: bytes,
         *headers: Mapping[str, str] | None,
     ) -> AsyncIterator[asyncio.StreamReader]:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except ConnectionRefusedError:
+            self.turn()
+            raise
         try:
             lines = {"Host": "localhost", "Connection": "close"}
             lines |= {"Authorization": f"Bearer {self.token}", "Content-Length": str(len(data))}

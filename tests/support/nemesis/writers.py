@@ -109,8 +109,10 @@ class Writer:
         while True:
             try:
                 reply = await door.ask(method, path, body, headers)
-            except LOST:
+            except LOST as lost:
                 reply = None
+                if isinstance(lost, TimeoutError):
+                    door.turn()
             else:
                 if reply.status == 500:
                     self.acknowledged.answers.append(f"{method} {path}: {reply.body[:300]!r}")
