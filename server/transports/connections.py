@@ -76,11 +76,6 @@ class Slot:
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(max(0.0, seconds), self.end, End.EXPIRED)
 
-    def end_in_use(self, why: End) -> None:
-        """End the connection, unless it was given back."""
-        if self._connections is not None:
-            self.end(why)
-
     def __enter__(self) -> Self:
         return self
 
@@ -107,6 +102,8 @@ class Connections:
         self._by_session: dict[str, dict[Slot, None]] = {}
         self._by_account: Counter[str] = Counter()
         self._polls: dict[Slot, None] = {}
+        self._turns: dict[Slot, None] = {}
+        """Those that still wait for their turn to be ended, in a server that stops."""
         self._held = 0
 
     @property
@@ -151,6 +148,7 @@ class Connections:
         """Give back a slot, once."""
         self._held -= 1
         self._polls.pop(slot, None)
+        self._turns.pop(slot, None)
         self._by_account[slot.account] -= 1
         if not self._by_account[slot.account]:
             del self._by_account[slot.account]
@@ -183,16 +181,26 @@ class Connections:
         second. They are told to return at once. Until its turn has come, a stream goes on.
         """
         self.draining = True
-        slots = [slot for session in self._by_session.values() for slot in session]
-        if len(slots) <= ENDED_AT_ONCE:
+        if self._held <= ENDED_AT_ONCE:
             self.end_all(End.DRAINING)
             return
         if not self._drain_seconds:
             self.end_all(End.RELEASED)
             return
-        pause, loop = self._drain_seconds / len(slots), asyncio.get_running_loop()
-        for number, slot in enumerate(slots):
-            loop.call_later(number * pause, slot.end_in_use, End.DRAINING)
+        # Polls come last: most of them leave by themselves, with their next event.
+        self._turns = dict.fromkeys(self._polls)
+        for session in self._by_session.values():
+            self._turns |= {slot: None for slot in session if slot not in self._polls}
+        self._end_next(asyncio.get_running_loop().time() + self._drain_seconds)
+
+    def _end_next(self, until: float) -> None:
+        """End one, and later the others. Some leave by themselves: the time is divided anew."""
+        if self._turns:
+            slot, _ = self._turns.popitem()
+            slot.end(End.DRAINING)
+        if self._turns:
+            loop = asyncio.get_running_loop()
+            loop.call_later((until - loop.time()) / len(self._turns), self._end_next, until)
 
 
 class Unidentified:
