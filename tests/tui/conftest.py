@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from textual import app, pilot
+from textual.app import ScreenStackError
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 WINDOW_SECONDS = 0.02
@@ -28,6 +30,7 @@ def patient_pilot() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (app, pilot):
             patch.setattr(module, "wait_for_idle", wait_for_idle)
+        patch.setattr(pilot.Pilot, "_wait_for_screen", wait_for_screen)
         yield
 
 
@@ -43,6 +46,38 @@ async def wait_for_idle(min_sleep: float = WINDOW_SECONDS, max_sleep: float = 1)
             return
 
 
+async def wait_for_screen(driver: pilot.Pilot[Any], timeout: float = 30.0) -> bool:
+    """Return once the app and what is on its screen have handled the messages that they have now;
+    False if the app has failed meanwhile.
+
+    The pilot's own sends a message to each widget, also to those that have none: half the work of a
+    key.
+    """
+    running = driver.app
+    try:
+        pumps: list[MessagePump] = [running, *running.screen.walk_children(with_self=True)]
+    except ScreenStackError:  # it has ended
+        return False
+    left = asyncio.Semaphore(0)
+    busy = sum(pump.call_later(left.release) for pump in pumps if not _rests(pump))
+    handled = asyncio.gather(*(left.acquire() for _ in range(busy)))
+    failed = asyncio.ensure_future(running._exception_event.wait())
+    try:
+        await asyncio.wait((handled, failed), timeout=timeout, return_when="FIRST_COMPLETED")
+        if not handled.done() and not failed.done():
+            raise pilot.WaitForScreenTimeout(f"{busy} widgets have not handled their messages")
+        return handled.done()
+    finally:
+        handled.cancel()
+        failed.cancel()
+
+
+def _rests(pump: MessagePump) -> bool:
+    """Whether it waits for a message: it has none, and is not handling one."""
+    queue = pump._message_queue
+    return queue.empty() and bool(queue.ready_event._waiters) and not pump._next_callbacks  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def styles_parsed_once() -> Iterator[None]:
     """Windows in this process share the rules of a style sheet that is the same.
@@ -50,20 +85,34 @@ def styles_parsed_once() -> Iterator[None]:
     Sets of rules, which every widget's styles are taken from, compare them by identity, without a
     call of Python's for each.
     """
-    parse, known = Stylesheet._parse_rules, dict[object, list[RuleSet]]()
+    parse_source, parse_sheet = Stylesheet._parse_rules, Stylesheet.parse
+    sources = dict[object, list[RuleSet]]()
+    sheets = dict[object, tuple[list[RuleSet], dict[str, list[RuleSet]]]]()
 
-    def parse_once(sheet: Stylesheet, *of: Any, **more: Any) -> list[RuleSet]:
+    def theme_of(sheet: Stylesheet) -> object:
         variables, theme = vars(sheet).get("theme", (None, None))
         if variables is not sheet._variables:
             theme = frozenset(sheet._variables.items())
             vars(sheet)["theme"] = sheet._variables, theme
-        key = theme, of, tuple(more.items())
-        if key not in known:
-            known[key] = parse(sheet, *of, **more)
-        return known[key]
+        return theme
+
+    def parse_source_once(sheet: Stylesheet, *of: Any, **more: Any) -> list[RuleSet]:
+        key = theme_of(sheet), of, tuple(more.items())
+        if key not in sources:
+            sources[key] = parse_source(sheet, *of, **more)
+        return sources[key]
+
+    def parse_sheet_once(sheet: Stylesheet) -> None:
+        key = theme_of(sheet), tuple(sheet.source.items())
+        if key not in sheets:
+            parse_sheet(sheet)
+            sheets[key] = sheet.rules, sheet.rules_map
+        sheet._rules, sheet._rules_map = sheets[key]
+        sheet._require_parse = False
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        patch.setattr(Stylesheet, "_parse_rules", parse_source_once)
+        patch.setattr(Stylesheet, "parse", parse_sheet_once)
         patch.setattr(RuleSet, "__hash__", object.__hash__)
         yield
 

@@ -1,6 +1,7 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -203,7 +204,8 @@ class OrdersPanel(Panel):
         if order is None:
             return
         name = order_title(order)
-        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", self.show_details)
+        details = partial(self.show_details, order.id)
+        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", details)
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
@@ -262,15 +264,16 @@ class OrdersPanel(Panel):
         )
 
     @on(RowList.OptionSelected)
-    def show_details(self) -> None:
-        """Open everything about the selected order."""
+    def _order_chosen(self, event: RowList.OptionSelected) -> None:
+        if event.option_id is not None:
+            self.show_details(event.option_id)
+
+    def show_details(self, order_id: str) -> None:
+        """Open everything about this order."""
         from tui.customer.orders.dialogs import OrderDetailsScreen
 
-        order = self._table.order
-        if order is None:
-            return
-        self.app.push_screen(OrderDetailsScreen(self.store, order.id), self._details_answered)
-        self.work(self.feed.refresh(order.id), f"read-{order.id}")
+        self.app.push_screen(OrderDetailsScreen(self.store, order_id), self._details_answered)
+        self.work(self.feed.refresh(order_id), f"read-{order_id}")
 
     def _details_answered(self, answer: str | None) -> None:
         actions: dict[str, Callable[[], None]] = {

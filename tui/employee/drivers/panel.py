@@ -78,7 +78,6 @@ class DriversPanel(Panel):
         self.map = TownMap()
         self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
-        self._selected_by_user = False
         self._position: MapPosition | None = None
 
     def body(self) -> ComposeResult:
@@ -131,8 +130,9 @@ class DriversPanel(Panel):
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
         self._update()
-        if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
-            self.view.driver_id = self.controller.default_selection(self.state)
+        controller, chosen = self.controller, self.view.selected_by_user or self.has_focus_within
+        if controller is not None and not chosen:
+            self.view.driver_id = controller.default_selection(self.state)
         self._draw()
 
     @property
@@ -196,7 +196,6 @@ class DriversPanel(Panel):
 
     @on(DriverListView.Moved)
     def _on_moved(self) -> None:
-        self._selected_by_user = True
         self._changed()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -340,6 +340,6 @@ class KitchenPanel(Panel):
         self.services.set_headline(kitchen_text.headline(board, now))
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Show that the feed has stopped by a bug: the board must not look merely quiet."""
+        """Show that an error has stopped the feed: the board must not look merely quiet."""
         super().worker_failed(group, message)
         self.request_redraw()
