@@ -22,6 +22,7 @@ from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.base import Dialog
 from tui.common.redraw import Redraw
+from tui.common.wire.panel import WirePanel
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
@@ -186,10 +187,17 @@ async def test_where_nothing_changes_nothing_runs(
         await sees(app, "0 ev · 1 B")
 
 
-async def test_a_heartbeat_draws_nothing_unless_somebody_watches(
+async def test_no_frame_runs_for_a_heartbeat_or_for_a_panel_that_may_not_be_drawn_yet(
     demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then a line of the log, and the wire line of its stream."""
+    """Heartbeats that somebody watches draw a line of the log, and their stream's wire line."""
+
+    class Slow(EchoPanel):
+        REDRAW_SECONDS = 1000.0
+
+    class Two(Window):
+        kinds = (Slow, WirePanel)
+
     monkeypatch.setattr(client_meter, "HEARTBEAT_SECONDS", NEVER)
     painted: set[tuple[str, int]] = set()
     render = Widget.render_lines
@@ -202,7 +210,8 @@ async def test_a_heartbeat_draws_nothing_unless_somebody_watches(
         due = app.grid._redraw._next
         return NEVER if due is None else min(NEVER, due.when())
 
-    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+    two = Two(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=two) as (app, pilot):
         meter = app.wire.meter("board", Pattern.SSE)
         app.echo.show_meter(meter)
         meter.set_state(State.LIVE)
@@ -212,6 +221,7 @@ async def test_a_heartbeat_draws_nothing_unless_somebody_watches(
         for _ in range(10):
             meter.received(14)
             meter.heartbeat("heartbeat", 14)
+            app.echo.needs_redraw = True
         assert next_frame() == before
         await pilot.press("2")
         await sees(app, "♥ 10 heartbeats")
