@@ -97,8 +97,8 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_hashes() -> Iterator[int]:
-    """Servers in this process hash passwords with little memory: much faster, and otherwise the
-    same. Yields the memory in KiB that production uses; `full_hashes` restores it for one test."""
+    """Servers of the tests hash passwords with little memory: much faster, and otherwise the same.
+    Yields the memory in KiB that production uses; `full_hashes` restores it for one test."""
     from server.features.accounts import passwords
 
     full = passwords.MEMORY_KIB

@@ -125,9 +125,9 @@ class LogTopic(Topic):
 
     def check_at(self, seq: int) -> str:
         """The check of the event of that `seq`; empty where it is not in memory."""
-        place = len(self._ring) - 1 - (self.head - seq)
-        if 0 <= place < len(self._ring):
-            return check_of(self._ring[place].at)
+        index = len(self._ring) - 1 - (self.head - seq)
+        if 0 <= index < len(self._ring):
+            return check_of(self._ring[index].at)
         return super().check_at(seq)
 
     def recent(self, cursor: int) -> list[Event] | None:

@@ -34,26 +34,26 @@ async def misses(app: App[None], *texts: str, seconds: float = PATIENCE) -> None
 
 
 async def _until(app: App[None], true_of: Callable[[str], bool], seconds: float, what: str) -> None:
-    """Wait until that is true of the screen's lines.
+    """Wait until that is true of the screen's lines."""
+    try:
+        await wait_until(lambda: true_of(_read(app)), seconds, what=what)
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{shown(app)}") from None
+
+
+def _read(app: App[None]) -> str:
+    """The screen's lines.
 
     To read them costs as much as to draw them: where paintings are counted (`few_frames`), they are
     not read again before the next, or for `LONGEST` seconds.
     """
-    last: tuple[object, ...] = ()
-    due = 0.0
-
-    def looks_right() -> bool:
-        nonlocal last, due
-        now, state = time.monotonic(), (app.screen, vars(app.screen).get("paintings"))
-        if state == last and now < due:
-            return False
-        last, due = state, now + (LONGEST if state[1] is not None else 0)
-        return true_of(shown(app))
-
-    try:
-        await wait_until(looks_right, seconds, what=what)
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{shown(app)}") from None
+    own, now = vars(app.screen), time.monotonic()
+    paintings = own.get("paintings")
+    lines, of, due = own.get("read", ("", None, 0.0))
+    if paintings is None or paintings != of or now >= due:
+        lines = shown(app)
+        own["read"] = lines, paintings, now + LONGEST
+    return str(lines)
 
 
 async def told(app: App[None], text: str, seconds: float = PATIENCE) -> None:

@@ -88,9 +88,9 @@ def server_environment(
 class ServerProcess:
     """One server process, or a gunicorn with so many workers, which may open `files` files each.
 
-    A server is forked from one that has imported it, unless `env` holds more than settings. It may
-    be killed and started again: port, data and log stay. `worker`: see `support.uploads`. `root` is
-    where its code is.
+    It is forked from one that has imported the server, unless `env` holds more than settings. It
+    may be killed and started again: port, data and log stay. `worker`: see `support.uploads`.
+    `root` is where its code is.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ServerProcess:
         self.environment = server_environment(data_dir, redis_url, env)
         # What else is in the environment is read by the interpreter as it starts.
         own = all(name.startswith("TIFFIN_") or name == "U2NET_HOME" for name in env or ())
-        here = module == "server" and not gunicorn and root == ROOT
+        here = module == "server" and root == ROOT
         self.forked = here and own and hasattr(os, "fork")
         assert self.forked or not worker
         self.worker = worker
@@ -155,7 +155,12 @@ class ServerProcess:
         with self.log_path.open("ab") as log:
             if self.forked:
                 self.process = fork(
-                    self.arguments, self.environment, self.log_path, self.files, self.worker
+                    self.arguments,
+                    self.environment,
+                    self.log_path,
+                    self.files,
+                    self.worker,
+                    module=self.module,
                 )
                 return
             self.process = subprocess.Popen(
@@ -221,7 +226,8 @@ class ServerProcess:
     def kill(self) -> None:
         """Kill it (SIGKILL), a gunicorn with its workers."""
         if self.process is not None:
-            if isinstance(self.process, subprocess.Popen) and self.running:
+            grouped = self.module == "gunicorn" or isinstance(self.process, subprocess.Popen)
+            if grouped and self.running:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait(timeout=PATIENCE)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from textual import app, pilot
+from textual.app import ScreenStackError
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 WINDOW_SECONDS = 0.02
@@ -28,6 +30,7 @@ def patient_pilot() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (app, pilot):
             patch.setattr(module, "wait_for_idle", wait_for_idle)
+        patch.setattr(pilot.Pilot, "_wait_for_screen", wait_for_screen)
         yield
 
 
@@ -41,6 +44,38 @@ async def wait_for_idle(min_sleep: float = WINDOW_SECONDS, max_sleep: float = 1)
         rests = time.process_time() - worked < CALM_SECONDS and not loop._ready  # type: ignore[attr-defined]
         if rests and time.monotonic() - began_at > min_sleep:
             return
+
+
+async def wait_for_screen(driver: pilot.Pilot[Any], timeout: float = 30.0) -> bool:
+    """Return once the app and what is on its screen have handled the messages that they have now;
+    False if the app has failed meanwhile.
+
+    The pilot's own sends a message to each widget, also to those that have none: half the work of a
+    key.
+    """
+    running = driver.app
+    try:
+        pumps: list[MessagePump] = [running, *running.screen.walk_children(with_self=True)]
+    except ScreenStackError:  # it has ended
+        return False
+    left = asyncio.Semaphore(0)
+    busy = sum(pump.call_later(left.release) for pump in pumps if not _rests(pump))
+    handled = asyncio.gather(*(left.acquire() for _ in range(busy)))
+    failed = asyncio.ensure_future(running._exception_event.wait())
+    try:
+        await asyncio.wait((handled, failed), timeout=timeout, return_when="FIRST_COMPLETED")
+        if not handled.done() and not failed.done():
+            raise pilot.WaitForScreenTimeout(f"{busy} widgets have not handled their messages")
+        return handled.done()
+    finally:
+        handled.cancel()
+        failed.cancel()
+
+
+def _rests(pump: MessagePump) -> bool:
+    """Whether it waits for a message: it has none, and is not handling one."""
+    queue = pump._message_queue
+    return queue.empty() and bool(queue.ready_event._waiters) and not pump._next_callbacks  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 KEY_SECONDS = 1.0
 """For how long a key may hold up those after it."""
+KEPT_STYLES = 256
+"""Of how many classes of widgets the parsed styles are kept. There are more than Textual's 64 in
+either app: then it would parse all of them anew whenever a dialog is opened for the first time."""
 
 
 def _commands() -> "type[Provider]":
@@ -47,6 +50,7 @@ class BaseApp(TerminalApp):
     def __init__(self) -> None:
         super().__init__()
         self._workers = Workers(self)
+        self.stylesheet._parse_cache.grow(KEPT_STYLES)
         self._typed: deque[Key | Paste] = deque()
         self._last_screen: Screen[object] | None = None
         self._overdue: asyncio.TimerHandle | None = None

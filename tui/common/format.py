@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from tui.common.sanitize import plain
+
+if TYPE_CHECKING:
+    from server.features.orders.schemas import Order
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -35,6 +40,20 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return set_cell_size(text, width) if pad else text
+
+
+@lru_cache(maxsize=1024)
+def wrapped(text: str, width: int) -> tuple[str, ...]:
+    """`text`, safe to draw, in lines of at most `width` cells."""
+    if width < 1:
+        return ()
+    lines = Content(plain(text, newlines=True)).wrap(width)
+    return tuple(line.plain for line in lines if line.plain)
+
+
+def items_in_short(order: "Order") -> str:
+    """`2× Pad thai, 1× Tom yum`."""
+    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
 
 
 def centred(message: Content, y: int, width: int, height: int) -> Content:

@@ -1,4 +1,4 @@
-"""The theme's colours as styles for widgets that paint their own lines."""
+"""Styles and block characters for widgets that paint their own lines."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,6 +11,8 @@ Line = list[Segment]
 Part = tuple[str, str]
 """Safe text, and its style: `bold warning`, without `$`."""
 
+QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
+"""By bits: top left, top right, bottom left, bottom right."""
 WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
 
 

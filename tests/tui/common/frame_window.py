@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
+from support.rest import Rest
 from support.screen import shown
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
 from tui.common.client.meter import Pattern
-from tui.common.client.token_store import TokenStore
 from tui.common.panel import Panel
 from tui.common.wire.panel import WirePanel
 
@@ -97,10 +97,11 @@ async def opened(app: Window, size: tuple[int, int] = (160, 48)) -> AsyncIterato
 async def signed_in(
     url: str, store: Path, size: tuple[int, int] = (160, 48), *, window: Window | None = None
 ) -> AsyncIterator[tuple[Window, Pilot[None]]]:
-    """A window that has come in by the demo's button."""
-    app = window or Window(url, tokens=TokenStore(store / "tokens.json"))
+    """A window of the demo's customer, who has logged in before."""
+    async with Rest(url) as rest:
+        tokens = await (await rest.demo("customer")).keep_in(store / "tokens.json")
+    app = window or Window(url, tokens=tokens)
     async with opened(app, size) as pilot:
-        await pilot.press("enter")
         await settled(app)
         yield app, pilot
 

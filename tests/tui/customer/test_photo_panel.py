@@ -141,6 +141,7 @@ async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
         assert in_view(app).id != first, "the highlight stays where the key has put it"
         panel.uploads.action_cursor_down()
         panel.action_delete()  # the next key, as quickly
+        await wait_until(lambda: app.focused is not None and app.focused.id == "no", what="sure?")
         await pilot.press("right", "enter")
         await sees(app, "second.png", "next in the queue")
         assert [one["id"] for one in await uploads_at(queue_only)] == [in_view(app).id]

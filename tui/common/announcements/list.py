@@ -104,7 +104,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         """Put the cursor on that one."""
         row = self.store.index(announcement_id)
         if row is not None:
-            self._go(row)
+            self._move_to(row)
 
     def update_lines(self) -> None:
         """Find the announcement under the cursor again, lay the lines out, paint."""
@@ -202,7 +202,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         elif distance < 0 and top < window[0] and bottom - top > self.size.height:
             self.scroll_to(y=window[0] - 1, animate=False)
         elif 0 <= self._row + distance < len(self.store):
-            self._go(self._row + distance)
+            self._move_to(self._row + distance)
         else:
             raise SkipAction
 
@@ -211,12 +211,12 @@ class AnnouncementList(ThinBarView, can_focus=True):
         if not len(self.store):
             return
         wanted = self._tops[self._row] + direction * max(1, self.size.height - 2)
-        self._go(min(max(0, self._row_at(wanted)), len(self.store) - 1))
+        self._move_to(min(max(0, self._row_at(wanted)), len(self.store) - 1))
 
     def action_end(self, direction: int) -> None:
         """To the first or the last one."""
         if len(self.store):
-            self._go(0 if direction < 0 else len(self.store) - 1)
+            self._move_to(0 if direction < 0 else len(self.store) - 1)
 
     def action_fold(self, unfolded: bool | None = None) -> None:
         """Show the whole text of the one under the cursor, or its beginning only."""
@@ -234,7 +234,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         self.update_lines()
         self._show_cursor()
 
-    def _go(self, row: int) -> None:
+    def _move_to(self, row: int) -> None:
         if self._id != self.store.at(row).id:
             self._id, self._row = self.store.at(row).id, row
             self.update_lines()
@@ -288,7 +288,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         if row == self._row:
             self.action_fold()
         else:
-            self._go(row)
+            self._move_to(row)
 
     # -- painting
 

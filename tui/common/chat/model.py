@@ -234,6 +234,6 @@ class Conversation:
     def _resolve_marks(self) -> None:
         """Look up marks that could not be placed before; one never goes back."""
         for reader, mark in self._marks.items():
-            place = self._numbers.get(mark.cursor)
-            if place is not None and place > self._read_to.get(reader, self.first - 1):
-                self._read_to[reader] = place
+            number = self._numbers.get(mark.cursor)
+            if number is not None and number > self._read_to.get(reader, self.first - 1):
+                self._read_to[reader] = number

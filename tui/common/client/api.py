@@ -252,11 +252,11 @@ class Api:
 
     async def me(self) -> Account:
         """One's own account, as it stands on the server; the session's copy follows."""
-        return self._keep(await self._ask(Account, "GET", "/me"))
+        return self._set_account(await self._ask(Account, "GET", "/me"))
 
     async def change_profile(self, change: ProfileChange) -> Account:
         """Change the fields that are set; one set to None is emptied."""
-        return self._keep(await self._ask(Account, "PATCH", "/me", json=change))
+        return self._set_account(await self._ask(Account, "PATCH", "/me", json=change))
 
     async def change_password(self, current: str | Secret[str], new: str | Secret[str]) -> None:
         """Set a new password; the server may end other sessions for it."""
@@ -348,7 +348,7 @@ class Api:
         """What the server stores of the account, as JSON, in parts."""
         return self._session.download("/me/export", total=EXPORT_SECONDS)
 
-    def _keep(self, account: Account) -> Account:
+    def _set_account(self, account: Account) -> Account:
         self._session.account = account
         return account
 

@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 
 from tui.common.services import Services, services_of
 from tui.common.widgets.status_line import Kind, StatusLine
-from tui.common.widgets.too_small import TooSmall
+from tui.common.widgets.too_small import TooSmall, add_size_classes
 
 ResultT = TypeVar("ResultT")
 
@@ -48,6 +48,7 @@ class Dialog(ModalScreen[ResultT]):
 
     def compose(self) -> ComposeResult:
         """The box, and what covers it in a window that is too small."""
+        add_size_classes(self)
         yield from self.body()
         yield TooSmall()
 

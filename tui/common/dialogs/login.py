@@ -19,7 +19,7 @@ from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.status_line import Kind, StatusLine
-from tui.common.widgets.too_small import LEAST_ROWS, TooSmall
+from tui.common.widgets.too_small import LEAST_ROWS, TooSmall, add_size_classes
 
 if TYPE_CHECKING:
     from pydantic import Secret
@@ -100,6 +100,7 @@ class LoginScreen(Screen[bool]):
 
     def compose(self) -> ComposeResult:
         """The card."""
+        add_size_classes(self)
         role = self.services.role
         with Vertical(classes="card"):
             yield Static(

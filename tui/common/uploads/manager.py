@@ -127,14 +127,14 @@ class UploadManager:
         if arrived is None or job not in self.jobs:
             return
         accepted, seconds = arrived
-        self._keep(accepted.id, job)
+        self._record_sent(accepted.id, job)
         self._waits[accepted.id] = seconds
         await self._read(accepted.id)  # the job stays in the list until the upload is there
         if job in self.jobs:
             self.jobs.remove(job)
         self._changed()
 
-    def _keep(self, upload_id: str, job: UploadJob) -> None:
+    def _record_sent(self, upload_id: str, job: UploadJob) -> None:
         self._row_ids[upload_id] = job.id
         self.names[upload_id] = job.local_picture.name
         self.previews[upload_id] = job.local_picture.bitmap

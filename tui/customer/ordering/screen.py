@@ -80,7 +80,7 @@ class NewOrderScreen(Dialog[Order]):
     """
     AUTO_FOCUS = "#restaurants"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "checkout", "Basket"),
+        Binding("b", "checkout", "Checkout"),
         Binding("escape", "close", "Back"),
     ]
 
@@ -130,14 +130,15 @@ class NewOrderScreen(Dialog[Order]):
         return self.query_one(ContentSwitcher).current or "restaurants"
 
     def _show_page(self, page: str) -> None:
+        turns = page != self.page
         self.query_one(FilterField).clear()
         self.query_one(ContentSwitcher).current = page
         self.show_status("")
         self.query_one(DishNote).display = False
         name = self._basket.restaurant.name if self._basket and page != "restaurants" else ""
         self.query_one(Breadcrumb).show(page, name)
-        # styles now, not with the next frame: a hidden widget takes no focus
-        self.app.stylesheet.update(self)
+        if turns:  # styles now, not with the next frame: a hidden widget takes no focus
+            self.app.stylesheet.update(self)
         if page == "restaurants":
             self.query_one(RestaurantList).focus()
         elif page == "dishes":

@@ -17,13 +17,12 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.common.format import fit
+from tui.common.format import fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
 from tui.common.tracking.planner import TripPlanner
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
-from tui.employee.kitchen.format import wrap
 
 ROW_LINES = 2
 """Of a driver without a simulated trip or an error."""
@@ -245,7 +244,8 @@ class DriverListView(Widget, can_focus=True):
     def _empty(self, styles: ThemeStyles) -> list[Line]:
         width = self.size.width
         return [
-            styles.line([(f" {line}", "wire-ink")], width) for line in wrap(self.message, width - 2)
+            styles.line([(f" {line}", "wire-ink")], width)
+            for line in wrapped(self.message, width - 2)
         ]
 
     def _first(self, height: int) -> int:

@@ -134,6 +134,7 @@ async def test_two_thousand_frames_scroll(demo_server: LiveServer, tmp_path: Pat
         traffic(app, 1200)
         log = app.panels[1].query_one(FrameLog)
         await wait_until(lambda: log.has_focus and log.virtual_size.height == 2000)
+        await wait_until(lambda: log.show_vertical_scrollbar, what="until then it does not scroll")
         await pilot.press("end")
         await sees(app, "track 800")
         await pilot.press("home")

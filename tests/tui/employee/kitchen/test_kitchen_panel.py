@@ -230,7 +230,7 @@ async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(
             assert isinstance(window.app.screen, AcceptScreen)
         await one.press("enter")
         await two.has(order, S.ACCEPTED)
-        assert two.kitchen.board.unseen == frozenset(), "taken up elsewhere: the bell rests"
+        assert two.kitchen.board.unseen == frozenset(), "accepted elsewhere: the bell rests"
         await two.press("enter")
         await two.sees("was quicker")
         present = await town.now(order)
@@ -263,7 +263,9 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
             await window.sees(f"{to}: {'available again' if available else 'sold out'}.")
             for name in (first, second):
                 assert (await dish(name) or {})["available"] is available
-        await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
+        await window.pilot.click("#dishes", offset=(3, 0))
+        await window.sees("Change a dish", first)
+        await window.press("escape", "a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
         await window.press("enter", "tab", "tab")
