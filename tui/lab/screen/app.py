@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from tui.common.app import CONTENT_CSS, FRAME_CSS
 from tui.common.base_app import BaseApp
 from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS
@@ -18,6 +20,7 @@ class LabApp(BaseApp):
     """The lab alone."""
 
     TITLE = "tiffin lab"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [FRAME_CSS, CONTENT_CSS]
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
     ENABLE_COMMAND_PALETTE = False

@@ -16,7 +16,7 @@ from tui.lab.screen.lines import Lines, Row
 
 KEPT = 400
 """Rungs of a pattern."""
-HEAD_BYTES = 400
+HEAD_BYTES = 1500
 """Of a packet, that are read for what it is."""
 OPCODES = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 CHUNK = re.compile(rb"[0-9a-fA-F]+\r\n")

@@ -22,6 +22,7 @@ LABEL_CELLS = 14
 BESIDE_CELLS = 48
 WIDE = 132
 """From so many cells on the figures stand beside the strips."""
+LEGEND = "↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost"
 LEAST_WORST = 0.05
 """Seconds that a full bar of age stands for at least."""
 
@@ -162,4 +163,4 @@ class RacePanel(Lines):
         elif experiment.is_cut:
             cut = f" · CUT, {max(0.0, experiment.cut_until - time.monotonic()):.0f} s left"
         self.border_title = f"{source} · network {experiment.network}{cut}"
-        self.border_subtitle = "frozen, space goes on" if frozen else ""
+        self.border_subtitle = "frozen, space goes on" if frozen else LEGEND
