@@ -85,7 +85,7 @@ async def server(tmp_path: Path) -> AsyncIterator[LiveServer]:
 
 def lab_run(server: LiveServer, plan: Plan, records: Records) -> LabRun:
     doors = dict.fromkeys(plan.patterns, server.url)
-    return LabRun(plan, Servers(server.url, doors, own=True), records)
+    return LabRun(plan, Servers(server.url, doors), records)
 
 
 async def outcome_of(run: LabRun) -> Outcome:
@@ -176,7 +176,8 @@ PAUSE = 0.3
 async def test_latencies_and_polls_are_what_the_network_makes_of_them(
     server: LiveServer, pace: Pace
 ) -> None:
-    """With a delay of 100 ms each way and a source that keeps no step with polls."""
+    """With a delay of 100 ms each way and a source that keeps no step with polls. The least of many
+    is compared, as a busy machine delays some of them."""
     seed = 1
 
     async def excess() -> float:
@@ -190,18 +191,18 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
         assert outcome.kept
         for pattern in PATTERNS:
             assert min(records.latencies(pattern)) >= DELAY, pattern
-        pushed = [median(records.latencies(pattern)) for pattern in (SSE, WEBSOCKET, SOCKETIO)]
-        polled = records.latencies(LONG_POLL)
-        assert median(polled) >= min(records.latencies(SSE))
+        pushed = [min(records.latencies(pattern)) for pattern in (SSE, WEBSOCKET, SOCKETIO)]
+        # An event that meets no held poll waits for the next one: a round trip at most.
+        waited = median(records.latencies(LONG_POLL)) - median(records.latencies(SSE))
         cycle = PAUSE + 2 * DELAY if pace == "pause" else PAUSE
         starts = [one.at for one in records.steps(SHORT_POLL, "started")]
-        between = [later - at for at, later in pairwise(starts[1:])]
+        between = [later - at for at, later in pairwise(starts)]
         if pace == "pause":
             assert min(between) >= cycle - 0.001
         return max(
             max(pushed) - DELAY,
-            median(polled) - (DELAY + 2 * DELAY),
-            abs(median(between) - cycle),
+            waited - 2 * DELAY,
+            min(between) - cycle,
         )
 
     await keeps(0.1, excess)
