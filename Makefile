@@ -42,12 +42,13 @@ test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-
 	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
 	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults, PostgreSQL
+test-all: dev-env model azurite ## what the tests leave out: others' tools, the last version, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@LAB_SECONDS=$${LAB_SECONDS:-60} $(PYTEST) tests/tui/lab/test_presets.py $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
 	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 5 \
 		--dist loadfile --no-loadscope-reorder $(ON_POSTGRES) $(ARGS)
+	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) tests/e2e/test_versions_two_processes.py $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \

@@ -113,12 +113,10 @@ class SocketIo:
         self._handlers[name] = handle
 
     async def close(self) -> None:
-        """Wait until the sessions were ended in their turn, see `Connections.drain`. No client is
-        told not to reconnect."""
+        """Wait until `Connections.drain` has ended the sessions. Every client may reconnect."""
         for session in [*self._sessions.values()]:
-            if (
-                _websocket_of(session.engine) is None
-            ):  # it cannot send another request to this process
+            # One that polls cannot send another request to this process.
+            if _websocket_of(session.engine) is None:
                 session.end(End.DRAINING)
         for eio_sid in [*self._server.eio.sockets]:
             self._cut_unidentified(eio_sid)

@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
 
 
-def gunicorn_command(port: int, workers: int) -> list[str]:
-    """The command of a master on that port of loopback."""
+def gunicorn_command(port: int, workers: int, host: str = "127.0.0.1") -> list[str]:
+    """The command of a master on that address and port."""
     return [
         *(sys.executable, "-m", "gunicorn", "server.app:create_runner"),
-        *("-b", f"127.0.0.1:{port}", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(workers)),
+        *("-b", f"{host}:{port}", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(workers)),
     ]
 
 

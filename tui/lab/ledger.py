@@ -16,17 +16,22 @@ ERRORS = 5
 class _Reader:
     """What one reader has got."""
 
-    __slots__ = ("late", "missing", "newest", "repeated", "unordered")
+    __slots__ = ("late", "missing", "newest", "repeated", "skipped", "unordered")
 
     def __init__(self) -> None:
         self.newest = 0
         self.missing: set[int] = set()
-        """Events before the newest that it has not got."""
+        """Events before the newest that it has not got, and that may come still."""
+        self.skipped = 0
+        """Those that cannot: a state has replaced them."""
         self.repeated = self.unordered = self.late = 0
 
-    def add(self, seq: int, *, late: bool) -> None:
+    def add(self, seq: int, *, late: bool, is_state: bool) -> None:
         if seq > self.newest:
-            self.missing.update(range(self.newest + 1, seq))
+            if is_state:
+                self.skipped += seq - self.newest - 1
+            else:
+                self.missing.update(range(self.newest + 1, seq))
             self.newest = seq
         elif seq in self.missing:
             self.missing.discard(seq)
@@ -37,7 +42,7 @@ class _Reader:
         self.late += late
 
     def lost(self, events: int) -> int:
-        return len(self.missing) + events - self.newest
+        return self.skipped + len(self.missing) + events - self.newest
 
 
 class Ledger:
@@ -53,15 +58,19 @@ class Ledger:
         self._errors: dict[str, dict[str, None]] = {}
         self.lifted = False
         self.arrivals = 0
+        self.known = 0
+        """The newest event of the source that was reported."""
 
     def appended(self, record: Appended) -> None:
         """See `Sink`."""
+        self.known = max(self.known, record.seq)
         self._sink.appended(record)
 
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
         self.arrivals += 1
-        self._reader(record.pattern, record.reader).add(record.seq, late=self.lifted)
+        reader = self._reader(record.pattern, record.reader)
+        reader.add(record.seq, late=self.lifted, is_state=record.pattern == SHORT_POLL)
         if not self.lifted:
             self._sink.arrived(record)
 
@@ -84,7 +93,10 @@ class Ledger:
         return sum(name == pattern for name, _ in self._connected)
 
     def is_complete(self, events: int, patterns: Iterable[str], readers: int) -> bool:
-        """Whether each reader has got all events; of short polling, the newest."""
+        """Whether the source has reported that many events, and each reader has got them all; of
+        short polling, the newest."""
+        if self.known < events:
+            return False
         for pattern in patterns:
             for number in range(readers):
                 reader = self._reader(pattern, number)

@@ -16,6 +16,7 @@ import pytest
 from support.live_server import LiveServer, running_server, settings_for
 from support.server_process import ROOT
 from support.waiting import PATIENCE, keeps, wait_until
+from tui.lab import runner
 from tui.lab.clock import ServerClock
 from tui.lab.dials import Dials
 from tui.lab.ledger import Ledger
@@ -65,6 +66,12 @@ class Records:
     def steps(self, pattern: str, state: str, kind: str = "") -> list[Exchange]:
         found = self.exchanges[pattern, 0]
         return [one for one in found if one.state == state and one.kind in (kind or one.kind)]
+
+
+@pytest.fixture(autouse=True)
+def settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lifted early on a busy machine."""
+    monkeypatch.setattr(runner, "SETTLE_SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -127,15 +134,15 @@ async def test_each_reader_gets_what_its_pattern_promises(server: LiveServer) ->
         assert ended.down > 40 * 300
     assert len(records.steps(SOCKETIO, "ended", "request")) == 1
     assert len(records.steps(SOCKETIO, "ended", "connection")) == 1
-    bursts = 4  # each comes in one answer
-    assert len(records.steps(LONG_POLL, "answered", "request")) == bursts
+    bursts = 4  # each comes in one answer, and two may come in the same one
+    assert 1 <= len(records.steps(LONG_POLL, "answered", "request")) <= bursts
     polls = records.steps(SHORT_POLL, "answered", "request")
-    assert len(polls) > len(records.arrivals[SHORT_POLL, 0]) > 1
+    assert len(polls) > len(records.arrivals[SHORT_POLL, 0]) >= 1
 
 
 async def test_a_cut_network_is_made_up_for(server: LiveServer) -> None:
     records = Records()
-    run = lab_run(server, Plan(seconds=1.5, rate=40, poll_seconds=0.1), records)
+    run = lab_run(server, Plan(seconds=3, rate=40, poll_seconds=0.1), records)
     going = asyncio.create_task(outcome_of(run))
     try:
         await wait_until(lambda: all(records.arrivals[name, 0] for name in PATTERNS))
@@ -176,7 +183,7 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
         """By how many seconds the figures are higher than the network explains."""
         nonlocal seed
         records, seed = Records(), seed + 1
-        plan = Plan(seconds=2, rate=10, seed=seed, poll_seconds=PAUSE, poll_pace=pace)
+        plan = Plan(seconds=1.5, rate=12, seed=seed, poll_seconds=PAUSE, poll_pace=pace)
         run = lab_run(server, plan, records)
         run.network.turn(Dials(delay=DELAY))
         outcome = await outcome_of(run)
@@ -189,14 +196,15 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
         cycle = PAUSE + 2 * DELAY if pace == "pause" else PAUSE
         starts = [one.at for one in records.steps(SHORT_POLL, "started")]
         between = [later - at for at, later in pairwise(starts[1:])]
-        assert sum(between) >= cycle * len(between) - 0.001
+        if pace == "pause":
+            assert min(between) >= cycle - 0.001
         return max(
             max(pushed) - DELAY,
             median(polled) - (DELAY + 2 * DELAY),
-            median(between) - cycle,
+            abs(median(between) - cycle),
         )
 
-    await keeps(0.03, excess)
+    await keeps(0.1, excess)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +224,7 @@ def test_what_readers_got_is_judged(
 ) -> None:
     records = Records()
     ledger = Ledger(records)
+    ledger.appended(Appended(3, 0.0, 100))
     for seq in seqs:
         ledger.arrived(Arrival(SSE, 0, seq, 0.0, 1.0, replayed=False))
     ledger.lifted = True
@@ -225,6 +234,17 @@ def test_what_readers_got_is_judged(
     assert (found.lost, found.repeated, found.unordered, found.late, found.kept(SSE)) == expected
     assert len(records.arrivals[SSE, 0]) == len(seqs)
     assert ledger.is_complete(3, [SSE], 1) is (found.lost == 0)
+
+
+def test_a_state_that_was_replaced_is_seen_no_more() -> None:
+    ledger = Ledger(Records())
+    ledger.appended(Appended(5, 0.0, 100))
+    for seq in (2, 5):
+        ledger.arrived(Arrival(SHORT_POLL, 0, seq, 0.0, 1.0, replayed=False))
+    found = ledger.verdict(SHORT_POLL, 5, 1)
+    assert found.lost == 3
+    assert found.kept(SHORT_POLL)
+    assert ledger.is_complete(5, [SHORT_POLL], 1)
 
 
 @pytest.mark.parametrize("ahead", [0.0, 5000.0, -3.0])
@@ -277,4 +297,6 @@ async def test_each_pattern_has_a_server_of_its_own_where_costs_are_measured(
     code, printed = await lab_command("run", "--isolated", *plan, "--out", str(tmp_path))
     assert code == 0, printed
     rows = json.loads((tmp_path / "results.json").read_text())["patterns"]
-    assert len(rows) == 2
+    assert [one["pattern"] for one in rows] == [LONG_POLL, SSE]
+    # A held poll is a request for each event, a stream is not.
+    assert rows[0]["cpu_us_per_event"] > rows[1]["cpu_us_per_event"] > 0

@@ -206,7 +206,7 @@ class DriverScreen(Dialog[str]):
             return
         self._drivers = least_loaded_first(drivers)
         if not self._drivers:
-            words.update("This restaurant has no drivers, so nobody can bring it.")
+            words.update("This restaurant has no drivers, so nobody can deliver it.")
             return
         leaving = self._order.status is OrderStatus.READY
         where = plain(self._order.address.text)

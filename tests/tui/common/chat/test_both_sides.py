@@ -372,6 +372,8 @@ async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
         assert len(customer.panel.current.conversation.messages) == 50
         await customer.go()
         await wait_until(lambda: customer.panel.badge == 2, what="those in view to be read")
+        await customer.press("escape", str(customer.panel.number), "question_mark")
+        await customer.sees("Keys everywhere")  # the panel's number does not start writing
 
 
 async def test_messages_that_come_together_ring_once_and_are_one_toast(

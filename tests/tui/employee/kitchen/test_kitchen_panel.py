@@ -263,7 +263,9 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
             await window.sees(f"{to}: {'available again' if available else 'sold out'}.")
             for name in (first, second):
                 assert (await dish(name) or {})["available"] is available
-        await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
+        await window.pilot.click("#dishes", offset=(3, 0))
+        await window.sees("Change a dish", first)
+        await window.press("escape", "a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
         await window.press("enter", "tab", "tab")
