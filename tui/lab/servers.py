@@ -60,8 +60,6 @@ class Servers:
 
     source: str
     doors: Mapping[str, str]
-    own: bool
-    """Whether they run on this machine for this run alone."""
     children: tuple[Child, ...] = ()
     """The processes of our own."""
 
@@ -92,7 +90,11 @@ async def servers_for(
                 "Each pattern can have a server process of its own only where the lab starts them:"
                 " leave out --server or --isolated."
             )
-        yield Servers(url, dict.fromkeys(patterns, url), own=False)
+        if not url.startswith("http://"):
+            raise ChildError(
+                f"{url}: the lab's network passes plain HTTP on, so name the server with http://."
+            )
+        yield Servers(url, dict.fromkeys(patterns, url))
         return
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiffin-lab-")))
@@ -117,7 +119,7 @@ async def servers_for(
             doors = dict(zip(patterns, started, strict=True))
         else:
             doors = dict.fromkeys(patterns, source)
-        yield Servers(source, doors, own=True, children=tuple(children))
+        yield Servers(source, doors, tuple(children))
 
 
 def raise_file_limit(plan: Plan) -> None:

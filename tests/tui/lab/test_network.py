@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import psutil
 import pytest
 
-from support.waiting import PATIENCE, wait_until
+from support.waiting import PATIENCE, keeps, wait_until
 from tui.lab.dials import PRESETS, Dials, Weather, is_within, next_change
 from tui.lab.network import Link, Network
 
@@ -165,11 +165,14 @@ async def test_a_delay_is_at_least_what_was_asked_for_and_a_handshake_costs_a_ro
     async with network_to(behind.echo, Dials(delay=0.05, jitter=0.02)) as scene:
         reader, writer = await scene.connect()
         assert 0.2 <= (await ask(reader, writer))[1] < PATIENCE
-        round_trips = [(await ask(reader, writer))[1] for _ in range(4)]
-        assert min(round_trips) >= 0.1
-        assert min(round_trips) < 0.5
+
+        async def round_trip() -> float:
+            return (await ask(reader, writer))[1]
+
+        assert min([await round_trip() for _ in range(4)]) >= 0.1
+        await keeps(0.2, round_trip, tries=20)
         scene.network.turn(Dials())
-        assert min([(await ask(reader, writer))[1] for _ in range(4)]) < 0.1
+        await keeps(0.05, round_trip, tries=20)
 
 
 async def test_a_narrow_line_takes_its_time_and_a_slow_reader_holds_the_server_back(
@@ -230,9 +233,11 @@ async def test_cuts_and_stalls_come_by_the_clock_of_the_run(behind: Behind) -> N
             assert time.monotonic() - began >= 0.3
             await wait_until(lambda: not scene.network.is_cut, every=0.005)
             assert time.monotonic() - began >= 0.4
-            assert scene.link.cuts == 1
+            await scene.connect()
+            await wait_until(lambda: scene.link.open)
+            cuts = scene.link.cuts
             scene.network.turn(Dials(cut_every=0.1))  # what was before is past
-            assert scene.link.cuts == 1
+            assert scene.link.cuts == cuts
     times = [number / 100 for number in range(1000)]
     assert [at for at in times if is_within(at, 4, 1)] == [
         at for at in times if 4 <= at < 5 or 8 <= at < 9
@@ -261,7 +266,7 @@ async def test_half_open_is_silent_and_stays_so(behind: Behind) -> None:
 
 
 async def test_only_idle_connections_are_ended(behind: Behind) -> None:
-    async with network_to(behind.echo, Dials(idle=0.3)) as scene:
+    async with network_to(behind.echo, Dials(idle=1)) as scene:
         idle, _ = await scene.connect()
         busy = await scene.connect()
         ended = asyncio.create_task(idle.read())
