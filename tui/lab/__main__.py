@@ -66,17 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    positive = _number(float, above=0)
     add = parser.add_argument
     add("--experiment", choices=EXPERIMENTS, default="patterns")
     add("--network", choices=PRESETS, help="what is between readers and server")
-    add("--seconds", type=positive, help="how long events are appended")
+    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events are appended")
     add("--readers", type=_number(int, above=0, most=1000), help="of each pattern, up to 1000")
-    add("--seed", type=_number(int, above=-1), help="the same one repeats source and network")
+    add(
+        "--seed",
+        type=_number(int, above=-1, most=2**53 - 1),
+        help="the same one repeats source and network",
+    )
     add("--out", type=Path, metavar="DIR", help="where to write the results")
-    add("--rate", type=positive, help="events a second, on average")
+    add("--rate", type=_number(float, above=0, most=100_000), help="events a second, on average")
     add("--shape", choices=get_args(Shape), help="how they follow each other")
-    add("--size", type=_number(int, above=-1), metavar="BYTES", help="padding in each event")
+    add(
+        "--size",
+        type=_number(int, above=-1, most=2**24),
+        metavar="BYTES",
+        help="padding in each event",
+    )
     add(
         "--poll-seconds",
         type=_number(float, above=-1),
@@ -136,6 +144,10 @@ async def _result(plan: Plan, server: str, redis: str, command: str) -> RunResul
     async with servers_for(
         plan.patterns, isolated=plan.isolated, url=server, redis_url=redis
     ) as servers:
+        readers = f"{plan.readers} of each of {len(plan.patterns)} patterns"
+        sys.stderr.write(
+            f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
+        )
         run = LabRun(plan, servers, statistics, statistics)
         outcome = await run.go()
     return result_of(outcome, statistics, command)

@@ -55,8 +55,6 @@ class Servers:
 
     source: str
     doors: Mapping[str, str]
-    own: bool
-    """Whether they run on this machine for this run alone."""
 
 
 @asynccontextmanager
@@ -75,7 +73,11 @@ async def servers_for(
                 "Each pattern can have a server process of its own only where the lab starts them:"
                 " leave out --server or --isolated."
             )
-        yield Servers(url, dict.fromkeys(patterns, url), own=False)
+        if not url.startswith("http://"):
+            raise ChildError(
+                f"{url}: the lab's network passes plain HTTP on, so name the server with http://."
+            )
+        yield Servers(url, dict.fromkeys(patterns, url))
         return
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiffin-lab-")))
@@ -98,7 +100,7 @@ async def servers_for(
             doors = dict(zip(patterns, started, strict=True))
         else:
             doors = dict.fromkeys(patterns, source)
-        yield Servers(source, doors, own=True)
+        yield Servers(source, doors)
 
 
 def _environment(folder: Path, redis_url: str) -> dict[str, str]:

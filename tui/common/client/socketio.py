@@ -91,7 +91,7 @@ class SocketIoConnection:
             engineio_logger=quiet,
         )
         self._client.on("*", self._on_event)
-        self._client.on("disconnect", self._on_disconnect)
+        self._client.on("disconnect", self.lose)
 
     async def open(self, url: str, token: str) -> None:
         """Connect. Raises `Unreachable`, `ApiError` where the token is refused."""
@@ -136,7 +136,8 @@ class SocketIoConnection:
     def _on_event(self, name: str, data: dict[str, Any]) -> None:
         self._frames.put_nowait(data)
 
-    def _on_disconnect(self, reason: object = None) -> None:
+    def lose(self, reason: object = None) -> None:
+        """It is lost: the next `receive` raises."""
         self._frames.put_nowait(None)
         self._end_socket("failed")
 
@@ -240,7 +241,7 @@ class SocketIoStream(Stream[SocketIoConnection, ItemT]):
     def _fail_connection(self, error: Unreachable) -> None:
         super()._fail_connection(error)
         if self._connection is not None:
-            self._connection._on_disconnect()
+            self._connection.lose()
 
     async def _open_connection(self) -> SocketIoConnection:
         if self._meter.state is not State.CONNECTING:
