@@ -114,8 +114,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _screen(parser: argparse.ArgumentParser, server: str) -> int:
     from tui.cli import run_window
     from tui.lab.screen.app import LabApp
+    from tui.lab.screen.experiment import Experiment
 
-    return run_window(parser, lambda: LabApp(server))
+    return run_window(parser, lambda: LabApp(Experiment(server)))
 
 
 def _list() -> int:

@@ -13,6 +13,7 @@ from tui.common.app import CONTENT_CSS, FRAME_CSS
 from tui.common.base_app import BaseApp
 from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS
+from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.screen import LabScreen
 
 
@@ -30,14 +31,13 @@ class LabApp(BaseApp):
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
-    def __init__(self, server: str = "") -> None:
-        """`server` is a demo's server, instead of one of our own."""
+    def __init__(self, experiment: Experiment) -> None:
         super().__init__()
         self.register_theme(NIGHT)
         self.register_theme(DAY)
         self.set_reactive(App.theme, NIGHT.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        self.lab = LabScreen(server)
+        self.lab = LabScreen(experiment)
 
     def get_default_screen(self) -> Screen[Any]:
         """The lab's."""

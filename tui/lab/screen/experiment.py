@@ -116,6 +116,8 @@ class Experiment:
         """`server` is a demo's server, instead of one of our own."""
         self.server = server
         self.plan = plan
+        self.servers: Servers | None = None
+        """Those of now or before; None until the first have started."""
         self.watch = Watch(plan)
         self.state: State = "starting"
         self.error = ""
@@ -146,6 +148,7 @@ class Experiment:
         while True:
             try:
                 async with servers_for(PATTERNS, isolated=False, url=self.server) as servers:
+                    self.servers = servers
                     await self._serve(servers)
             except (ChildError, OSError) as error:
                 self._fail(str(error))

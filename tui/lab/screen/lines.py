@@ -80,7 +80,8 @@ def joined(parts: Iterable[Part]) -> Row:
 def error_rows(error: str, width: int) -> list[Row]:
     """An error, which may have several lines."""
     rows: list[Row] = []
-    for at, line in enumerate(plain(error, newlines=True).split("\n")):
-        ink = "bold error" if at == 0 else "foreground"
+    lines = plain(error, newlines=True).split("\n")
+    for at, line in enumerate(lines):
+        ink = "bold error" if at == 0 else "bold" if line is lines[-1] else "foreground"
         rows += [((words, ink),) for words in wrapped(line, width) or ("",)]
     return rows

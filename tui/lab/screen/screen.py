@@ -96,10 +96,9 @@ class LabScreen(Screen[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
     ]
 
-    def __init__(self, server: str = "", experiment: Experiment | None = None) -> None:
-        """`server` is a demo's server, instead of one of our own."""
+    def __init__(self, experiment: Experiment) -> None:
         super().__init__()
-        self.experiment = experiment or Experiment(server)
+        self.experiment = experiment
         self.focused_pattern = self.experiment.plan.patterns[0]
         self.window = 20.0
         self.compares = False
@@ -387,7 +386,8 @@ class LabScreen(Screen[None]):
 
 
 def _next(steps: tuple[float, ...], now: float, distance: int, *, around: bool = False) -> Any:
-    """The step that far from the one nearest to now."""
-    nearest = min(range(len(steps)), key=lambda at: abs(steps[at] - now))
-    at = nearest + distance
-    return steps[at % len(steps) if around else max(0, min(len(steps) - 1, at))]
+    """The step above or below now; the last one where there is none, or `around` the first."""
+    beyond = [one for one in steps if (one - now) * distance > 0]
+    if beyond:
+        return min(beyond) if distance > 0 else max(beyond)
+    return steps[0] if around else now
