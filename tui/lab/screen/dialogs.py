@@ -26,6 +26,7 @@ READING = (
     ("╌", "on the way: a short poll, a connection"),
     ("•", "heartbeat: the line is alive"),
     ("✕", "refused, cut or not answered"),
+    ("░", "the network was cut (above, beside the source)"),
     ("▁▄█", "how old the news were as they arrived"),
     ("┊", "your mark"),
 )

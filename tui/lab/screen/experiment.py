@@ -279,6 +279,11 @@ class Experiment:
         self.turn_dials(PRESETS[network].dials, f"network “{network}”")
         self.network = network
 
+    def watch_network(self) -> None:
+        """Record whether the network is cut now, by hand or by its schedule."""
+        if self._run is not None:
+            self.watch.timeline.cut(time.monotonic(), is_cut=self._run.network.is_cut)
+
     def turn_dials(self, dials: Dials, words: str) -> None:
         """Turn the dials; `words` say what was turned."""
         self._dials, self.network = dials, "by hand"

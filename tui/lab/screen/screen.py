@@ -177,6 +177,7 @@ class LabScreen(Screen[None]):
         if not self.is_attached or not self._throttle.due():
             return
         now, experiment = time.monotonic(), self.experiment
+        experiment.watch_network()
         if now >= self._figures_at:
             self._figures_at = now + FIGURES_SECONDS
             self._draw_figures(now)

@@ -40,6 +40,8 @@ class Line(IntFlag):
     """A request is on its way, and so may its answer be."""
     HELD = auto()
     """The server holds a request, a stream or a socket."""
+    CUT = auto()
+    """Of the source: the network lets nothing through."""
 
 
 @dataclass(slots=True)
@@ -121,12 +123,15 @@ def strip_of(columns: Iterable[Column], ink: str, until: int) -> Iterator[Part]:
 
 
 def source_of(columns: Iterable[Column], until: int) -> Iterator[Part]:
-    """The row of the source: a tick where events were committed, taller where there were more."""
+    """The row of the source: a tick where events were committed, taller where there were more;
+    shaded while the network was cut."""
     for at, column in enumerate(columns):
         if at <= until and column.news:
             yield ("╷" if column.news == 1 else "┃"), "foreground"
         elif at <= until and column.marks & Mark.USER:
             yield "┊", "accent"
+        elif at <= until and column.line & Line.CUT:
+            yield "░", "error"
         else:
             yield " ", ""
 
@@ -175,6 +180,7 @@ class Timeline:
         self.newest = 0
         """The source's newest event."""
         self.revision = 0
+        self._network = Line.NONE
         self._open: dict[str, set[int]] = {pattern: set() for pattern in self.strips}
         """Connections that last, by their exchanges' numbers."""
         self._waiting: dict[str, set[int]] = {pattern: set() for pattern in self.strips}
@@ -224,6 +230,13 @@ class Timeline:
     def heartbeat(self, pattern: str, at: float) -> None:
         """The server has shown that a line is alive."""
         self._bucket(self.strips[pattern], at).marks |= Mark.HEARTBEAT
+
+    def cut(self, at: float, *, is_cut: bool) -> None:
+        """From now on the network is cut, or not."""
+        line = Line.CUT if is_cut else Line.NONE
+        if line != self._network:
+            self._network = line
+            self._bucket(self.source, at).line = line
 
     def mark(self, at: float) -> None:
         """Set a mark in every strip."""

@@ -142,6 +142,7 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             await sees(app, "CUT, X restores")
             for pattern in PATTERNS:
                 await wait_until(lambda name=pattern: "✕" in lane(app, name), what=pattern)  # type: ignore[misc]
+            await wait_until(lambda: "░" in shown(app), what="the cut beside the source")
             press(app, "X", "m")
             await misses(app, "CUT")
             await wait_until(

@@ -113,12 +113,14 @@ def test_marks_heartbeats_ages_and_the_source_have_their_cells() -> None:
     timeline.arrived(arrival(SSE, 3, 0.3, age=0.8))
     timeline.heartbeat(SSE, AT + 0.1)
     timeline.mark(AT + 0.4)
+    timeline.cut(AT + 0.3, is_cut=True)
+    timeline.cut(AT + 0.3, is_cut=True)
     first = int(1000 / BUCKET_SECONDS)
     strip = columns_of(timeline.strips[SSE], first, 5, 2)
     source = columns_of(timeline.source, first, 5, 2)
     assert "".join(glyph for glyph, _ in strip_of(strip, "p-sse", 4)) == "◆• ◆┊"
     assert "".join(glyph for glyph, _ in ages_of(strip, "p-sse", 0.8)) == "▂  █ "
-    assert "".join(glyph for glyph, _ in source_of(source, 4)) == "╷ ┃ ┊"
+    assert "".join(glyph for glyph, _ in source_of(source, 4)) == "╷ ┃░┊"
     assert (timeline.newest, timeline.seen[SSE].missed) == (3, 1)
 
 
