@@ -55,6 +55,8 @@ async def test_no_client_misses_anything(tmp_path: Path, database: str) -> None:
         nemesis = await run(stage, tmp_path / "histories", SECONDS * SHARE[database])
     left = still_running(before)
     await wait_until(lambda: not left(), what="no process is left")
+    assert stage.cluster.disk is not None
+    assert not stage.cluster.disk.exists()
     total = nemesis.total
     assert not total.wrong, f"histories are in {tmp_path / 'histories'}"
     assert not nemesis.crowd.acknowledged.answers

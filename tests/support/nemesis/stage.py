@@ -19,7 +19,7 @@ import psutil
 
 from support.relay import WHOLE, Relay, relay_to
 from support.server_process import JWT_SECRET, UNLIMITED
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tools.cluster.cluster import MASTERS, Cluster
 from tools.cluster.gunicorn import Gunicorn
 from tools.cluster.postgres import USER, PostgresServer
@@ -189,7 +189,7 @@ class Stage:
 
         async def ask() -> tuple[Sequence[Mapping[str, Any]]] | None:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     connection = await asyncpg.connect(self.cluster.postgres.url("tiffin"))
                     try:
                         return (await connection.fetch(sql),)
