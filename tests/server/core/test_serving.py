@@ -19,16 +19,17 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from server.core import connection as connection_module
 from server.core.auth import Identity
 from server.core.bodies import BodyDeadlines
-from server.core.connection import TURN
+from server.core.connection import TURN, Connection
 from server.core.metrics import Metrics
 from server.core.parse_queue import ACCEPTING_SECONDS, ParseQueue
 from server.core.routing import IDENTITY
 from server.core.services import SERVICES, Services
 from server.core.serving import BODY_BUFFER, Runner
 from support.idle_reader import idle_reader
-from support.live_server import settings_for
+from support.live_server import running_server, settings_for
 from support.metrics import figure
 from support.raw_http import RawRequest, raise_file_limit
 from support.rest import Rest
@@ -432,6 +433,26 @@ async def served_here(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def test_a_connection_made_as_the_server_stops_is_answered_and_closed(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for the end of the process if it were closed before its task had begun."""
+    made = Connection.connection_made
+
+    def stop_then(self: Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        self.drain()
+
+    monkeypatch.setattr(Connection, "connection_made", stop_then)
+    monkeypatch.setattr(connection_module, "NEW_SECONDS", 0.05)
+    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
+        reader, _ = await asyncio.open_connection("127.0.0.1", server.port)
+        async with asyncio.timeout(PATIENCE), Rest(server.url) as rest:
+            assert await reader.read() == b"", "a silent one is closed"
+            monkeypatch.setattr(connection_module, "NEW_SECONDS", 3600)
+            (await rest.get("//healthz")).must(200)
 
 
 async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:
