@@ -383,8 +383,8 @@ class Connection(web_protocol.RequestHandler):
         """The server stops: close it now if it is idle, else after the present request."""
         if self._waiter is None and not self._request_count and self.transport is not None:
             self._loop.call_later(NEW_SECONDS, self.drain)  # its task has not begun to wait
-        elif not self._unanswered:
-            self.close()
+        elif not (self._unanswered or self._rest):
+            self.force_close()  # `close` would leave it open, and ignore what arrives
 
     def _late(self) -> None:
         """Close it if no head has arrived since it was made."""

@@ -27,7 +27,7 @@ from server.core.metrics import Metrics
 from server.core.parse_queue import ACCEPTING_SECONDS, ParseQueue
 from server.core.routing import IDENTITY
 from server.core.services import SERVICES, Services
-from server.core.serving import BODY_BUFFER, Runner
+from server.core.serving import BODY_BUFFER, Runner, Server
 from support.idle_reader import idle_reader
 from support.live_server import running_server, settings_for
 from support.metrics import figure
@@ -435,22 +435,30 @@ async def served_here(
         await runner.cleanup()
 
 
-async def test_a_connection_made_as_the_server_stops_is_answered_and_closed(
+async def test_connections_do_not_wait_for_the_end_of_a_server_that_stops(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would wait for the end of the process if it were closed before its task had begun."""
+    """An idle one is closed, so that a proxy sends nothing more over it. One that is made just then
+    is answered, and closed if it is silent: its task has not begun."""
     made = Connection.connection_made
 
     def stop_then(self: Connection, transport: asyncio.BaseTransport) -> None:
         made(self, transport)
         self.drain()
 
-    monkeypatch.setattr(Connection, "connection_made", stop_then)
     monkeypatch.setattr(connection_module, "NEW_SECONDS", 0.05)
-    async with running_server(settings_for(data_dir, photo_workers=0)) as server:
-        reader, _ = await asyncio.open_connection("127.0.0.1", server.port)
-        async with asyncio.timeout(PATIENCE), Rest(server.url) as rest:
-            assert await reader.read() == b"", "a silent one is closed"
+    settings = settings_for(data_dir, photo_workers=0)
+    async with running_server(settings) as server, asyncio.timeout(PATIENCE):
+        idle, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await idle.readline()).startswith(b"HTTP/1.1 200 ")
+        assert isinstance(server.runner.server, Server)
+        server.runner.server.pre_shutdown()
+        await idle.read()
+        monkeypatch.setattr(Connection, "connection_made", stop_then)
+        silent, _ = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await silent.read() == b""
+        async with Rest(server.url) as rest:
             monkeypatch.setattr(connection_module, "NEW_SECONDS", 3600)
             (await rest.get("//healthz")).must(200)
 
