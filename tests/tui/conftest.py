@@ -85,20 +85,34 @@ def styles_parsed_once() -> Iterator[None]:
     Sets of rules, which every widget's styles are taken from, compare them by identity, without a
     call of Python's for each.
     """
-    parse, known = Stylesheet._parse_rules, dict[object, list[RuleSet]]()
+    parse_source, parse_sheet = Stylesheet._parse_rules, Stylesheet.parse
+    sources = dict[object, list[RuleSet]]()
+    sheets = dict[object, tuple[list[RuleSet], dict[str, list[RuleSet]]]]()
 
-    def parse_once(sheet: Stylesheet, *of: Any, **more: Any) -> list[RuleSet]:
+    def theme_of(sheet: Stylesheet) -> object:
         variables, theme = vars(sheet).get("theme", (None, None))
         if variables is not sheet._variables:
             theme = frozenset(sheet._variables.items())
             vars(sheet)["theme"] = sheet._variables, theme
-        key = theme, of, tuple(more.items())
-        if key not in known:
-            known[key] = parse(sheet, *of, **more)
-        return known[key]
+        return theme
+
+    def parse_source_once(sheet: Stylesheet, *of: Any, **more: Any) -> list[RuleSet]:
+        key = theme_of(sheet), of, tuple(more.items())
+        if key not in sources:
+            sources[key] = parse_source(sheet, *of, **more)
+        return sources[key]
+
+    def parse_sheet_once(sheet: Stylesheet) -> None:
+        key = theme_of(sheet), tuple(sheet.source.items())
+        if key not in sheets:
+            parse_sheet(sheet)
+            sheets[key] = sheet.rules, sheet.rules_map
+        sheet._rules, sheet._rules_map = sheets[key]
+        sheet._require_parse = False
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        patch.setattr(Stylesheet, "_parse_rules", parse_source_once)
+        patch.setattr(Stylesheet, "parse", parse_sheet_once)
         patch.setattr(RuleSet, "__hash__", object.__hash__)
         yield
 

@@ -31,12 +31,12 @@ class Gunicorn(ServiceProcess):
         super().__init__(folder, name)
         self.url = f"http://127.0.0.1:{self.port}"
         self.workers = workers
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self.environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
 
     def start(self) -> None:
         """Start it, and return once a worker is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.launch(gunicorn_command(self.port, self.workers), READY_SECONDS, self._environment)
+        self.launch(gunicorn_command(self.port, self.workers), READY_SECONDS, self.environment)
 
     def answers(self) -> bool:
         """Whether `/readyz` is 200."""
