@@ -89,7 +89,8 @@ class Nemesis:
         pairs = sum("+" in row.numbers for row in self.rows)
         return (
             f"Seed {self.seed}, {total.seconds:.0f} s at a load average of {load:.1f}:"
-            f" {len(kinds)} kinds of fault, {pairs} pairs; {self.crowd.acknowledged.count:,} orders, messages and announcements acknowledged,"
+            f" {len(kinds)} kinds of fault, {pairs} pairs;"
+            f" {self.crowd.acknowledged.count:,} orders, messages and announcements acknowledged,"
             f" {len(total.misplaced)} of them missing or stored twice; {total.verdict.resets} times"
             f" a client was told to read its snapshot again, where the log was trimmed or"
             f" {total.verdict.undone} deliveries were undone by a failover."
