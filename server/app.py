@@ -144,6 +144,7 @@ def create_app(settings: Settings) -> web.Application:
 
     async def drain(app: web.Application) -> None:
         services[Connections].drain()
+        services.begin_close()
         await services[SocketIo].close()
 
     app.cleanup_ctx.append(run)

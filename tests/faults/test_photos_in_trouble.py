@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from support.rest import Rest
+from support.scene import in_test_all
 from support.server_process import StartServer
 from support.town import stored_rows
 from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
@@ -102,6 +103,7 @@ async def test_another_server_takes_over_from_a_killed_one(
         await each_ends_once(other, data_dir, ids, all_done=True)
 
 
+@in_test_all
 async def test_a_killed_server_finishes_its_photos_after_a_restart(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
@@ -130,6 +132,7 @@ async def test_a_stopped_server_puts_its_photos_back(
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
+@in_test_all
 async def test_killed_workers_fail_no_photo(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
@@ -194,6 +197,7 @@ async def test_files_of_a_killed_server_are_removed_and_live_ones_kept(
         await wait_until(lambda: not live.exists(), what="the other one's has gone by itself")
 
 
+@in_test_all
 @pytest.mark.parametrize(
     "back",
     [

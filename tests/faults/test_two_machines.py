@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import psutil
 import pytest
 
 from support.rest import Rest
+from support.scene import in_test_all
 from support.server_process import ServerProcess
 from support.town import PASSWORD, open_restaurant
 from support.uploads import done, photo_workers, sent
@@ -21,10 +21,7 @@ from tui.common.client.sse import SSEParser
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        "FAULT_SECONDS" not in os.environ,
-        reason="run by make test-all and make faults, which set FAULT_SECONDS",
-    ),
+    in_test_all,
 ]
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")

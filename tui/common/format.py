@@ -28,6 +28,8 @@ STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
 """Glyph, name and colour of each status of an order; the glyph is enough without colour."""
 COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
 """Units of an age: length in seconds, letter, and the age from which the next one is used."""
+NEWS_AGES = ((10.0, "now"), (30.0, "<30s"), (60.0, "<1m"))
+"""Below so many seconds. Drawn anew each second, ages would cost an idle app most of its time."""
 YEAR = 31_557_600
 """Seconds."""
 
@@ -92,12 +94,18 @@ def human_age(seconds: float) -> str:
 
 def age_lasts(seconds: float) -> float:
     """Seconds until an age in whole seconds, minutes, hours ... reads differently; at least 1."""
-    if seconds < 100:
-        return 1.0
-    for length, _, limit in COARSE:
-        if seconds < limit:
-            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
-    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
+    return 1.0 if seconds < 100 else _coarse_age_lasts(seconds)
+
+
+def news_age(seconds: float) -> str:
+    """How long ago the last news came, changing seldom: `now`, `<30s`, `<1m`, `1m`, `5h`."""
+    return next((words for limit, words in NEWS_AGES if seconds < limit), _coarse_age(seconds))
+
+
+def news_age_lasts(seconds: float) -> float:
+    """Seconds until that reads differently."""
+    left = (limit - seconds for limit, _ in NEWS_AGES if seconds < limit)
+    return next(left, None) or _coarse_age_lasts(seconds)
 
 
 def age(moment: datetime, now: datetime) -> str:
@@ -111,6 +119,13 @@ def _coarse_age(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / length:.0f}{unit}"
     return f"{seconds / YEAR:.0f}y"
+
+
+def _coarse_age_lasts(seconds: float) -> float:
+    for length, _, limit in COARSE:
+        if seconds < limit:
+            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
+    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
 
 
 def hours_minutes(moment: datetime) -> str:

@@ -82,6 +82,8 @@ class AnnouncementList(ThinBarView, can_focus=True):
         """Of the lines. Kept, since Textual looks up a widget's region for each that asks."""
         self._tops: list[int] = [0]
         """The first line of each announcement, and the one after the last."""
+        self._measured: tuple[int, dict[int, int]] = 0, {}
+        """What they were found from: how many there are, and the lines of each that has others."""
         self._cache: LRUCache[Hashable, list[Content]] = LRUCache(ROWS_CACHED)
         self._strips: LRUCache[Hashable, list[Strip]] = LRUCache(ROWS_CACHED)
         self._gap: Strip | None = None
@@ -126,11 +128,15 @@ class AnnouncementList(ThinBarView, can_focus=True):
 
     def _measure(self) -> None:
         """Find the first line of each; only those that are unfolded have to be wrapped for that."""
+        rows = {self.store.index(one) for one in (*self._unfolded, self._id)} - {None}
+        others = {row: len(self.row_lines(row)) + 1 for row in rows if row is not None}
+        others = {row: lines for row, lines in others.items() if lines != ROW_LINES}
+        if (len(self.store), others) == self._measured:
+            return
+        self._measured = len(self.store), others
         heights = [ROW_LINES] * len(self.store)
-        others = {self.store.index(one) for one in (*self._unfolded, self._id)}
-        for row in others - {None}:
-            assert row is not None
-            heights[row] = len(self.row_lines(row)) + 1
+        for row, lines in others.items():
+            heights[row] = lines
         self._tops = [0, *accumulate(heights)]
 
     def row_lines(self, row: int) -> list[Content]:

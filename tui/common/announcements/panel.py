@@ -15,7 +15,7 @@ from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
-from tui.common.panel import Panel
+from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 
 SMALL_ROWS = 38
@@ -160,8 +160,9 @@ class AnnouncementsPanel(Panel):
         now = self.session.server_now()
         self.store.drop_expired(now)
         expires = self.store.next_expiry
-        left = CLOCK_SECONDS if expires is None else (expires - now).total_seconds()
-        self.redraw_in(min(CLOCK_SECONDS, left))
+        self.redraw_in(CLOCK_SECONDS, MINUTES_SECONDS)
+        if expires is not None:
+            self.redraw_in((expires - now).total_seconds())
         if self._alert_title:
             self.redraw_in(ALERT_SECONDS)
             asked = time.monotonic() >= self._alert_shown_at + ALERT_SECONDS

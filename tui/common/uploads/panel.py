@@ -16,7 +16,7 @@ from textual.worker import Worker
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.format import age_lasts, message_for
+from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
@@ -29,7 +29,7 @@ from tui.common.widgets.row_list import RowList
 
 BLINK_SECONDS = 0.5
 AGE_SECONDS = 10.0
-"""Least time between two redraws for ages alone."""
+"""How often ages in seconds are drawn again, where nothing else is."""
 RIGHT_FROM = (70, 10)
 """The fewest columns and rows with which the list is beside the picture."""
 BELOW_FROM = 16
@@ -310,8 +310,11 @@ class PhotoPanel(Panel):
             if isinstance(row, UploadJob) or not row.status.final:
                 self.redraw_in(BLINK_SECONDS)
             else:
-                age = age_lasts((now - row.created_at).total_seconds())
-                self.redraw_in(max(AGE_SECONDS, age))
+                age = (now - row.created_at).total_seconds()
+                if age < 100:
+                    self.redraw_in(AGE_SECONDS)
+                else:
+                    self.redraw_with_age(age)
 
     def _changed(self) -> None:
         self.needs_redraw = True

@@ -12,7 +12,7 @@ from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.format import message_for
-from tui.common.panel import Panel
+from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import FilterField, RowList
 from tui.customer.orders import format as orders_format
@@ -141,7 +141,10 @@ class OrdersPanel(Panel):
 
     def redraw(self) -> None:
         """Draw what has changed."""
-        self.redraw_in(OPEN_SECONDS if self.store.open() else CLOCK_SECONDS)
+        if self.store.open():
+            self.redraw_in(OPEN_SECONDS)
+        else:
+            self.redraw_in(CLOCK_SECONDS, MINUTES_SECONDS)
         table, feed, now = self._table, self.feed, self.session.server_now()
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)

@@ -14,7 +14,6 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
-from tui.common.format import age_lasts
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -234,7 +233,7 @@ class DriversPanel(Panel):
         """Be redrawn when an age is another, or a tracker may start again."""
         for state in self.driver_list.states:
             if state.track.newest is not None:
-                self.redraw_in(age_lasts(state.track.age(now)))
+                self.redraw_with_age(state.track.age(now))
         if self.controller is not None and self.controller.trackers.any_over:
             self.redraw_in(RETRY_SECONDS)
 

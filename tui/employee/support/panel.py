@@ -20,7 +20,7 @@ from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
-from tui.common.format import age_lasts, message_for
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
 from tui.employee.staleness import GRACE_SECONDS, Banner, Staleness
@@ -175,7 +175,7 @@ class SupportPanel(ConversationPanel):
             self.redraw_in(TYPING_SECONDS)
         waiting = [chat.waiting_since for chat in self.queue if chat.waiting_since is not None]
         for since in waiting:
-            self.redraw_in(age_lasts((now - since).total_seconds()))
+            self.redraw_with_age((now - since).total_seconds())
         if self.feed is not None and self.feed.loaded and self._staleness.away(self.feed.meter):
             self.redraw_in(GRACE_SECONDS)
 
