@@ -42,11 +42,13 @@ test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-
 	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
 	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-all: dev-env model azurite ## what the tests leave out: others' tools, more examples, faults, PostgreSQL
+test-all: dev-env model azurite ## what the tests leave out: others' tools, the last version, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
-	@FAULT_SECONDS=$${FAULT_SECONDS:-4} $(PYTEST) -m "fault and not soak" $(ARGS)
+	@FAULT_SECONDS=$${FAULT_SECONDS:-4} NEMESIS_SECONDS=$${NEMESIS_SECONDS:-60} \
+		$(PYTEST) -m "fault and not soak" $(ARGS)
 	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 5 \
 		--dist loadfile --no-loadscope-reorder $(ON_POSTGRES) $(ARGS)
+	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) tests/e2e/test_versions_two_processes.py $(ARGS)
 
 check: dev-env ## lint, format, types, and who may import whom
 	@failed=; \
@@ -69,8 +71,9 @@ lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for ne
 soak: dev-env model ## long runs, at full size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
 
-faults: dev-env model azurite ## tests that kill processes and break brokers
-	@FAULT_SECONDS=$${FAULT_SECONDS:-20} $(PYTEST) -m fault --timeout 600 $(ARGS)
+faults: dev-env model azurite ## tests that kill processes and break brokers, ten minutes of them the nemesis
+	@FAULT_SECONDS=$${FAULT_SECONDS:-20} NEMESIS_SECONDS=$${NEMESIS_SECONDS:-600} \
+		$(PYTEST) -m fault --timeout 600 $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-20} TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m fault --timeout 600 \
 		tests/faults/test_two_processes_in_trouble.py tests/faults/test_postgres_in_trouble.py $(ARGS)
 

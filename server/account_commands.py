@@ -77,7 +77,7 @@ async def remove(options: argparse.Namespace, administration: "Administration") 
     """Delete an account, once the operator has confirmed it."""
     await administration.id_of(options.email)
     if not options.yes:
-        question = f"Delete {options.email} with its data? This cannot be undone. [y/N] "
+        question = f"Delete {options.email} with its data? This can't be undone. [y/N] "
         if not sys.stdin.isatty():
             raise Problem(422, "Add --yes to delete an account where nobody can be asked.")
         if (await asyncio.to_thread(input, question)).strip().lower() not in ("y", "yes"):

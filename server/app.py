@@ -36,7 +36,7 @@ from server.core.retention import Retention
 from server.core.routing import Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
-from server.demo import add_photos, build_town, refuse_demo_database
+from server.demo import DemoRefusal, add_photos, build_town
 from server.features.accounts import setup as accounts
 from server.features.announcements import setup as announcements
 from server.features.chat import setup as chat
@@ -134,8 +134,6 @@ def create_app(settings: Settings) -> web.Application:
     async def run(app: web.Application) -> AsyncIterator[None]:
         for name in await migrate(settings.database):
             logger.info("migrated: %s", name)
-        if not settings.demo:
-            await refuse_demo_database(settings)
         async with services.opened():
             if settings.demo:
                 await _build_demo(settings, services)
@@ -146,6 +144,7 @@ def create_app(settings: Settings) -> web.Application:
 
     async def drain(app: web.Application) -> None:
         services[Connections].drain()
+        services.begin_close()
         await services[SocketIo].close()
 
     app.cleanup_ctx.append(run)
@@ -192,6 +191,8 @@ def _services(settings: Settings) -> Services:
     shared.add(limits.shared)
     services = Services(settings)
     services.add(database, Database)
+    if not settings.demo:
+        services.add(DemoRefusal(settings, database))
     for service in (
         upkeep,
         retention,

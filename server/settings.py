@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticUseDefault
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -186,6 +191,18 @@ class Settings(BaseSettings):
     photo_jobs: Annotated[int, Field(ge=1)] = 200
     photo_lease_seconds: Annotated[float, Field(gt=0)] = 15
     photo_wait_hours: Annotated[float, Field(ge=0)] = 24
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments and the environment: no file is read."""
+        return init_settings, env_settings
 
     @field_validator("database_url")
     @classmethod

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from support.rest import Rest
     from support.two_processes import Two
 
+# Nothing of what is imported and collected becomes garbage; see `pytest_collection_finish`.
+gc.disable()
 os.environ.pop("NO_COLOR", None)
 # A run in the background of a script, or under nohup, ignores these signals, and children inherit
 # that. They do not inherit a handler: with one here they start with the default action.
@@ -73,6 +75,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,8 +97,8 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_hashes() -> Iterator[int]:
-    """Servers in this process hash passwords with little memory: much faster, and otherwise the
-    same. Yields the memory in KiB that production uses; `full_hashes` restores it for one test."""
+    """Servers of the tests hash passwords with little memory: much faster, and otherwise the same.
+    Yields the memory in KiB that production uses; `full_hashes` restores it for one test."""
     from server.features.accounts import passwords
 
     full = passwords.MEMORY_KIB

@@ -2,9 +2,15 @@
 
 import asyncio
 import socket
+from collections import Counter, deque
 
 import pytest
 
+from support.nemesis.history import Delivery, Stretch
+from support.nemesis.ledger import Ledger, Logged
+from support.nemesis.readers import LocationReader, LogReader, Reader
+from support.nemesis.wire import Door
+from support.nemesis.writers import Acknowledged
 from support.proxy import Proxy
 from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_for, wait_until
@@ -61,3 +67,71 @@ async def test_a_proxy_that_passes_again_holds_nothing_that_was_on_its_way() -> 
     reader.feed_data(b"0123456789")
     async with asyncio.timeout(PATIENCE):
         assert await body == b"0123456789"
+
+
+STORED = {seq: Logged("changed", {"n": seq}, at=100.0) for seq in range(1, 6)}
+
+
+async def no_rows(sql: str) -> list[dict[str, object]]:
+    return []
+
+
+def stretch(start: int, *seqs: int, reset: bool = False, other: int = 0) -> Stretch:
+    """One that got those; `other` is not as it is stored."""
+    got = [Delivery(n, "changed", {"n": -n if n == other else n}, at=101.5) for n in seqs]
+    return Stretch(start, got, reset)
+
+
+@pytest.mark.parametrize(
+    ("got", "allowed", "counts"),
+    [
+        ([stretch(1, 2, 3, 4, 5)], "", (0, 0, 0, 0)),
+        ([stretch(1, 2, 4, 5)], "", (1, 0, 0, 0)),
+        ([stretch(1, 2, 3, 3, 4)], "", (0, 1, 0, 0)),
+        ([stretch(1, 1, 2)], "", (0, 1, 0, 0)),
+        ([stretch(1, 2, 4, 3, 5)], "", (1, 0, 1, 0)),
+        ([stretch(1, 2, 3, other=3)], "", (0, 0, 0, 1)),
+        ([stretch(1, 2, 6)], "reset", (3, 0, 0, 1)),
+        ([stretch(1, 2, reset=True), stretch(4, 5)], "", (1, 0, 0, 0)),
+        ([stretch(1, 2, reset=True), stretch(4, 5)], "reset", (0, 0, 0, 0)),
+        ([stretch(1, 2, 3, reset=True, other=3), stretch(3, 4)], "undo", (0, 0, 0, 0)),
+        ([stretch(1, 2, 3, other=3)], "undo", (0, 0, 0, 1)),
+    ],
+)
+def test_the_nemesis_finds_what_is_wrong_with_a_history(
+    got: list[Stretch], allowed: str, counts: tuple[int, ...]
+) -> None:
+    ledger = Ledger(no_rows)
+    ledger.topics["t"] = STORED
+    reader = LogReader("one", Door(deque([1]), ""), "t", "", "")
+    verdict = ledger.check([(reader, got)], may_reset=bool(allowed), may_undo=allowed == "undo")
+    found = verdict.lost, verdict.repeated, verdict.out_of_order, verdict.foreign
+    assert found == counts
+    assert (verdict.wrong > 0) == bool(verdict.blamed)
+    assert verdict.worst == 1.5
+
+
+def test_the_nemesis_finds_states_that_go_back_and_writes_that_are_missing() -> None:
+    ledger = Ledger(no_rows)
+    ledger.states["state/driver:d1"] = 3, {"lat": 3, "lng": 0}
+    reader: Reader = LocationReader("one", Door(deque([1]), ""), "d1", polls=True)
+
+    def found(*seqs: int, driver: str = "d1") -> tuple[int, ...]:
+        data = {"driver_id": driver, "lat": 3, "lng": 0}
+        got = [Delivery(seq, "location", data, at=0) for seq in seqs]
+        verdict = ledger.check([(reader, [Stretch(0, got)])], may_reset=False, may_undo=False)
+        return verdict.repeated, verdict.out_of_order, verdict.foreign
+
+    assert found(1, 3) == (0, 0, 0)
+    assert found(2, 1, 3) == (0, 1, 0)
+    assert found(3, 3) == (1, 0, 0)
+    assert found(3, driver="d2") == (0, 0, 1)
+    reader.history.begin(2)
+    assert ledger.behind(reader)
+    known = Acknowledged({"ord_1": ("a", 2)}, {"b"}, {"c"}, {"a", "b", "c"})
+    ledger.orders["ord_1"] = "acc_1", 2, "accepted", "a"
+    ledger.messages, ledger.announcements = Counter("b"), Counter("c")
+    assert known.missing(ledger) == []
+    ledger.orders["ord_1"] = "acc_1", 1, "placed", "a"
+    ledger.messages, ledger.announcements = Counter("bbx"), Counter()
+    assert len(known.missing(ledger)) == 4

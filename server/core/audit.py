@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,7 +67,7 @@ async def entries(
     action: Action | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> AsyncIterator[list[Row]]:
+) -> AsyncGenerator[list[Row]]:
     """Pages of the entries from `since` to before `until`, the newest first.
 
     Each has its columns, and the present `email` of the account it is about.

@@ -56,7 +56,7 @@ class Identity(Claims):
     role: str
     restaurant_id: str | None
     shares_support: bool = False
-    """Whether an employee may also do what is for support: the desk, and announcements."""
+    """Whether an employee may also do what is for support: support chats, and announcements."""
 
     def acts_as(self, roles: Container[str]) -> bool:
         """Whether the caller may do what is for these roles."""

@@ -74,6 +74,10 @@ class Component:
         for task in self.tasks:
             task.start()
 
+    def begin_close(self) -> None:
+        """The server stops: what takes time begins to end, beside the connections. `close`, which
+        follows, waits for it."""
+
     async def close(self) -> None:
         """Stop the tasks."""
         for task in self.tasks:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from pydantic_core import from_json
@@ -99,7 +99,7 @@ def cut(
 
 async def every_page(
     fetch: Callable[[str | None], Awaitable[tuple[Sequence[ItemT], str | None]]],
-) -> AsyncIterator[Sequence[ItemT]]:
+) -> AsyncGenerator[Sequence[ItemT]]:
     """All pages of a list; `fetch` gives the one at a `before`, and the next one's `before`."""
     before = None
     while True:

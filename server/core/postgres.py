@@ -41,6 +41,8 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 _STATE = """
 SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8 AS at,
+    CASE WHEN pg_is_in_recovery() THEN ''
+    ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
     (SELECT value FROM meta WHERE name = 'instance') AS instance,
     (SELECT value FROM meta WHERE name = 'moved_to') AS moved_to
 """
@@ -66,6 +68,8 @@ _PARAMETER = re.compile(r"'[^']*'|--[^\n]*|(?<!:):([a-z_][a-z0-9_]*)")
 _HINT = re.compile(r"/\*\+ (?:FIRST (SELECT .*?)|(FOR .*?)) \*/", re.DOTALL)
 """A lock that a write takes: by a statement before this one, so that this one sees what the lock
 has waited for, or by a clause. To SQLite, which has one writer at a time, it is a comment."""
+_FIRST_TIMELINE = "00000001"
+"""PostgreSQL begins another one whenever a standby takes over, or a backup is put back."""
 _COUNT = re.compile(r"(\d+)$")
 
 
@@ -231,6 +235,7 @@ class PostgresDatabase(Database):
             done = False
             try:
                 async with self._connection() as connection:
+                    began = self.instance
                     tx = PostgresTransaction(connection, read=False)
                     async with connection.transaction():
                         result = await _run(fn, tx)
@@ -246,7 +251,7 @@ class PostgresDatabase(Database):
             else:
                 break
             await asyncio.sleep(random.uniform(0, 0.005 * attempt))  # noqa: S311
-        if tx.announced:
+        if tx.announced and began == self.instance:  # else the sweep finds them, if they are there
             try:
                 self.publish(tx.announced)
             except Exception:
@@ -298,14 +303,22 @@ class PostgresDatabase(Database):
         await self._read_state(connection)
 
     async def _read_state(self, connection: asyncpg.Connection) -> None:
-        """Read its clock and instance, which may be another one since all connections were lost."""
+        """Read its clock and instance, which may be another one since all connections were lost.
+
+        Another timeline makes it another one too: a standby that has taken over may lack what was
+        committed last, and what comes now has the numbers of that. Raises InterfaceError for a
+        standby, which lags.
+        """
         before = time.time()
         row = await connection.fetchrow(_STATE)
         set_ahead(row["at"] - (before + time.time()) / 2)
         self._compared_at = time.monotonic()
         if row["moved_to"] is not None and self.instance:  # it was moved since this began
             raise asyncpg.InterfaceError(moved_words(row["moved_to"]))
-        self.instance = row["instance"]
+        if not row["timeline"]:
+            raise asyncpg.InterfaceError("it is a standby")
+        first = row["timeline"] == _FIRST_TIMELINE  # servers of before know the instance alone
+        self.instance = row["instance"] + ("" if first else f".{row['timeline']}")
 
     async def _shielded(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         task = asyncio.create_task(work)

@@ -35,7 +35,7 @@ ROWS = 10
 CUSTOMER = ("customer",)
 EMPLOYEE = ("employee",)
 SUPPORT = ("support",)
-"""The desk and announcements: employees too, where they share them (`Identity.shares_support`)."""
+"""Chats and announcements: employees too, where they share them (`Identity.shares_support`)."""
 CUSTOMER_OR_EMPLOYEE = CUSTOMER + EMPLOYEE
 CUSTOMER_OR_SUPPORT = CUSTOMER + SUPPORT
 ANY_ROLE = CUSTOMER + EMPLOYEE + SUPPORT

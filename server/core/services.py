@@ -47,6 +47,11 @@ class Services:
                 stack.push_async_callback(component.close)
             yield
 
+    def begin_close(self) -> None:
+        """The server stops, and every component is closed soon."""
+        for component in reversed(self._components):
+            component.begin_close()
+
     async def tasks_state(self) -> str:
         """`ok`, or which tasks are not running."""
         tasks = [task for component in self._components for task in component.tasks]

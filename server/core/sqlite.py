@@ -151,6 +151,9 @@ class SqliteDatabase(Database):
             raise unavailable("The server is shutting down. Try again.", 2)
         job = Write(fn)
         self._queue.append(job)
+        if self._pause is not None and len(self._queue) >= BATCH:
+            self._pause.cancel()
+            self._commit_next()
         if self._idle.is_set():
             self._idle.clear()
             asyncio.get_running_loop().call_soon(self._commit_next)  # with others of this moment

@@ -11,8 +11,8 @@ from typing import Any
 from server.core.audit import AuditActor
 from server.core.clock import now
 from server.core.database import Database
-from server.core.databases import opened_database
 from server.core.ids import new_id
+from server.core.lifecycle import Component
 from server.core.queries import load_queries
 from server.core.transaction import Transaction
 from server.features.accounts.passwords import Passwords
@@ -45,16 +45,22 @@ STEP_MINUTES = (0, 1, 3, 16, 19, 31)
 """From `placed` to each step of a past order."""
 
 
-async def refuse_demo_database(settings: Settings) -> None:
-    """Raises SettingsError where the database is a demo's, which must not be run in production."""
-    async with opened_database(settings.database) as database:
-        found = await database.read(lambda tx: _queries.town_claimed(tx))
-    if found:
-        raise SettingsError(
-            f"{settings.database_path} holds a demo's town, where anyone may log in as an"
-            " employee; to run in production point TIFFIN_DATA_DIR at another folder, to run the"
-            " demo add --demo"
-        )
+class DemoRefusal(Component):
+    """Ends the start of a production server whose database is a demo's, before anything changes
+    it."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+
+    async def open(self) -> None:
+        """Raises SettingsError where anyone may log in as an employee."""
+        if await self._database.read(lambda tx: _queries.town_claimed(tx)):
+            raise SettingsError(
+                f"{self._settings.database_path} holds a demo's town, where anyone may log in as"
+                " an employee; to run in production point TIFFIN_DATA_DIR at another folder, to"
+                " run the demo add --demo"
+            )
 
 
 async def build_town(settings: Settings, database: Database) -> None:

@@ -19,6 +19,8 @@ from server.realtime.topic import Sink, Subscription, Topic, Waiters
 
 logger = logging.getLogger(__name__)
 
+COMPARED_AT_ONCE = 8
+"""Topics; a process has so many connections to the database."""
 LINGER_SECONDS = 60.0
 """How long a topic is kept after its last subscription, for readers that reconnect."""
 
@@ -29,6 +31,10 @@ class Hub(Component):
 
     The broker may lose events. Every `sweep_seconds` the sweep reads which topics have changed in
     the database, and so finds them.
+
+    Once the database is another instance, such as a standby that has taken over, it may lack what
+    was delivered, and use its numbers again. Nothing is delivered until each topic was compared
+    with it.
     """
 
     def __init__(
@@ -55,7 +61,6 @@ class Hub(Component):
         self.tasks = (*broker.tasks, self._sweeper)
         self._sweep_requested = asyncio.Event()
         self._known: Position | None = None
-        self._instance = ""
         self._unsubscribing: set[asyncio.Task[None]] = set()
         broker.deliver = self._receive
         broker.reconnected = self.request_sweep
@@ -64,7 +69,7 @@ class Hub(Component):
     async def open(self) -> None:
         """Open the log and the broker, and start the sweep."""
         await self.log.open()
-        await self._open_broker()
+        await self._join_instance()
         self._sweeper.start()
 
     async def close(self) -> None:
@@ -190,6 +195,9 @@ class Hub(Component):
         return topic
 
     def _publish(self, events: Sequence[Event]) -> None:
+        if not self.log.is_current:
+            self.request_sweep()
+            return
         try:
             self._broker.publish(events)
         except Exception:
@@ -198,7 +206,7 @@ class Hub(Component):
 
     def _receive(self, event: Event) -> None:
         topic = self._topics.get(event.topic)
-        if topic is not None:
+        if topic is not None and self.log.is_current:
             topic.receive(event)
 
     async def _sweep_for_ever(self) -> None:
@@ -213,8 +221,8 @@ class Hub(Component):
                 pass
             try:
                 version = await self._database.data_version()
-                if self._instance != self._database.instance:
-                    await self._open_broker()
+                if not self.log.is_current:
+                    await self._join_instance()
                 if version != seen or self._sweep_requested.is_set():
                     self._sweep_requested.clear()
                     await self._sweep()
@@ -229,11 +237,17 @@ class Hub(Component):
                 self._sweep_requested.clear()
                 seen = -1
 
-    async def _open_broker(self) -> None:
-        """Meet the other processes of this database, and no process of a copy."""
+    async def _join_instance(self) -> None:
+        """Meet the other processes of this database, and no process of a copy; then compare every
+        topic, and sweep."""
         instance = self._database.instance
         await self._broker.open(f"{self.log.epoch}:{instance}")
-        self._instance = instance
+        topics = [*self._topics.values()]
+        for start in range(0, len(topics), COMPARED_AT_ONCE):
+            some = topics[start : start + COMPARED_AT_ONCE]
+            await asyncio.gather(*(topic.compare() for topic in some))
+        self.log.instance, self._known = instance, None
+        self.request_sweep()
 
     async def _sweep(self) -> None:
         self._known, heads = await self.log.changes(self._known, self._topics)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from server.core.clock import now, to_text
 from server.core.database import Database
+from server.core.errors import unavailable
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
 from server.realtime.event import Event, check_of, cursor_text
@@ -59,6 +60,8 @@ class EventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.epoch = ""
+        self.instance = ""
+        """That of the database when the hub last compared its topics with it."""
 
     async def open(self) -> None:
         """Read the database's epoch, or set one."""
@@ -68,6 +71,11 @@ class EventLog:
             return str(await _queries.meta_value(tx, name="epoch"))
 
         self.epoch = await self._database.write(fn)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the database is the instance that the hub has compared its topics with."""
+        return self.instance == self._database.instance
 
     async def append(
         self,
@@ -144,7 +152,10 @@ class EventLog:
         return await self._database.read(fn)
 
     async def read(self, topic: str, after: int, limit: int) -> LogPage:
-        """The events after that `seq`, at most `limit`, with head and trim mark."""
+        """The events after that `seq`, at most `limit`, with head and trim mark.
+
+        Raises Problem 503 while the database may lack what is known of it, see `Hub`.
+        """
 
         async def fn(tx: Transaction) -> LogPage:
             row = await _queries.topic(tx, topic=topic)
@@ -153,7 +164,10 @@ class EventLog:
             rows = await _queries.events_after(tx, topic=topic, after=after, limit=limit)
             return _page(row, rows)
 
-        return await self._database.read(fn)
+        page = await self._database.read(fn)
+        if self.instance and not self.is_current:
+            raise unavailable("The event log is being compared. Try again.", 1)
+        return page
 
     async def newest(self, topic: str, count: int) -> LogPage:
         """The topic's last `count` events, with head and trim mark."""

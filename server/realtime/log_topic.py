@@ -123,11 +123,22 @@ class LogTopic(Topic):
             task.add_done_callback(lambda _: self._checks.pop(seq))
         return cursor.fits(await asyncio.shield(task))
 
+    async def compare(self) -> None:
+        """See `Topic.compare`: the event at `head` tells of all before it."""
+        if Cursor("", self.name, self.head, self.check).fits(
+            await self._log.read_check(self.name, self.head)
+        ):
+            return
+        page = await self._log.newest(self.name, RING)
+        self.drop_ring()
+        self._begin_anew(page.head, page.check)
+        self._keep_older(page.events)
+
     def check_at(self, seq: int) -> str:
         """The check of the event of that `seq`; empty where it is not in memory."""
-        place = len(self._ring) - 1 - (self.head - seq)
-        if 0 <= place < len(self._ring):
-            return check_of(self._ring[place].at)
+        index = len(self._ring) - 1 - (self.head - seq)
+        if 0 <= index < len(self._ring):
+            return check_of(self._ring[index].at)
         return super().check_at(seq)
 
     def recent(self, cursor: int) -> list[Event] | None:

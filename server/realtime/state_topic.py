@@ -140,6 +140,14 @@ class StateTopic(Topic):
             await self.load(cursor.seq)
         return cursor.seq != self.head or cursor.fits(self.check)
 
+    async def compare(self) -> None:
+        """See `Topic.compare`: a later state is right, whatever came before it."""
+        newest = await self._states.read(self.name)
+        head, check = (newest.seq, check_of(newest.at)) if newest is not None else (0, "")
+        if head < self.head or (head == self.head and check != self.check):
+            self._newest = newest
+            self._begin_anew(head, check)
+
     def recent(self, cursor: int) -> list[Event] | None:
         """The newest event, if the reader does not have it; None for a cursor beyond it."""
         if cursor > self.head:

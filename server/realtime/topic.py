@@ -111,6 +111,12 @@ class Subscription:
             self._task.cancel()
             self._task = None
 
+    def reset(self) -> None:
+        """Close, and tell the reader that its cursor cannot be honoured."""
+        sink = self.sink
+        self.close()
+        sink.reset()
+
     def _write(self, events: list[Event]) -> bool:
         """Write these; False where the sink is full."""
         for event in events:
@@ -228,6 +234,19 @@ class Topic(ABC):
     def check_at(self, seq: int) -> str:
         """The check of the event of that `seq`; empty where it is not in memory."""
         return self.check if seq == self.head else ""
+
+    async def compare(self) -> None:
+        """Compare what is known here with the database, which may have lost some of it: then all
+        readers are reset, and those who wait read again."""
+        return
+
+    def _begin_anew(self, head: int, check: str) -> None:
+        """Go on from what the database has."""
+        self.head, self.check, self._wanted = head, check, head
+        for subscription in tuple(self.subscriptions):
+            subscription.reset()
+        for waiting in self.waiters.values():
+            waiting.wake(None)
 
     def close(self) -> None:
         """Stop filling gaps and delivering."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -26,6 +27,11 @@ ENDED_AT_ONCE = 8
 """So many connections of a server that is stopping end together; more of them one by one."""
 DRAINING_SHARE = 0.9
 """The share of the time that a server has for stopping in which connections end."""
+RETRY_MS = (500, 2500)
+"""Between these a client is told to wait before it connects again, at random."""
+DRAINED_RETRY_MS = 250
+"""The same after an end in its turn: the server has spread those. It is not zero, as the server may
+be the only one, and is not back at once."""
 
 
 class End(StrEnum):
@@ -42,11 +48,19 @@ class End(StrEnum):
     TOO_LARGE = "too large"
     TOO_FAST = "too fast"
 
+    @property
+    def retry_ms(self) -> int:
+        """How long the client of a connection that ended so should wait before it connects again.
+
+        Many may have ended in the same moment, unless the server ends one after the other.
+        """
+        return DRAINED_RETRY_MS if self is End.DRAINING else random.randint(*RETRY_MS)  # noqa: S311
+
 
 class Slot:
     """One held connection; it is given back by `release`, or at the end of a `with`."""
 
-    __slots__ = ("_connections", "_expiry", "account", "end", "retry_ms", "session")
+    __slots__ = ("_connections", "_expiry", "account", "end", "session")
 
     def __init__(
         self, connections: "Connections", claims: Claims, end: Callable[[End], None]
@@ -55,19 +69,12 @@ class Slot:
         self.account, self.session = claims.limit_key, claims.session_id
         self.end = end
         """Ends the connection."""
-        self.retry_ms = 0
-        """How long its client waits before it connects again, where that is known."""
         self._expiry: asyncio.TimerHandle | None = None
 
     def end_after(self, seconds: float) -> None:
         """End the connection then, as its token expires."""
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(max(0.0, seconds), self.end, End.EXPIRED)
-
-    def end_in_use(self, why: End) -> None:
-        """End the connection, unless it was given back."""
-        if self._connections is not None:
-            self.end(why)
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +102,8 @@ class Connections:
         self._by_session: dict[str, dict[Slot, None]] = {}
         self._by_account: Counter[str] = Counter()
         self._polls: dict[Slot, None] = {}
+        self._turns: dict[Slot, None] = {}
+        """Those that still wait for their turn to be ended, in a server that stops."""
         self._held = 0
 
     @property
@@ -139,6 +148,7 @@ class Connections:
         """Give back a slot, once."""
         self._held -= 1
         self._polls.pop(slot, None)
+        self._turns.pop(slot, None)
         self._by_account[slot.account] -= 1
         if not self._by_account[slot.account]:
             del self._by_account[slot.account]
@@ -166,21 +176,31 @@ class Connections:
                 slot.end(why)
 
     def drain(self) -> None:
-        """Accept nothing more, and end everything: many connections evenly over most of the time
-        that there is, so that their clients do not all arrive at another process in one second.
-
-        Those whose clients wait longest are the last, so these arrive as evenly. Until its turn has
-        come, a stream goes on.
+        """Accept nothing more, and end everything: many connections at even intervals over most of
+        the time that there is, so that their clients do not all arrive at another process in one
+        second. They are told to return at once. Until its turn has come, a stream goes on.
         """
         self.draining = True
-        slots = [slot for session in self._by_session.values() for slot in session]
-        if len(slots) <= ENDED_AT_ONCE or not self._drain_seconds:
+        if self._held <= ENDED_AT_ONCE:
             self.end_all(End.DRAINING)
             return
-        slots.sort(key=lambda slot: slot.retry_ms)
-        pause, loop = self._drain_seconds / len(slots), asyncio.get_running_loop()
-        for number, slot in enumerate(slots):
-            loop.call_later(number * pause, slot.end_in_use, End.DRAINING)
+        if not self._drain_seconds:
+            self.end_all(End.RELEASED)
+            return
+        # Polls come last: most of them leave by themselves, with their next event.
+        self._turns = dict.fromkeys(self._polls)
+        for session in self._by_session.values():
+            self._turns |= {slot: None for slot in session if slot not in self._polls}
+        self._end_next(asyncio.get_running_loop().time() + self._drain_seconds)
+
+    def _end_next(self, until: float) -> None:
+        """End one, and later the others. Some leave by themselves: the time is divided anew."""
+        if self._turns:
+            slot, _ = self._turns.popitem()
+            slot.end(End.DRAINING)
+        if self._turns:
+            loop = asyncio.get_running_loop()
+            loop.call_later((until - loop.time()) / len(self._turns), self._end_next, until)
 
 
 class Unidentified:

@@ -115,6 +115,12 @@ class Wait:
         return self._ended is not None
 
     @property
+    def retry_after(self) -> int | None:
+        """After how many seconds to ask again, where it was released; not said where it was its
+        turn in a server that stops."""
+        return 1 if self.released and self._ended is not End.DRAINING else None
+
+    @property
     def over(self) -> bool:
         """Whether the time is up."""
         return self._now > self._ends_at
@@ -198,7 +204,7 @@ async def hold(
                 elif over is not None and over.done():
                     return PollResult(None, over=over.result())
                 elif wait.released:
-                    return PollResult(None, retry_after=1)
+                    return PollResult(None, retry_after=wait.retry_after)
                 if wait.over:
                     return PollResult(None)
     finally:
@@ -359,8 +365,7 @@ async def read(
             raise page.problem
         if page.events:
             return _answer(page.events, SEPARATOR.join(sink.reached(hub) for sink in sinks))
-        retry = {"Retry-After": "1"} if wait.released else {}
-        return JsonResponse(204, None, retry)
+        return JsonResponse(204, None, {"Retry-After": "1"} if wait.retry_after else {})
 
 
 def _encoded(type: str, data: str) -> bytes:

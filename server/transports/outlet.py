@@ -9,8 +9,6 @@ BUFFER = 64 * 1024
 """Bytes that may wait for a client in this process; beyond that it has to catch up."""
 CLOSE_SECONDS = 5.0
 """How long a client may take to read what is left for it, and to answer a close."""
-RETRY_MS = (500, 2500)
-"""Between these a client is told to wait before it connects again, at random."""
 
 
 def limit_buffers(

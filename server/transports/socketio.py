@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -31,7 +30,7 @@ from server.transports.outbox import (
     code_of,
     error,
 )
-from server.transports.outlet import CLOSE_SECONDS, RETRY_MS
+from server.transports.outlet import CLOSE_SECONDS
 from server.transports.socketio_engine import (
     BINARY,
     PACKETS,
@@ -114,13 +113,15 @@ class SocketIo:
         self._handlers[name] = handle
 
     async def close(self) -> None:
-        """End what is left. No client is told not to reconnect."""
+        """Wait until `Connections.drain` has ended the sessions. Every client may reconnect."""
         for session in [*self._sessions.values()]:
-            session.end(End.DRAINING)
+            # One that polls cannot send another request to this process.
+            if _websocket_of(session.engine) is None:
+                session.end(End.DRAINING)
         for eio_sid in [*self._server.eio.sockets]:
             self._cut_unidentified(eio_sid)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+            await asyncio.wait(self._tasks, timeout=self._settings.shutdown_seconds)
         if self._server.eio.service_task_handle is not None:
             await self._server.shutdown()
 
@@ -291,7 +292,7 @@ class SocketIo:
         code, reason = CODES[why]
         members: dict[str, Any] = {"code": int(code), "reason": reason}
         if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
-            members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
+            members["retry_after_ms"] = why.retry_ms
         session.send_goodbye(members)
         websocket = _websocket_of(session.engine)
         with contextlib.suppress(TimeoutError, ConnectionError, OSError):

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -28,7 +27,7 @@ from server.realtime.topic import Subscription
 from server.settings import Settings
 from server.transports.connections import Connections, End, Slot
 from server.transports.heartbeat import Heartbeat
-from server.transports.outlet import BUFFER, CLOSE_SECONDS, RETRY_MS, limit_buffers
+from server.transports.outlet import BUFFER, CLOSE_SECONDS, limit_buffers
 
 logger = logging.getLogger(__name__)
 
@@ -150,10 +149,7 @@ class SseStream(StreamConnection):
             0 if newest_only else BUFFER,
             STATE_KERNEL_BUFFER if newest_only else KERNEL_BUFFER,
         )
-        retry = random.randint(*RETRY_MS)  # noqa: S311
-        if self._slot is not None:
-            self._slot.retry_ms = retry
-        self._send(f"retry: {retry}\n\n".encode())
+        self._send_retry(End.FAILED)
         self._heartbeat.add(self.send_comment, group)
         if during is not None:
             self._during = during(self)
@@ -283,6 +279,8 @@ class SseStream(StreamConnection):
         self._stop()
         if self.transport.is_closing():
             return
+        if self._ended is End.DRAINING:
+            self._send_retry(End.DRAINING)
         if self._chunked:
             self.transport.write(b"0\r\n\r\n")
         self.transport.close()
@@ -315,6 +313,10 @@ class SseStream(StreamConnection):
                 return
             log_failure(logger, failure, "watching for the end of a stream failed")
         self.fail()  # nothing else would end the stream
+
+    def _send_retry(self, end: End) -> None:
+        """Say how long to wait after such an end of the stream before connecting again."""
+        self._send(f"retry: {end.retry_ms}\n\n".encode())
 
     def _send(self, data: bytes) -> None:
         if not self.transport.is_closing():

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
@@ -47,7 +46,7 @@ from server.transports.outbox import (
     code_of,
     error,
 )
-from server.transports.outlet import CLOSE_SECONDS, RETRY_MS, limit_buffers
+from server.transports.outlet import CLOSE_SECONDS, limit_buffers
 
 logger = logging.getLogger(__name__)
 
@@ -321,10 +320,10 @@ class WebSocket(StreamConnection, Outbox):
         if self.transport.is_closing():
             self.release()
         elif not self._code:
-            code, reason = CODES[ended.result()]
+            code, reason = CODES[why := ended.result()]
             members: dict[str, object] = {"reason": reason}
             if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
-                members["retry_after_ms"] = random.randint(*RETRY_MS)  # noqa: S311
+                members["retry_after_ms"] = why.retry_ms
             self._close(code, json.dumps(members).encode(), answered=False)
             self._handle_next()
 

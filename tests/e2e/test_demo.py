@@ -95,19 +95,26 @@ def start_demo(data_dir: Path) -> Iterator[StartDemo]:
         print(demo.text())
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_no_process_outlives_the_demo(start_demo: StartDemo, sign: signal.Signals) -> None:
-    demo = start_demo()
-    url = demo.open()
-    assert "make customer SERVER=" in demo.text()
-    assert f"make employee SERVER={url}" in demo.text()
+def ended_by(demo: Headless, sign: signal.Signals) -> None:
+    """End it with that signal: no process outlives it."""
     demo.process.send_signal(sign)
     code = demo.process.wait(timeout=PATIENCE)
     assert code == (-sign if sign is signal.SIGKILL else 128 + sign)
     all_gone(demo.family)
 
 
-async def test_an_order_is_delivered_without_people(start_demo: StartDemo, data_dir: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGKILL])
+def test_no_process_outlives_the_demo(start_demo: StartDemo, sign: signal.Signals) -> None:
+    demo = start_demo()
+    url = demo.open()
+    assert "make customer SERVER=" in demo.text()
+    assert f"make employee SERVER={url}" in demo.text()
+    ended_by(demo, sign)
+
+
+async def test_an_order_is_delivered_without_people_until_a_sigterm(
+    start_demo: StartDemo, data_dir: Path
+) -> None:
     demo = start_demo("--pace", "0.02")
     url = await asyncio.to_thread(demo.open)
     assert await seconds_between_reports(url) == 2
@@ -131,9 +138,12 @@ async def test_an_order_is_delivered_without_people(start_demo: StartDemo, data_
             await wait_until(delivered, 40, what=f"{one['name']} delivers")
     assert (data_dir / "demo-accounts.json").stat().st_mode & 0o777 == 0o600
     assert "started, " in (data_dir / "autopilot.log").read_text()
+    await asyncio.to_thread(ended_by, demo, signal.SIGTERM)
 
 
-async def test_the_demo_takes_another_port_and_the_servers_settings(start_demo: StartDemo) -> None:
+async def test_the_demo_takes_another_port_and_the_servers_settings_until_ctrl_c(
+    start_demo: StartDemo,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         taken = squatter.getsockname()[1]
         demo = start_demo(port=taken, TIFFIN_DRIVER_INTERVAL_SECONDS="7")
@@ -144,6 +154,7 @@ async def test_the_demo_takes_another_port_and_the_servers_settings(start_demo: 
         assert await asyncio.to_thread(insisting.process.wait, PATIENCE) == 1
         assert "in use" in insisting.text()
     assert await seconds_between_reports(url) == 7
+    await asyncio.to_thread(ended_by, demo, signal.SIGINT)
 
 
 async def seconds_between_reports(url: str) -> float:

@@ -2,8 +2,6 @@
 
 import contextlib
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import psutil
 import pytest
 
 from server.core.sqlite import READERS
-from support.server_process import ON_POSTGRES, ROOT, ServerProcess
+from support.server_process import ON_POSTGRES, ServerProcess
 from support.waiting import wait_until
 
 WORKERS = 2
@@ -19,21 +17,6 @@ WORKERS = 2
 
 class Gunicorn(ServerProcess):
     """A server of two workers."""
-
-    def spawn(self) -> None:
-        worker = ("-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(WORKERS))
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "gunicorn", "server.app:create_runner"),
-                    *(*worker, "-b", f"127.0.0.1:{self.port}"),
-                ],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
 
     def at_work(self) -> set[int]:
         """The workers that have opened the database."""
@@ -61,7 +44,7 @@ def gunicorn(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Gunicor
     env = {"TIFFIN_PHOTO_WORKERS": "0", "TIFFIN_LOG_LEVEL": "ERROR"}
     if request.param:
         env["TIFFIN_DEMO"] = "1"
-    server = Gunicorn(data_dir, env=env)
+    server = Gunicorn(data_dir, gunicorn=WORKERS, env=env)
     server.start()
     yield server
     server.terminate()

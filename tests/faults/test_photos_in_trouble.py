@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from support.rest import Rest
+from support.scene import in_test_all
 from support.server_process import StartServer
 from support.town import stored_rows
 from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
@@ -19,8 +20,10 @@ from tools.cluster.azurite import Azurite
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 SHORT = float(os.environ.get("FAULT_SECONDS", "0")) < 10
-PHOTOS = 6 if SHORT else 20
+PHOTOS = 4 if SHORT else 20
 LEASE = {"TIFFIN_PHOTO_LEASE_SECONDS": "2"}
+PHOTO_WORKERS = {"TIFFIN_PHOTO_WORKERS": "1"} if SHORT else {}
+"""Each takes longer to start than it needs for its photos."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ async def each_ends_once(
 async def test_another_server_takes_over_from_a_killed_one(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    left, right = (start_server(env=LEASE, worker=photos.worker) for _ in range(2))
+    left, right = (start_server(env=LEASE | PHOTO_WORKERS, worker=photos.worker) for _ in range(2))
     async with Rest(left.url) as rest, Rest(right.url) as other:
         ids = await crowd(rest)
         other.token = rest.token
@@ -100,10 +103,11 @@ async def test_another_server_takes_over_from_a_killed_one(
         await each_ends_once(other, data_dir, ids, all_done=True)
 
 
+@in_test_all
 async def test_a_killed_server_finishes_its_photos_after_a_restart(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    server = start_server(env=LEASE, worker=photos.worker)
+    server = start_server(env=LEASE | PHOTO_WORKERS, worker=photos.worker)
     async with Rest(server.url) as rest:
         ids = await crowd(rest)
         await in_the_middle(rest)
@@ -115,7 +119,7 @@ async def test_a_killed_server_finishes_its_photos_after_a_restart(
 async def test_a_stopped_server_puts_its_photos_back(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
-    server = start_server(env=LEASE, worker=photos.worker)
+    server = start_server(env=LEASE | PHOTO_WORKERS, worker=photos.worker)
     async with Rest(server.url) as rest:
         ids = await crowd(rest)
         await in_the_middle(rest)
@@ -128,6 +132,7 @@ async def test_a_stopped_server_puts_its_photos_back(
         await each_ends_once(rest, data_dir, ids, all_done=True)
 
 
+@in_test_all
 async def test_killed_workers_fail_no_photo(
     start_server: StartServer, data_dir: Path, photos: Photos
 ) -> None:
@@ -192,6 +197,7 @@ async def test_files_of_a_killed_server_are_removed_and_live_ones_kept(
         await wait_until(lambda: not live.exists(), what="the other one's has gone by itself")
 
 
+@in_test_all
 @pytest.mark.parametrize(
     "back",
     [

@@ -1,11 +1,14 @@
 """PostgreSQL crashes, freezes, drops connections: 503 meanwhile, and nothing is lost."""
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from server.core.databases import migrate, opened_database
 from support.rest import Rest
 from support.scene import play
 from support.server_process import ON_POSTGRES
@@ -59,6 +62,31 @@ async def freeze(two: Two) -> None:
             assert ready["parts"]["database"] != "ok"
         finally:
             shared_server().thaw()
+
+
+async def test_a_standby_is_refused_until_it_has_taken_over_as_another_instance() -> None:
+    """What that leads to is in tests/server/realtime/test_hub.py."""
+    from tools.cluster.postgres import PostgresServer
+
+    with (
+        tempfile.TemporaryDirectory(prefix="tiffin-postgres-") as folder,
+        PostgresServer(Path(folder), {"fsync": "off"}) as server,
+    ):
+        where = server.url("postgres")
+        await migrate(where)
+        async with opened_database(where) as database:
+            before = database.instance
+            await asyncio.to_thread(server.stop)
+            (server.data / "standby.signal").touch()
+            await asyncio.to_thread(server.start)
+
+            async def says(words: str) -> bool:
+                return words in await database.state()
+
+            await wait_until(lambda: says("it is a standby"), what="it is refused")
+            await asyncio.to_thread(server.promote)
+            await wait_until(lambda: says("ok"), what="it is the primary")
+            assert database.instance == f"{before}.00000002"
 
 
 @pytest.mark.parametrize("fault", [crash, terminate, freeze])

@@ -184,6 +184,7 @@ async def test_all_are_answered_and_everything_is_freed(
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps it")
+@pytest.mark.usefixtures("full_hashes")
 async def test_the_memory_that_hashing_passwords_takes_is_returned(
     start_server: StartServer,
 ) -> None:

@@ -1,19 +1,16 @@
 """A real nginx before a server: as in deploy/, buffering, or without WebSocket upgrades."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from support.server_process import ROOT
 from support.tls import certificate
-from tools.cluster.nginx import Nginx
+from tools.cluster.nginx import Nginx, deployed
 from tools.cluster.service import ServiceMissing
 from tools.ports import free_port
 
-DEPLOYED = ROOT / "deploy" / "nginx"
 BUFFERING = """
         proxy_ignore_headers X-Accel-Buffering;
         location ~ /ws$ {
@@ -52,25 +49,23 @@ OTHERS = {
 def configured(way: str, target: str, folder: Path) -> tuple[str, list[int]]:
     """A configuration for that folder, and the ports it listens on. The `deployed` one is that
     of deploy/ with other ports and folders."""
-    text = OTHERS.get(way) or (DEPLOYED / "nginx.conf").read_text()
-    upstream = (DEPLOYED / "upstream.conf").read_text()
-    changes = {"TARGET": target, "/run/": f"{folder}/", "/var/log/nginx": str(folder)}
-    ports = []
-    for listen in ("listen 80;", "listen 443 ssl;"):
-        if listen in text:
-            ports.append(free_port())
-            changes[listen] = re.sub(r"\d+", f"127.0.0.1:{ports[-1]}", listen)
-    if way not in OTHERS:
-        changes["/etc/nginx/tls"] = str(folder)
-        for path, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):
-            path.rename(folder / name)
-        server = "127.0.0.1:8080"
-        assert server in upstream
-        upstream = upstream.replace(server, target.removeprefix("http://"))
-        (folder / "upstream.conf").write_text(upstream)
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    return text, ports
+    if way in OTHERS:
+        port = free_port()
+        changes = {
+            "TARGET": target,
+            "/run/": f"{folder}/",
+            "/var/log/nginx": str(folder),
+            "listen 80;": f"listen 127.0.0.1:{port};",
+        }
+        text = OTHERS[way]
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        return text, [port]
+    for path, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):
+        path.rename(folder / name)
+    plain, port = free_port(), free_port()
+    listen = {"80": f"127.0.0.1:{plain}", "443 ssl": f"127.0.0.1:{port} ssl"}
+    return deployed(folder, [target.removeprefix("http://")], listen), [plain, port]
 
 
 @contextmanager

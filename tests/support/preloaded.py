@@ -1,7 +1,7 @@
 """Server processes that are forked from one which has imported the server already.
 
 To import it takes most of a server's start. What is forked is a process of its own, which runs
-`server.__main__.main` with its own arguments, environment and log.
+`server.__main__.main` or gunicorn with its own arguments, environment and log.
 """
 
 import atexit
@@ -72,20 +72,26 @@ def fork(
     files: int | None = None,
     worker: Sequence[str] = (),
     stdin: str = os.devnull,
+    module: str = "server",
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
     added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
-    there are any."""
+    there are any. Passwords are hashed with as much memory as here. The `module` gunicorn gets a
+    process group of its own, for it and its workers."""
+    from server.features.accounts import passwords
+
     with _lock:
         parent, folder = _parent()
     assert parent.stdin is not None
     assert parent.stdout is not None
     request = {
+        "module": module,
         "arguments": arguments,
         "environment": environment,
         "log": str(log),
         "files": files,
         "worker": worker,
+        "hash_kib": passwords.MEMORY_KIB,
         "stdin": stdin,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
@@ -127,6 +133,7 @@ def main(folder: Path) -> None:
 
     import server.__main__
     import server.app
+    from server.features.accounts import passwords
     from server.features.uploads import worker_process
 
     server.app.openapi_document()
@@ -145,6 +152,8 @@ def main(folder: Path) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if pid := os.fork():
+            if request["module"] == "gunicorn":
+                os.setpgid(pid, pid)
             print(pid, flush=True)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -158,11 +167,26 @@ def main(folder: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"],) * 2)
         if request["worker"]:
             worker_process.PROGRAM = tuple(request["worker"])
+        passwords.MEMORY_KIB = request["hash_kib"]
         if sys.platform == "linux":
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        sys.exit(server.__main__.main(request["arguments"]))
+        try:
+            if request["module"] == "gunicorn":
+                from gunicorn.app.wsgiapp import run
+
+                sys.argv = ["gunicorn", *request["arguments"]]
+                sys.exit(run())
+            sys.exit(server.__main__.main(request["arguments"]))
+        except SystemExit as end:
+            # As at any end of Python, but without freeing all objects of the imported modules one
+            # by one: that takes longer than the start.
+            threading._shutdown()
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else int(bool(end.code)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""A small client of the public API for tests, which sees every status and header."""
+"""A small client of the public API for tests, which sees every status and header.
+
+An answer that the OpenAPI document does not name fails the test.
+"""
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +35,44 @@ class Answer:
         """This response, if it has that status; otherwise the assertion shows what came."""
         assert self.status == status, f"{self.status} instead of {status}: {self.body[:2000]!r}"
         return self
+
+
+@cache
+def _operations() -> list[tuple[list[str], str, dict[str, Any]]]:
+    """The segments of each operation's path, its method, and its answers by status."""
+    from server.app import openapi_document
+
+    return [
+        (path.split("/"), method.upper(), operation["responses"])
+        for path, methods in json.loads(openapi_document())["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+@cache
+def _documented(method: str, path: str) -> dict[str, Any] | None:
+    """The answers to that request by status; None for a path that is not in the document."""
+    sent = path.split("/")
+    found = [
+        (segments.count("{id}"), answers)
+        for segments, named, answers in _operations()
+        if named == method
+        and len(segments) == len(sent)
+        and all(one[:1] == "{" or one == other for one, other in zip(segments, sent, strict=True))
+    ]
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _check_documented(answer: aiohttp.ClientResponse) -> None:
+    answers = _documented(answer.method, answer.url.raw_path)
+    if answers is None or "X-Request-ID" not in answer.headers:  # that is a proxy's
+        return
+    named = f"{answer.method} {answer.url.path}: {answer.status} {answer.content_type}"
+    assert str(answer.status) in answers, f"not documented: {named}"
+    kinds = answers[str(answer.status)].get("content", {})
+    assert not kinds or answer.status == 304 or answer.content_type in kinds, (
+        f"documented: {list(kinds)}, not {named}"
+    )
 
 
 class Rest:
@@ -107,6 +149,7 @@ class Rest:
             allow_redirects=False,
             **arguments,
         ) as answer:
+            _check_documented(answer)
             return Answer(answer.status, answer.headers, await answer.read())
 
     async def get(self, path: str, **more: Any) -> Answer:

@@ -5,6 +5,8 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from support.custom import Custom
 from support.server_process import ServerProcess
 from support.town import Place
@@ -14,6 +16,11 @@ from support.witness import LATEST, AppWitness, Outage, Witness
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "1.5"))
 """How long orders go on in each test, at least; `make faults` sets more."""
+in_test_all = pytest.mark.skipif(
+    "FAULT_SECONDS" not in os.environ,
+    reason="run by make test-all and make faults, which set FAULT_SECONDS",
+)
+"""For what takes long, and whose promise a quicker test of `make test` holds too."""
 BACK = 4.0
 """Seconds more for readers whose own server was down: they wait before they reconnect."""
 

@@ -88,8 +88,9 @@ def server_environment(
 class ServerProcess:
     """One server process, or a gunicorn with so many workers, which may open `files` files each.
 
-    A server is forked from one that has imported it, unless `env` holds more than settings. It may
-    be killed and started again: port, data and log stay. `worker`: see `support.uploads`.
+    It is forked from one that has imported the server, unless `env` holds more than settings. It
+    may be killed and started again: port, data and log stay. `worker`: see `support.uploads`.
+    `root` is where its code is.
     """
 
     def __init__(
@@ -105,23 +106,28 @@ class ServerProcess:
         gunicorn: int = 0,
         files: int | None = None,
         worker: Sequence[str] = (),
+        root: Path = ROOT,
     ) -> None:
         self.module = module
         self.data_dir = data_dir
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host or '127.0.0.1'}:{self.port}"
+        self.root = root
         self.log_path = data_dir / f"server-{self.port}.log"
         self.environment = server_environment(data_dir, redis_url, env)
         # What else is in the environment is read by the interpreter as it starts.
         own = all(name.startswith("TIFFIN_") or name == "U2NET_HOME" for name in env or ())
-        self.forked = module == "server" and not gunicorn and own and hasattr(os, "fork")
+        here = module == "server" and root == ROOT
+        self.forked = here and own and hasattr(os, "fork")
         assert self.forked or not worker
         self.worker = worker
         self.arguments = ["--port", str(self.port)]
         self.arguments += ["--host", host] if host else []
         self.arguments += ["--demo"] if demo else []
         if gunicorn:
-            _, _, self.module, *self.arguments = gunicorn_command(self.port, int(gunicorn))
+            _, _, self.module, *self.arguments = gunicorn_command(
+                self.port, int(gunicorn), host or "127.0.0.1"
+            )
         self.files = files
         self.process: subprocess.Popen[bytes] | Forked | None = None
 
@@ -149,12 +155,17 @@ class ServerProcess:
         with self.log_path.open("ab") as log:
             if self.forked:
                 self.process = fork(
-                    self.arguments, self.environment, self.log_path, self.files, self.worker
+                    self.arguments,
+                    self.environment,
+                    self.log_path,
+                    self.files,
+                    self.worker,
+                    module=self.module,
                 )
                 return
             self.process = subprocess.Popen(
                 [*self._limits(), sys.executable, "-m", self.module, *self.arguments],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -215,7 +226,8 @@ class ServerProcess:
     def kill(self) -> None:
         """Kill it (SIGKILL), a gunicorn with its workers."""
         if self.process is not None:
-            if isinstance(self.process, subprocess.Popen) and self.running:
+            grouped = self.module == "gunicorn" or isinstance(self.process, subprocess.Popen)
+            if grouped and self.running:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait(timeout=PATIENCE)

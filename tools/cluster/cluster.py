@@ -122,13 +122,7 @@ class Cluster:
         )
 
     def _start_all(self) -> None:
-        # PostgreSQL does not run as root, and another user may not enter the folder.
-        temporary = Path(self._temporary.name)
-        if USER is not None:
-            temporary.chmod(0o755)
-        self.postgres = PostgresServer(temporary if USER is not None else self._own("postgres"))
-        self._start(self.postgres)
-        self.postgres.create("tiffin")
+        self.database_url = self._start_database()
         self.redis = RedisServer(self._own("redis"))
         self._start(self.redis)
         self.azurite = self._start_if_installed(Azurite(self._own("azurite")))
@@ -154,7 +148,7 @@ class Cluster:
     def _settings(self) -> dict[str, str]:
         """The settings that both masters have."""
         settings = {
-            "TIFFIN_DATABASE_URL": self.postgres.url("tiffin"),
+            "TIFFIN_DATABASE_URL": self.database_url,
             "TIFFIN_REDIS_URL": self.redis.url,
             "TIFFIN_JWT_SECRET": stored_secret(self.folder / "jwt-secret"),
             "TIFFIN_TRUSTED_PROXIES": "127.0.0.1",
@@ -174,7 +168,25 @@ class Cluster:
             secret = stored_secret(self.folder / "demo-password")
             (folder / "demo-password").write_text(secret)
         environment = {"U2NET_HOME": str(ROOT / ".tiffin" / "rembg")} | self.environment
-        return Gunicorn(folder, f"master {name}", environment | {"TIFFIN_DATA_DIR": str(folder)})
+        return Gunicorn(folder, f"master {name}", environment | self._own_settings(name))
+
+    def _start_database(self) -> str:
+        """Start PostgreSQL; returns the URL of the servers' database."""
+        # It does not run as root, and another user may not enter the folder.
+        temporary = Path(self._temporary.name)
+        if USER is not None:
+            temporary.chmod(0o755)
+        return self._start_postgres(temporary if USER is not None else self._own("postgres"))
+
+    def _start_postgres(self, folder: Path) -> str:
+        self.postgres = PostgresServer(folder)
+        self._start(self.postgres)
+        self.postgres.create("tiffin")
+        return self.postgres.url("tiffin")
+
+    def _own_settings(self, name: str) -> dict[str, str]:
+        """The settings of that master alone."""
+        return {"TIFFIN_DATA_DIR": str(self.folder / name)}
 
     def _start(self, service: ServiceProcess) -> None:
         self._report(f"Starting {service.name} on port {service.port}.")

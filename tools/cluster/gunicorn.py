@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
 
 
-def gunicorn_command(port: int, workers: int) -> list[str]:
-    """The command of a master on that port of loopback."""
+def gunicorn_command(port: int, workers: int, host: str = "127.0.0.1") -> list[str]:
+    """The command of a master on that address and port."""
     return [
         *(sys.executable, "-m", "gunicorn", "server.app:create_runner"),
-        *("-b", f"127.0.0.1:{port}", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(workers)),
+        *("-b", f"{host}:{port}", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", str(workers)),
     ]
 
 
@@ -31,12 +31,12 @@ class Gunicorn(ServiceProcess):
         super().__init__(folder, name)
         self.url = f"http://127.0.0.1:{self.port}"
         self.workers = workers
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self.environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
 
     def start(self) -> None:
         """Start it, and return once a worker is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.launch(gunicorn_command(self.port, self.workers), READY_SECONDS, self._environment)
+        self.launch(gunicorn_command(self.port, self.workers), READY_SECONDS, self.environment)
 
     def answers(self) -> bool:
         """Whether `/readyz` is 200."""

@@ -1,43 +1,49 @@
-"""nginx in front of servers, from its own configuration."""
+"""nginx in front of servers, as deploy/ has it or from another configuration."""
 
 import os
+import re
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.cluster.service import ServiceMissing, ServiceProcess
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-CONFIG = """
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_max_body_size 11m;
-    upstream tiffin {{
-        least_conn;
-        {servers}
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header Forwarded "";
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $http_connection;
-        proxy_buffering off;
-        proxy_read_timeout 120s;
-        location / {{
-            proxy_pass http://tiffin;
-        }}
-    }}
-}}
-"""
-"""As deploy/nginx, without TLS: streams are not held back, and sockets pass."""
+DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
+SERVER = "127.0.0.1:8080"
+TLS_AND_LIMIT = re.compile(
+    r"^    server \{\n +listen 80;.*?^    \}\n|^ +(?:ssl_|add_header Strict|limit_conn)[^\n]*\n",
+    re.DOTALL | re.MULTILINE,
+)
+"""What a cluster on one machine leaves out: all of its clients have one address."""
+
+
+def deployed(
+    folder: Path,
+    targets: Sequence[str],
+    listen: Mapping[str, str],
+    without: re.Pattern[str] | None = None,
+) -> str:
+    """The configuration of deploy/ for servers at `targets` (`host:port`), with its files in
+    `folder`. `listen` has an address for each one that it listens on."""
+    upstream = (DEPLOYED / "upstream.conf").read_text()
+    assert SERVER in upstream
+    lines = [
+        line.replace(SERVER, target)
+        for line in upstream.splitlines(keepends=True)
+        for target in (targets if SERVER in line else (SERVER,))
+    ]
+    (folder / "upstream.conf").write_text("".join(lines))
+    text = (DEPLOYED / "nginx.conf").read_text()
+    if without is not None:
+        text = without.sub("", text)
+    for path, own in (("/run", folder), ("/var/log/nginx", folder), ("/etc/nginx/tls", folder)):
+        text = text.replace(f" {path}/", f" {own}/")
+    for address, own_address in listen.items():
+        assert f"listen {address};" in text
+        text = text.replace(f"listen {address};", f"listen {own_address};")
+    return text
 
 
 class Nginx(ServiceProcess):
@@ -50,10 +56,9 @@ class Nginx(ServiceProcess):
 
     @classmethod
     def before(cls, targets: Sequence[str], folder: Path, port: int) -> "Nginx":
-        """One that gives each request to one of the servers at `targets` (`host:port`). What a
-        server has not received goes to another one; what it has, does not."""
-        servers = " ".join(f"server {target} max_fails=0;" for target in targets)
-        return cls(folder, CONFIG.format(folder=folder, servers=servers, port=port), [port])
+        """That of deploy/, without TLS, before the servers at `targets` (`host:port`)."""
+        listen = {"443 ssl": f"127.0.0.1:{port}"}
+        return cls(folder, deployed(folder, targets, listen, TLS_AND_LIMIT), [port])
 
     def start(self) -> None:
         """Start it, and return once it listens. Raises ServiceMissing where there is no nginx."""

@@ -27,7 +27,7 @@ USER = "nobody" if os.geteuid() == 0 else None
 
 class PostgresServer(ServiceProcess):
     """A PostgreSQL on its own port, whose databases are in `folder`. It asks for no password, and
-    listens on loopback alone. `options` are its settings."""
+    listens on loopback alone. `options` are its settings, as of its next start."""
 
     user = USER
     sign = signal.SIGINT
@@ -35,7 +35,7 @@ class PostgresServer(ServiceProcess):
     def __init__(self, folder: Path, options: Mapping[str, object] | None = None) -> None:
         super().__init__(folder, "postgres")
         self.data = folder / "data"
-        self._options = dict(options or {})
+        self.options = dict(options or {})
         self._programs = BINARIES / "bin"
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class PostgresServer(ServiceProcess):
             "port": self.port,
             "max_connections": 200,
             "shared_buffers": "32MB",
-            **self._options,
+            **self.options,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self.launch([str(self._programs / "postgres"), "-D", str(self.data), *settings])
@@ -73,6 +73,10 @@ class PostgresServer(ServiceProcess):
         """Restart it on the same port, as after a crash."""
         self.end(signal.SIGQUIT)
         self.start()
+
+    def promote(self) -> None:
+        """Make a standby the primary. Raises CalledProcessError."""
+        self._run("pg_ctl", "promote", "--wait")
 
     def url(self, database: str) -> str:
         """The URL of that database."""

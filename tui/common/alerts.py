@@ -16,13 +16,13 @@ class AlertCollector(Generic[AlertT]):
     """Calls `show` with all that was added, a second after the first of it."""
 
     def __init__(self, owner: Widget, show: Callable[[list[AlertT]], None]) -> None:
-        """With `owner` it ends."""
+        """Nothing is shown once `owner` is removed."""
         self._owner = owner
         self._show = show
         self._alerts: list[AlertT] = []
 
     def add(self, alert: AlertT) -> None:
-        """Show this with the next ones."""
+        """Show this with those that follow within `ALERT_SECONDS`."""
         self._alerts.append(alert)
         if len(self._alerts) == 1:
             self._owner.set_timer(ALERT_SECONDS, self._flush)

@@ -232,8 +232,6 @@ class TiffinApp(BaseApp, ServicesApp):
 
     async def clear_panels(self) -> None:
         """Logged out: take everything down that belongs to the account."""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
         await self.grid.clear()
         self.wire.clear()
         self._picture_cache = None
@@ -247,7 +245,7 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow([panel.meter for panel in self.panels])
 
     def watch_app_focus(self, focus: bool) -> None:
-        """The terminal has the focus again; another window may have been this account's."""
+        """In focus again: the account may have been used in another window meanwhile."""
         if focus:
             self.grid.refresh_remote()
 

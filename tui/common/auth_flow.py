@@ -107,7 +107,7 @@ class AuthFlow:
         self.client = await asyncio.to_thread(make_client, self.server, self._wire, tokens)
         session = self.client.session
         session.on_signed_out = self.on_session_ended
-        # what exists by now stays; searching it for garbage would delay keys again and again
+        # what exists by now is never garbage; looking through it each time would delay keys
         gc.freeze()
         gc.enable()
         self.ready.set()
@@ -147,7 +147,7 @@ class AuthFlow:
         outbox = self.client.outbox()
         message = await self.client.session.log_out()
         await self._back(message or "You are logged out.")
-        outbox.clear_drafts()  # the panels have kept theirs as they went
+        outbox.clear_drafts()  # each panel saved its draft as it was removed
 
     async def _back(self, message: str) -> None:
         from tui.common.dialogs.login import LoginScreen
@@ -155,5 +155,8 @@ class AuthFlow:
         async with self._lock:
             if any(isinstance(screen, LoginScreen) for screen in self._app.screen_stack):
                 return
-            await self._clear_panels()
+            while len(self._app.screen_stack) > 1:
+                self._app.pop_screen()
+            # First: Textual fails to draw a widget that is being removed with the mouse over it.
             self._ask(message)
+            await self._clear_panels()

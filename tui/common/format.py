@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from tui.common.sanitize import plain
+
+if TYPE_CHECKING:
+    from server.features.orders.schemas import Order
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -23,6 +28,8 @@ STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
 """Glyph, name and colour of each status of an order; the glyph is enough without colour."""
 COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
 """Units of an age: length in seconds, letter, and the age from which the next one is used."""
+NEWS_AGES = ((10.0, "now"), (30.0, "<30s"), (60.0, "<1m"))
+"""Below so many seconds. Drawn anew each second, ages would cost an idle app most of its time."""
 YEAR = 31_557_600
 """Seconds."""
 
@@ -35,6 +42,20 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return set_cell_size(text, width) if pad else text
+
+
+@lru_cache(maxsize=1024)
+def wrapped(text: str, width: int) -> tuple[str, ...]:
+    """`text`, safe to draw, in lines of at most `width` cells."""
+    if width < 1:
+        return ()
+    lines = Content(plain(text, newlines=True)).wrap(width)
+    return tuple(line.plain for line in lines if line.plain)
+
+
+def items_in_short(order: "Order") -> str:
+    """`2× Pad thai, 1× Tom yum`."""
+    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
 
 
 def centred(message: Content, y: int, width: int, height: int) -> Content:
@@ -73,12 +94,18 @@ def human_age(seconds: float) -> str:
 
 def age_lasts(seconds: float) -> float:
     """Seconds until an age in whole seconds, minutes, hours ... reads differently; at least 1."""
-    if seconds < 100:
-        return 1.0
-    for length, _, limit in COARSE:
-        if seconds < limit:
-            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
-    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
+    return 1.0 if seconds < 100 else _coarse_age_lasts(seconds)
+
+
+def news_age(seconds: float) -> str:
+    """How long ago the last news came, changing seldom: `now`, `<30s`, `<1m`, `1m`, `5h`."""
+    return next((words for limit, words in NEWS_AGES if seconds < limit), _coarse_age(seconds))
+
+
+def news_age_lasts(seconds: float) -> float:
+    """Seconds until that reads differently."""
+    left = (limit - seconds for limit, _ in NEWS_AGES if seconds < limit)
+    return next(left, None) or _coarse_age_lasts(seconds)
 
 
 def age(moment: datetime, now: datetime) -> str:
@@ -92,6 +119,13 @@ def _coarse_age(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / length:.0f}{unit}"
     return f"{seconds / YEAR:.0f}y"
+
+
+def _coarse_age_lasts(seconds: float) -> float:
+    for length, _, limit in COARSE:
+        if seconds < limit:
+            return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
+    return (round(seconds / YEAR) + 0.5) * YEAR - seconds
 
 
 def hours_minutes(moment: datetime) -> str:
@@ -177,7 +211,7 @@ def field_of(error: Exception) -> str | None:
 
 
 def message_for(error: Exception) -> str:
-    """A sentence that a person can act on. Raises what is no trouble but a mistake of ours."""
+    """A sentence that a person can act on. Raises what is an error of ours."""
     from pydantic import ValidationError
 
     from tui.common.client.errors import ApiError, ClientError

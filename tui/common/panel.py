@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -17,6 +17,7 @@ from textual.widgets import Input, Static, TextArea
 from textual.worker import Worker, WorkerState
 
 from tui.common.client.meter import Pattern, State
+from tui.common.format import age_lasts
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.wire_line import WireLine
@@ -28,15 +29,18 @@ if TYPE_CHECKING:
 
 
 TOGETHER_SECONDS = 0.5
-"""What changes with time is drawn at multiples of this, all at once."""
+MINUTES_SECONDS = 30.0
+"""What changes with time is drawn at multiples of the first, and an age in minutes or more at
+multiples of the second: all at once."""
+EARLY_SECONDS = 0.05
 
 
-def moment_in(seconds: float) -> float:
-    """`time.monotonic()` in so many seconds, at the nearest multiple of `TOGETHER_SECONDS`."""
+def moment_in(seconds: float, multiple: float = TOGETHER_SECONDS) -> float:
+    """`time.monotonic()` in so many seconds, or later: at the next multiple of `multiple`."""
     moment = time.monotonic() + seconds
-    if seconds < TOGETHER_SECONDS:
+    if 0 < seconds < TOGETHER_SECONDS:
         return moment
-    return round(moment / TOGETHER_SECONDS) * TOGETHER_SECONDS
+    return ceil((moment - EARLY_SECONDS) / multiple) * multiple
 
 
 class Panel(Vertical):
@@ -116,11 +120,15 @@ class Panel(Vertical):
         if needed:
             self.on_redraw_wanted()
 
-    def redraw_in(self, seconds: float) -> None:
-        """Be redrawn in so many seconds at the latest, give or take a quarter of a second."""
-        moment = moment_in(seconds)
+    def redraw_in(self, seconds: float, multiple: float = TOGETHER_SECONDS) -> None:
+        """Be redrawn in so many seconds, or before; up to `multiple` later, with what else is."""
+        moment = moment_in(seconds, multiple)
         self.redraw_at = moment if self.redraw_at is None else min(moment, self.redraw_at)
         self.on_redraw_wanted()
+
+    def redraw_with_age(self, age: float) -> None:
+        """Be redrawn when an age of so many seconds reads differently."""
+        self.redraw_in(age_lasts(age), TOGETHER_SECONDS if age < 100 else MINUTES_SECONDS)
 
     @cached_property
     def services(self) -> Services:
@@ -147,6 +155,11 @@ class Panel(Vertical):
         """Whether somebody can see it: in front, nothing over it, the terminal in focus."""
         app = self.app
         return self.has_class("-main") and len(app.screen_stack) == 1 and app.app_focus
+
+    @property
+    def watches_wire(self) -> bool:
+        """Whether it shows heartbeats to somebody who looks at them."""
+        return False
 
     @property
     def meter(self) -> "Meter":
@@ -290,10 +303,12 @@ class Panel(Vertical):
         return self._badge
 
     def update_wire_line(self) -> float | None:
-        """Repaint the wire line if it has changed. Returns the seconds until it changes with time,
-        None where it does not."""
+        """Repaint the wire line if it has changed. Returns `time.monotonic()` from which it has
+        changed with time, None where it does not."""
         line = self._line
-        return line.update() if line is not None and line.is_on_screen else None
+        if line is None or not line.is_on_screen or (wait := line.update()) is None:
+            return None
+        return moment_in(wait, TOGETHER_SECONDS if wait < MINUTES_SECONDS else MINUTES_SECONDS)
 
     def on_wire_changed(self) -> None:
         """Called when anything has crossed the wire, for any panel."""

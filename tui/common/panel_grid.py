@@ -1,18 +1,21 @@
 """Where the panels are: a grid, one large beside cards, or one alone."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual import events
 from textual.containers import Container
 from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import Reactive
-from textual.screen import Screen
+from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 
 from tui.common.client.meter import Wire
 from tui.common.panel import Panel
 from tui.common.redraw import Redraw
+from tui.common.terminal_cells import LineCompositor
 
 CARD_ROWS = 4
 """Lines of a card: border, a line and the wire. Without room for them, there are no cards."""
@@ -47,7 +50,7 @@ class PanelGrid(Container):
         self.panels = list(panels)
         for number, panel in enumerate(panels, start=1):
             panel.number = number
-            panel.on_redraw_wanted = self._redraw.request
+            panel.on_redraw_wanted = partial(self._redraw.request_panel, panel)
         self.main = None
         columns = COLUMNS_FOR.get(len(panels), 3)
         self.styles.grid_size_columns = columns
@@ -63,6 +66,7 @@ class PanelGrid(Container):
         self._started = self.panels
         for panel in self.panels:
             panel.start()
+        self._redraw.request()
 
     async def clear(self) -> None:
         """Remove all panels."""
@@ -165,6 +169,38 @@ class PanelGrid(Container):
         self.post_message(self.Changed())
 
 
+class PaintTimer:
+    """In place of the screen's timer, which wakes once more after each painting."""
+
+    def __init__(self, screen: Screen[None]) -> None:
+        self._screen = screen
+        self._next: asyncio.TimerHandle | None = None
+        self._painted_at = 0.0
+
+    def resume(self) -> None:
+        """Paint what has changed, at most 60 times a second."""
+        if self._next is None:
+            loop = asyncio.get_running_loop()
+            at = max(loop.time(), self._painted_at + UPDATE_PERIOD)
+            self._next = loop.call_at(at, self._paint)
+
+    def pause(self) -> None:
+        """Paint no more."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _paint(self) -> None:
+        self._next = None
+        self._painted_at = asyncio.get_running_loop().time()
+        if not self._screen.is_running:
+            return
+        try:
+            self._screen._on_timer_update()
+        except Exception as error:
+            self._screen.app._handle_exception(error)
+
+
 class MainScreen(Screen[None]):
     """A screen that is not repainted completely for every change of focus.
 
@@ -173,6 +209,15 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._compositor = LineCompositor()
+        self._paint_timer = PaintTimer(self)
+
+    @property
+    def _update_timer(self) -> PaintTimer:  # type: ignore[override]
+        return self._paint_timer
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """What the mouse is on. Textual takes the second cell of a wide character for the one that

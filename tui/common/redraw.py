@@ -73,7 +73,11 @@ WIRE_LINES_SECONDS = 0.25
 
 class Redraw:
     """Frames while something waits to be drawn; between that nothing runs. Not with a timer of
-    Textual's, which wakes once more after it was paused."""
+    Textual's, which wakes once more after it was paused.
+
+    What only crosses the wire waits a moment for what may follow; heartbeats, for half a minute or
+    the next frame, unless somebody watches them.
+    """
 
     def __init__(
         self, wire: "Wire", panels: Callable[[], Sequence[Panel]], wire_drawn: Callable[[], None]
@@ -92,16 +96,19 @@ class Redraw:
         self._lines_drawn_at = 0.0
         self._lines_at = inf
         """`time.monotonic()` at which a wire line changes with time."""
+        self._requested_within = inf
+        """The least seconds that the wire has asked for since it was last drawn."""
+        self._in_frame = False
 
     def start(self, owner: "MessagePump") -> None:
         """Draw from now on, as long as the app of `owner` runs."""
         self._owner = owner
-        self._wire.on_change = self.request
+        self._wire.on_change = self._request_within
         self.request()
 
     def stop(self) -> None:
         """Draw no more."""
-        self._wire.on_change = lambda: None
+        self._wire.on_change = lambda _: None
         self._owner = None
         if self._next is not None:
             self._next.cancel()
@@ -111,9 +118,26 @@ class Redraw:
         """Draw what needs it, soon."""
         self._schedule(self._drawn_at + FRAME_SECONDS)
 
+    def request_panel(self, panel: Panel) -> None:
+        """Draw that panel when it may be drawn again."""
+        self._schedule(max(_due_at(panel), self._drawn_at + FRAME_SECONDS))
+
+    def _request_within(self, seconds: float) -> None:
+        """Draw what has crossed the wire within so many seconds."""
+        if seconds >= self._requested_within:  # as with most of 1,000 events a second
+            return
+        self._requested_within = seconds
+        if seconds and not any(panel.watches_wire for panel in self._panels()):
+            self._schedule(moment_in(0, seconds))
+        else:
+            self.request()
+
     def _schedule(self, at: float) -> None:
-        """Draw the next frame at that time, unless it is due earlier."""
-        if self._owner is None or (self._next is not None and self._next.when() <= at):
+        """Draw the next frame at that time, unless it is due earlier. A frame schedules the next
+        one at its end, for all that it has changed itself."""
+        if self._owner is None or self._in_frame:
+            return
+        if self._next is not None and self._next.when() <= at:
             return
         if self._next is not None:
             self._next.cancel()
@@ -133,12 +157,25 @@ class Redraw:
         if not self._throttle.due():
             self.request()
             return
+        self._in_frame = True
+        try:
+            self._draw(self._owner.app)
+        finally:
+            self._in_frame = False
+        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
+        if self._wire.revision != self._revision:
+            at = 0.0
+        if at < inf:
+            self._schedule(max(at, self._drawn_at + FRAME_SECONDS))
+
+    def _draw(self, app: "App[object]") -> None:
         wire = self._wire
         if wire.state_revision != self._state_revision:  # a panel may say that its news are old
             self._state_revision = wire.state_revision
             self.request_all()
         if wire.revision != self._revision:
             self._revision = wire.revision
+            self._requested_within = inf
             self._lines_waiting = True
             for panel in self._panels():
                 panel.on_wire_changed()
@@ -147,10 +184,7 @@ class Redraw:
             self._draw_lines()
             drawn = True
         if drawn:
-            self._draw_dialogs(self._owner.app)
-        at = min([_due_at(panel) for panel in self._panels()] + [self._lines_due_at()])
-        if at < inf:
-            self._schedule(max(at, self._drawn_at + FRAME_SECONDS))
+            self._draw_dialogs(app)
 
     def _draw_panels(self) -> bool:
         """Whether any needed it."""
@@ -180,10 +214,9 @@ class Redraw:
 
     def _draw_lines(self) -> None:
         self._lines_waiting = False
-        waits = [panel.update_wire_line() for panel in self._panels()]
-        soonest = min((wait for wait in waits if wait is not None), default=inf)
+        moments = [panel.update_wire_line() for panel in self._panels()]
         self._lines_drawn_at = time.monotonic()
-        self._lines_at = inf if soonest == inf else moment_in(soonest)
+        self._lines_at = min((one for one in moments if one is not None), default=inf)
         self._wire_drawn()
 
 

@@ -1,4 +1,4 @@
-"""The theme's colours as styles for widgets that paint their own lines."""
+"""Styles and block characters for widgets that paint their own lines."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,11 +11,13 @@ Line = list[Segment]
 Part = tuple[str, str]
 """Safe text, and its style: `bold warning`, without `$`."""
 
+QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
+"""By bits: top left, top right, bottom left, bottom right."""
 WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
 
 
 class ThemeStyles:
-    """Styles by name, made once for a theme: `inks("bold primary", "panel")`."""
+    """Styles by name, made once for a theme: `styles("bold primary", "panel")`."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables

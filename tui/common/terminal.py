@@ -21,7 +21,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from tui.common.sanitize import anchored
-from tui.common.terminal_cells import CellUpdate, TerminalCells
+from tui.common.terminal_cells import CellUpdate, TerminalCells, pieces_of
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -309,8 +309,12 @@ class TerminalApp(App[None]):
         if not self._batch_count and self._running and not self._closed:
             if isinstance(renderable, LayoutUpdate):
                 self._cells.store(renderable)
-            elif isinstance(renderable, ChopsUpdate):
-                changes = self._cells.changes(renderable)
+            elif isinstance(renderable, CellUpdate | ChopsUpdate):
+                changes = self._cells.changes(
+                    renderable.pieces
+                    if isinstance(renderable, CellUpdate)
+                    else pieces_of(renderable)
+                )
                 cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
                 if changes is None and cursor != self._previous_cursor_position:
                     changes = CellUpdate(())

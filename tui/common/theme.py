@@ -1,4 +1,4 @@
-"""The two themes, and the ink of each pattern and glyph of each state."""
+"""The two themes, the colour of each pattern, and the glyph of each state."""
 
 from textual.theme import Theme
 
@@ -145,4 +145,4 @@ STATE_GLYPH: dict[State, tuple[str, str]] = {
     State.RETRY: ("◌", "$warning"),
     State.DOWN: ("✕", "$error"),
 }
-"""A state's glyph and ink: the glyph alone tells, colour only helps."""
+"""A state's glyph and colour; the glyph is enough without colour."""

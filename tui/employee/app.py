@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class EmployeeApp(TiffinApp):
     """Kitchen, drivers, support, announcements, photos, and the wire that feeds them all.
 
-    Somebody of support has no restaurant, and an employee who does not share the support desk has
-    neither its chats nor makes announcements.
+    An account of support has no restaurant's panels. An employee who does not share in support has
+    no chats, and reads announcements without making any.
     """
 
     ROLE = "employee"
@@ -34,7 +34,7 @@ class EmployeeApp(TiffinApp):
         account = self.session.account
         if account is not None and account.role is Role.SUPPORT:
             return SupportPanel, EmployeeAnnouncementsPanel, WirePanel
-        desk: tuple[type[Panel], ...] = (SupportPanel, EmployeeAnnouncementsPanel)
+        support: tuple[type[Panel], ...] = (SupportPanel, EmployeeAnnouncementsPanel)
         if account is not None and account.support is False:
-            desk = (AnnouncementsPanel,)
-        return KitchenPanel, DriversPanel, *desk, DishPhotoPanel, WirePanel
+            support = (AnnouncementsPanel,)
+        return KitchenPanel, DriversPanel, *support, DishPhotoPanel, WirePanel

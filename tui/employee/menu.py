@@ -1,5 +1,6 @@
 """The menu dialog: mark dishes as sold out, add, change and remove them."""
 
+import asyncio
 import re
 from collections.abc import Coroutine
 from typing import ClassVar
@@ -47,7 +48,8 @@ class MenuScreen(Dialog[None]):
         super().__init__()
         self._restaurant_id = restaurant_id
         self._dishes: list[MenuItem] = []
-        self._busy = False
+        self._turn = asyncio.Lock()
+        """Requests go one after another, in the order of the keys."""
 
     def body(self) -> ComposeResult:
         """The dishes, the description of the selected one, a line for results."""
@@ -77,7 +79,7 @@ class MenuScreen(Dialog[None]):
     def action_sold_out(self) -> None:
         """Mark the dish as sold out, or as available again."""
         if self.dish is not None:
-            self._run(self._toggle(self.dish))
+            self._run(self._toggle(self.dish.id))
 
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
@@ -90,7 +92,7 @@ class MenuScreen(Dialog[None]):
 
     def action_add(self) -> None:
         """Add a dish at the end of the menu."""
-        if self._dishes or not self._busy:
+        if self._dishes or not self._turn.locked():
             self.app.push_screen(DishScreen(self._restaurant_id), self._saved)
 
     def action_edit(self) -> None:
@@ -123,23 +125,18 @@ class MenuScreen(Dialog[None]):
     # -- requests
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
-        if self._busy:
-            work.close()
-            return
-        self._busy = True
         self.run_worker(self._report(work), group="menu", exit_on_error=True)
 
     async def _report(self, work: Coroutine[object, object, None]) -> None:
-        try:
-            await work
-        except ApiError as refusal:
-            self.show_status(refusal.message)
-            if refusal.status == 404 and self._dishes:
-                await self._read()
-        except ClientError as error:
-            self.show_status(f"{error.message} Try again.")
-        finally:
-            self._busy = False
+        async with self._turn:
+            try:
+                await work
+            except ApiError as refusal:
+                self.show_status(refusal.message)
+                if refusal.status == 404 and self._dishes:
+                    await self._read()
+            except ClientError as error:
+                self.show_status(f"{error.message} Try again.")
 
     async def _load(self) -> None:
         await self._read()
@@ -155,7 +152,10 @@ class MenuScreen(Dialog[None]):
         self._dishes = restaurant.menu
         self._fill()
 
-    async def _toggle(self, dish: MenuItem) -> None:
+    async def _toggle(self, dish_id: str) -> None:
+        dish = next((one for one in self._dishes if one.id == dish_id), None)
+        if dish is None:  # removed meanwhile
+            return
         change = MenuItemChange(available=not dish.available)
         changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
@@ -178,17 +178,19 @@ class MenuScreen(Dialog[None]):
             self._fill()
         else:
             self._dishes.append(dish)
-            self._fill(len(self._dishes) - 1)
+            self._fill(dish.id)
         self.show_status(f"{dish.name} is saved.", "done")
 
-    def _fill(self, at: int | None = None) -> None:
+    def _fill(self, dish_id: str | None = None) -> None:
+        """List the dishes, with the highlight on that one, else on the same dish as before."""
         dishes = self.query_one(OptionList)
-        at = dishes.highlighted if at is None else at
+        at, before = dishes.highlighted or 0, dishes.highlighted_option
         width = max(20, dishes.scrollable_content_region.width - 2)
-        dishes.clear_options()
-        dishes.add_options([Option(format_dish(dish, width)) for dish in self._dishes])
-        if self._dishes:
-            dishes.highlighted = min(at or 0, len(self._dishes) - 1)
+        dishes.set_options([Option(format_dish(dish, width), id=dish.id) for dish in self._dishes])
+        wanted = dish_id or (before.id if before is not None else None)
+        ids = [dish.id for dish in self._dishes]
+        if ids:
+            dishes.highlighted = ids.index(wanted) if wanted in ids else min(at, len(ids) - 1)
 
 
 def format_dish(dish: MenuItem, width: int) -> Content:

@@ -1,8 +1,8 @@
 """An account's own data as one JSON document, written while it is read."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 
 from server.core import audit
 from server.core.auth import Identity
@@ -11,6 +11,7 @@ from server.core.database import Database
 from server.core.errors import too_many
 from server.core.limits import RateLimit
 from server.core.pages import every_page
+from server.core.queries import Row
 from server.features.accounts.service import AccountService, Section
 
 PAGE = 200
@@ -38,7 +39,7 @@ class AccountExport:
         finally:
             self._running.discard(who.limit_key)
 
-    async def parts(self, who: Identity) -> AsyncIterator[str]:
+    async def parts(self, who: Identity) -> AsyncGenerator[str]:
         """The document, a page at a time. Raises Problem 401, 503."""
         account = await self._accounts.me(who)
         yield f'{{"exported_at":"{to_text(now())}","account":{account.model_dump_json()}'
@@ -46,37 +47,39 @@ class AccountExport:
         for name, section in (own | self._accounts.exports).items():
             yield f',"{name}":['
             mark = ""
-            async for page in section(who):
-                if page:
-                    yield mark + ",".join(page)
-                    mark = ","
+            async with aclosing(section(who)) as pages:
+                async for page in pages:
+                    if page:
+                        yield mark + ",".join(page)
+                        mark = ","
             yield "]"
         yield "}"
 
-    def _sessions(self, who: Identity) -> AsyncIterator[Sequence[str]]:
+    def _sessions(self, who: Identity) -> AsyncGenerator[Sequence[str]]:
         async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:
             page = await self._accounts.sessions.listed(who, before, PAGE)
             return [one.model_dump_json() for one in page.items], page.next
 
         return every_page(fetch)
 
-    async def _audit(self, who: Identity) -> AsyncIterator[Sequence[str]]:
+    async def _audit(self, who: Identity) -> AsyncGenerator[Sequence[str]]:
         """The entries about the account; of one that many people share, none."""
         if who.shared:
             return
-        async for page in audit.entries(self._database, account_id=who.account_id):
-            yield [
-                json.dumps(
-                    {
-                        "at": row["at"],
-                        "action": row["action"],
-                        "by": _shown(row["actor"], who),
-                        "address": row["address"],
-                        "details": json.loads(row["details"] or "{}"),
-                    }
-                )
-                for row in page
-            ]
+        async with aclosing(audit.entries(self._database, account_id=who.account_id)) as pages:
+            async for page in pages:
+                yield [_entry(row, who) for row in page]
+
+
+def _entry(row: Row, who: Identity) -> str:
+    members = {
+        "at": row["at"],
+        "action": row["action"],
+        "by": _shown(row["actor"], who),
+        "address": row["address"],
+        "details": json.loads(row["details"] or "{}"),
+    }
+    return json.dumps(members)
 
 
 def _shown(actor: str | None, who: Identity) -> str | None:

@@ -1,5 +1,6 @@
 """Accounts over REST: log-in and log-out, refresh, the caller's profile."""
 
+import contextlib
 import logging
 import re
 
@@ -130,14 +131,15 @@ async def export_data(request: web.Request) -> web.StreamResponse:
             }
         )
         try:
-            async for part in exports.parts(who):
-                if not response.prepared:
-                    await response.prepare(request)
-                    if request.method == "HEAD":
-                        return response
-                await response.write(part.encode())
-                if gate.recall(who) is None:  # it may have been ended meanwhile
-                    await gate.check(who)
+            async with contextlib.aclosing(exports.parts(who)) as parts:
+                async for part in parts:
+                    if not response.prepared:
+                        await response.prepare(request)
+                        if request.method == "HEAD":
+                            return response
+                    await response.write(part.encode())
+                    if gate.recall(who) is None:  # it may have been ended meanwhile
+                        await gate.check(who)
         except Problem as problem:
             if not response.prepared:
                 raise

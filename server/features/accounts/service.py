@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -48,7 +48,7 @@ RENAMED = "account.renamed"
 
 OnDelete = Callable[[Transaction, str], Awaitable[None]]
 OnRoleChange = Callable[[Transaction, str, Role], Awaitable[None]]
-Section = Callable[[Identity], AsyncIterator[Sequence[str]]]
+Section = Callable[[Identity], AsyncGenerator[Sequence[str]]]
 """Gives the entries of a list, each as JSON, page by page."""
 
 

@@ -46,7 +46,7 @@ LEFT JOIN announcement_acks k ON k.announcement_id = a.id AND k.account_id = :ac
 ORDER BY page.arrival DESC, page.id DESC;
 
 -- name: count_unread$
--- Of the newest so many of each audience that stand, those that the account has neither made nor
+-- Of the newest so many current ones of each audience, those that the account has neither made nor
 -- acknowledged.
 SELECT COUNT(*) FROM (
     SELECT * FROM (

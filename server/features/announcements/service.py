@@ -1,7 +1,7 @@
 """The rules of announcements: who may make them, whom they reach, who has acknowledged."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from server.core import audit, pages
@@ -209,7 +209,7 @@ class AnnouncementService:
         for announcement_id in await store.rename_author(tx, account_id, DELETED):
             await self._log.rewrite(tx, announcement_id, _without_author)
 
-    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+    def export(self, identity: Identity) -> AsyncGenerator[Sequence[str]]:
         """What the account has acknowledged, and when."""
 
         async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:

@@ -35,7 +35,7 @@ async def stream_announcements(
     """`announcement`, and `announcement.withdrawn` `{"id", "withdrawn_at"}`, of the scope's own.
 
     Beside them, without an `id:`, `announcement.acknowledged` `{"id"}`: the caller's own account
-    has taken note of it, here or in another window; once or more.
+    has acknowledged it, here or in another window; once or more.
 
     Goes on after `Last-Event-ID`, else after `after`, else from now. What has expired or was
     withdrawn since is replayed like anything else: `expires_at` or the withdrawal after it says

@@ -81,7 +81,7 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
     that message and `again`.
 
     409: the chat is closed (`type` `urn:tiffin:problem:chat-closed`), or another employee has
-    taken it up (`urn:tiffin:problem:chat-taken`).
+    claimed it (`urn:tiffin:problem:chat-taken`).
     """
     messages, identity = service(request, MessageService), identity_of(request)
     messages.count(identity, len(new.text.encode()))

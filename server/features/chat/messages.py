@@ -1,6 +1,7 @@
 """The messages of a chat, which are kept for ever, and how far they were read."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.core import pages
@@ -91,7 +92,7 @@ class MessageService:
 
         return await self._database.read(fn)
 
-    async def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+    async def export(self, identity: Identity) -> AsyncGenerator[Sequence[str]]:
         """The messages in the chats that the account has opened, and those it has written in
         others."""
         owner = identity.account_id
@@ -114,8 +115,9 @@ class MessageService:
                 ]
                 return shown, str(page[-1].seq) if more else None
 
-            async for page in pages.every_page(fetch):
-                yield page
+            async with aclosing(pages.every_page(fetch)) as found:
+                async for page in found:
+                    yield page
 
     async def post(self, identity: Identity, chat_id: str, sent: SendMessage) -> Posted:
         """Store a message and publish it to the room; a repeated `client_id` gives the first one.

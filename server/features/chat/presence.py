@@ -36,6 +36,9 @@ should not cause so many writes."""
 class Presence(Component):
     """Who is in rooms through this process, and the lease under which their rows count.
 
+    Not a `core.leases.Lease`, which one of several processes holds: each holds its own, and renews
+    it in the transaction of the rows that depend on it.
+
     Only the lease is renewed, about three times before it would expire, so that a renewal costs
     the same however many rooms there are. Each also removes expired leases of other processes: the
     clients of a killed one disappear from their rooms.

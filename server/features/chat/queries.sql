@@ -9,7 +9,7 @@ ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: chats
--- Those of one status: of all chats together nobody asks.
+-- Those of one status: nobody lists the chats of all together.
 SELECT * FROM chats
 WHERE status = :status
 AND (arrival < :place OR (arrival = :place AND id < :id))

@@ -59,19 +59,19 @@ async def get_chat(request: web.Request, id: Id) -> Chat:
 
 @router.route("POST", "/chats/{id}/take", roles=SUPPORT, problems=(409,))
 async def take_chat(request: web.Request, id: Id) -> Chat:
-    """Take a chat up: only one of the desk does; 409 shows who has."""
+    """Claim a chat for the caller; 409 shows who has claimed it before."""
     return await service(request, ChatService).take(identity_of(request), id)
 
 
 @router.route("POST", "/chats/{id}/close", roles=CUSTOMER_OR_SUPPORT)
 async def close_chat(request: web.Request, id: Id) -> Chat:
-    """Close a chat: it takes no messages any more. Closing twice is closing once."""
+    """Close a chat: it accepts no more messages. Closing it again changes nothing."""
     return await service(request, ChatService).close(identity_of(request), id)
 
 
 @router.route("POST", "/chats/{id}/reopen", roles=CUSTOMER_OR_SUPPORT, problems=(409,))
 async def reopen_chat(request: web.Request, id: Id) -> Chat:
-    """Open a chat again: it goes back to the queue, for anybody at the desk to take up.
+    """Reopen a chat: it goes back to the queue, for anybody at the desk to claim.
 
     409 where its customer has as many open as they may.
     """

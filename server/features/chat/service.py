@@ -1,7 +1,7 @@
 """The rules of support chat: who may see, claim, write in, close and reopen one."""
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from server.core import pages
 from server.core.auth import Identity
@@ -133,7 +133,7 @@ class ChatService:
 
         return await self._database.read(fn)
 
-    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+    def export(self, identity: Identity) -> AsyncGenerator[Sequence[str]]:
         """Every chat that the account has opened, whatever its role is now."""
 
         async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:

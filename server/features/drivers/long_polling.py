@@ -44,8 +44,10 @@ async def follow_location(
         return if_new(await drivers.newest(identity, id))
 
     def from_event(event: Event) -> DriverLocation | None:
-        # A customer's permission may have ended by now; `fetch` checks it.
-        return if_new(location_in(event)) if permission is None else None
+        # A customer's permission may have ended by now; `fetch` checks it. It also looks where the
+        # event is an older one, which comes late from another process.
+        late = after is not None and event.seq <= after
+        return location_in(event) if permission is None and not late else None
 
     result = await long_polling.hold(
         request,

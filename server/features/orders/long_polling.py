@@ -16,7 +16,7 @@ from server.core.routing import (
 )
 from server.core.services import service
 from server.features.accounts.schemas import Role
-from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
+from server.features.orders.schemas import STEPS, OrderPage, OrderStatus, TrackedStatus
 from server.features.orders.service import (
     OrderService,
     Tracked,
@@ -119,8 +119,12 @@ class _StatusPoll:
         return self._changed(await self._orders.tracked(self._identity, self._id))
 
     def from_event(self, event: Event) -> Encoded[TrackedStatus] | None:
-        """The same out of an event."""
-        return self._changed(tracked_in(event))
+        """The same out of an event, unless it comes late from another process and is of before the
+        status that the client knows."""
+        now = tracked_in(event)
+        if not now.status.terminal and self._last_status in STEPS[STEPS.index(now.status) :]:
+            return None
+        return self._changed(now)
 
     def _changed(self, now: Tracked) -> Encoded[TrackedStatus] | None:
         changed = now.status.terminal or now.status is not self._last_status

@@ -47,7 +47,7 @@ async def get_order(request: web.Request, id: Id) -> Encoded[Order]:
 
 @router.route("POST", "/orders/{id}/status", roles=EMPLOYEE, problems=(409,))
 async def change_status(request: web.Request, id: Id, change: StatusChange) -> Encoded[Order]:
-    """Take the order a step on, or change its driver or minutes."""
+    """Move the order to its next status, or change its driver or minutes."""
     return Encoded(await service(request, OrderService).step(identity_of(request), id, change))
 
 

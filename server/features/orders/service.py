@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -148,7 +148,7 @@ class OrderService:
 
         return await self._database.read(fn)
 
-    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+    def export(self, identity: Identity) -> AsyncGenerator[Sequence[str]]:
         """Every order that the account has placed, whatever its role is now."""
 
         async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:

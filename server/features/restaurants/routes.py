@@ -61,5 +61,5 @@ async def change_menu_item(
 
 @router.route("DELETE", "/restaurants/{id}/menu/{item_id}", roles=EMPLOYEE)
 async def remove_menu_item(request: web.Request, id: Id, item_id: Id) -> None:
-    """Take a dish off the menu; orders that name it keep it."""
+    """Remove a dish from the menu; orders that name it keep it."""
     await service(request, RestaurantService).remove_menu_item(identity_of(request), id, item_id)

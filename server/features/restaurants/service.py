@@ -79,7 +79,7 @@ class RestaurantService:
         return await self._database.write(fn)
 
     async def remove_menu_item(self, identity: Identity, restaurant_id: str, item_id: str) -> None:
-        """Take a dish off the menu. Raises Problem 404."""
+        """Remove a dish from the menu. Raises Problem 404."""
         own_restaurant(identity, restaurant_id)
 
         async def fn(tx: Transaction) -> None:

@@ -3,7 +3,8 @@
 Accounts take turns. A claim counts the attempt, and everything after it names that attempt, so a
 worker that has outlived its lease changes nothing: the job is not its own any more. Leases depend
 on no clock that processes would have to agree on or that may be set: a worker increments the beat
-of its job, and a process that sees no new beat for the time of a lease takes the job.
+of its job, and a process that sees no new beat for the time of a lease takes the job. A
+`core.leases.Lease`, which one process holds for all, expires by the database's clock.
 """
 
 from dataclasses import dataclass

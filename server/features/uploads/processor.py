@@ -30,7 +30,7 @@ ERROR_PAUSE_SECONDS = 1.0
 STORE_RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Between checks whether a store that was away is back; after the last a photo tries it."""
 SHUTDOWN_SECONDS = 5.0
-"""How long jobs may still run when the server shuts down."""
+"""How long jobs may still run when the server shuts down, while its connections end."""
 _NO_MODEL = (
     "Photos cannot be processed at the moment: this server's model is missing or broken. Its log"
     " tells its operator what to do; send the photo again after that."
@@ -62,6 +62,7 @@ class PhotoProcessor:
         self._wake = asyncio.Event()
         self._longest_wait = longest_wait
         self._closing = asyncio.Event()
+        self._end: asyncio.Task[None]
         self._load_error: str | None = None
         self._store_error: str | None = None
         self._store_failures = 0
@@ -82,8 +83,17 @@ class PhotoProcessor:
             task.start()
 
     async def close(self) -> None:
+        """Return once it has ended."""
+        self.begin_close()
+        await self._end
+
+    def begin_close(self) -> None:
         """Let jobs end within SHUTDOWN_SECONDS, put the others back, end the processes."""
-        self._closing.set()
+        if not self._closing.is_set():
+            self._closing.set()
+            self._end = asyncio.create_task(self._end_all(), name="end of photos")
+
+    async def _end_all(self) -> None:
         self._wake.set()
         await asyncio.gather(*(task.stop(SHUTDOWN_SECONDS) for task in self.tasks))
         await asyncio.gather(*(worker.close() for worker in self._workers))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -207,7 +207,7 @@ class UploadService:
 
         return await self._database.read(fn)
 
-    def export(self, identity: Identity) -> AsyncIterator[Sequence[str]]:
+    def export(self, identity: Identity) -> AsyncGenerator[Sequence[str]]:
         """Every upload of the account."""
 
         async def fetch(before: str | None) -> tuple[Sequence[str], str | None]:

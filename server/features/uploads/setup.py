@@ -48,6 +48,10 @@ class Uploads(Component):
         await self._janitor.open()
         await self.processor.open()
 
+    def begin_close(self) -> None:
+        """Start no job any more."""
+        self.processor.begin_close()
+
     async def close(self) -> None:
         """Stop both; jobs that are not done go back into the queue."""
         await self.processor.close()

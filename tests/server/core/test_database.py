@@ -67,14 +67,22 @@ async def test_writes_that_come_quickly_share_a_commit(database_path: Path) -> N
     await database.open()
     commits: list[Sequence[str]] = []
     database.publish = commits.append
-    await database.write(keep("at once"))
-    waiting = [asyncio.create_task(database.write(keep(name))) for name in "ab"]
-    await asyncio.sleep(0.02)
-    assert commits == [["at once"]]
-    assert not {"a", "b"} & stored(database_path).keys()
-    await database.close()  # a server that stops does not wait
-    assert await asyncio.gather(*waiting) == ["a", "b"]
-    assert commits == [["at once"], ["a", "b"]]
+    try:
+        await database.write(keep("at once"))
+        waiting = [asyncio.create_task(database.write(keep(name))) for name in "ab"]
+        await asyncio.sleep(0.02)
+        assert commits == [["at once"]]
+        assert not {"a", "b"} & stored(database_path).keys()
+        rest = [f"n{number}" for number in range(sqlite_module.BATCH - 1)]
+        waiting += [asyncio.create_task(database.write(keep(name))) for name in rest]
+        async with asyncio.timeout(PATIENCE):  # a full batch does not wait, though it fills up late
+            await asyncio.gather(*waiting[:-1])
+        assert commits[1:] == [["a", "b", *rest[:-1]]]
+        assert not waiting[-1].done()
+    finally:
+        await database.close()  # nor does a server that stops
+    assert await waiting[-1] == rest[-1]
+    assert commits[2:] == [rest[-1:]]
 
 
 async def test_one_failure_undoes_only_its_own_part(database: Database) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
@@ -239,3 +240,51 @@ async def test_accounts_are_counted_and_employees_found_in_older_orders_and_chat
 
 def _named(account_id: str) -> str:
     return Actor(id=account_id, name="N", role="employee").model_dump_json()
+
+
+FROZEN = ROOT / "tests" / "server" / "frozen"
+EXPANDS = re.compile(
+    r"CREATE (TABLE|INDEX|VIEW)\b|INSERT INTO\b|UPDATE\b"
+    r"|ALTER TABLE \w+ ADD COLUMN (?=(?!.*NOT NULL)|.*DEFAULT)",
+    re.DOTALL,
+)
+
+
+def breaking(script: str) -> list[str]:
+    """The statements of a migration that the last version may not survive: all that do more than
+    add, but for those below a comment that says since which version it is `-- Unused since`."""
+    found = []
+    for statement in statements(script):
+        text = re.sub(r"--.*", "", statement).strip()
+        if not EXPANDS.match(text) and "-- Unused since " not in statement:
+            found.append(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("CREATE TABLE a (b TEXT NOT NULL);", True),
+        ("-- Why.\nCREATE INDEX a ON b (c);", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT;", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT NOT NULL DEFAULT '';", True),
+        ("UPDATE a SET b = 1;", True),
+        ("-- Unused since 0.2.0.\nALTER TABLE a DROP COLUMN b;", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT NOT NULL;", False),
+        ("ALTER TABLE a DROP COLUMN b;", False),
+        ("ALTER TABLE a RENAME COLUMN b TO c;", False),
+        ("ALTER TABLE a RENAME TO b;", False),
+        ("DROP TABLE a;", False),
+        ("CREATE UNIQUE INDEX a ON b (c);", False),
+        ("DELETE FROM a;", False),
+    ],
+)
+def test_what_the_last_version_survives(statement: str, allowed: bool) -> None:
+    assert (breaking(statement) == []) is allowed
+
+
+def test_a_migration_since_the_last_version_only_adds() -> None:
+    """The last version goes on while servers are replaced; `frozen` has what each one released."""
+    released = max(int(file.stem) for file in FROZEN.glob("*.json"))
+    newer = [(name, script) for number, name, script in migrations() if number > released]
+    assert {name: found for name, script in newer if (found := breaking(script))} == {}

@@ -11,6 +11,7 @@ from server.core.clock import now, set_ahead
 from server.core.database import Database
 from server.core.databases import database_at
 from server.core.errors import Problem
+from server.core.postgres import ATTEMPTS
 from server.core.transaction import Transaction
 from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE, wait_until
@@ -67,6 +68,49 @@ async def test_a_deadlock_is_tried_again(database: Database) -> None:
             database.write(lambda tx: change(tx, "b", "a")),
         )
     assert runs == 3
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+async def test_a_serialization_failure_is_tried_again_and_at_last_refused(
+    database: Database, isolation: str
+) -> None:
+    """Another one changes the row, after it was read, in each attempt but the last; or in each."""
+    await run(database, INSERT, name="n", value="0")
+    read, changed = asyncio.Event(), asyncio.Event()
+    runs, spared = 0, 3
+
+    async def change(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.fetch(f"SET TRANSACTION ISOLATION LEVEL {isolation}", {})
+        [row] = await tx.fetch(READ, {"name": "n"})
+        if runs != spared:
+            read.set()
+            await changed.wait()
+            changed.clear()
+        await tx.fetch(UPDATE, {"name": "n", "value": f"{row['value']}+"})
+
+    async def rival() -> None:
+        number = 0
+        while True:
+            await read.wait()
+            read.clear()
+            number += 1
+            await run(database, UPDATE, name="n", value=str(number))
+            changed.set()
+
+    changing = asyncio.create_task(rival())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await database.write(change)
+            assert (runs, await run(database, READ, name="n")) == (3, [{"value": "2+"}])
+            runs, spared = 0, 0
+            with pytest.raises(Problem, match="Nothing was changed") as refused:
+                await database.write(change)
+    finally:
+        changing.cancel()
+    assert (runs, refused.value.status) == (ATTEMPTS, 503)
+    assert await run(database, READ, name="n") == [{"value": str(ATTEMPTS + 2)}]
 
 
 async def test_a_row_that_another_has_inserted_meanwhile_is_found_by_another_try(

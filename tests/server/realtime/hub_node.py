@@ -65,6 +65,12 @@ class Node:
 
         return await self.database.write(fn)
 
+    async def be_another(self) -> None:
+        """As after a failure of PostgreSQL: every new connection finds another instance."""
+        sql = "UPDATE meta SET value = 'another' WHERE name = 'instance'"
+        await self.database.write(lambda tx: tx.execute(sql, {}))
+        self.database.instance = "another"
+
     @property
     def channel(self) -> str:
         """The beginning of the names of its channels on Redis."""

@@ -160,9 +160,8 @@ async def test_a_copy_on_the_same_redis_is_not_heard(open_node: OpenNode, redis_
     await here.append(data='"ours"')
     await wait_until(lambda: len(sink.events) == 1)
     assert [event.data for event in sink.events] == ['"ours"']
-    # As after a failure of PostgreSQL in which another process has claimed a new instance.
     for node in (here, twin):
-        node.database.instance = "another"
+        await node.be_another()
         node.hub.request_sweep()
         await wait_until(lambda node=node: node.broker._prefix.endswith(":another:"))  # type: ignore[misc]
     await wait_until(lambda: twin.broker._confirmed[TOPIC].is_set())  # type: ignore[attr-defined]

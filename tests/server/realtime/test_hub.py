@@ -14,6 +14,7 @@ from server.realtime import log_topic as topic_module
 from server.realtime.event import Event
 from server.realtime.log import LogPage, Position
 from server.realtime.log_topic import LogTopic
+from server.realtime.state_topic import STATE
 from support.live_server import sqlite_only
 from support.waiting import PATIENCE, wait_until
 
@@ -136,6 +137,52 @@ async def test_a_process_away_for_longer_than_the_log_reaches_resets_its_readers
         await wait_until(lambda: sink.resets == 1)
         assert future.result() is None  # a waiter has to read again
     assert sink.events == []
+
+
+async def test_a_standby_that_has_taken_over_resets_those_who_have_seen_more(
+    node: Node, open_node: OpenNode
+) -> None:
+    """It may lack what was delivered, and what comes next has the numbers of that. Readers of a
+    topic of which it lacks nothing stay."""
+    whole, state = "restaurant:res_2", f"{STATE}customer:acc_1"
+    other = await open_node(sweep_seconds=60)
+
+    async def put(tx: Transaction) -> None:
+        await node.hub.states.put(tx, state, "orders.changed", "{}")
+
+    sinks = {topic: ListSink() for topic in (TOPIC, whole, state)}
+    for topic, sink in sinks.items():
+        await other.hub.subscribe(topic, None, sink)
+    await node.append(count=3)
+    await node.append(whole)
+    for _ in range(2):
+        await node.database.write(put)
+    other.hub.request_sweep()
+    await wait_until(
+        lambda: [sink.seqs[-1:] for sink in sinks.values()] == [[3], [1], [2]],
+        what="all have everything",
+    )
+
+    async def take_over(tx: Transaction) -> None:
+        await tx.execute("DELETE FROM events WHERE topic = :topic AND seq > 1", {"topic": TOPIC})
+        await tx.execute("UPDATE topics SET seq = 1 WHERE name = :topic", {"topic": TOPIC})
+        await tx.execute("UPDATE states SET seq = 1 WHERE topic = :topic", {"topic": state})
+        for _ in range(3):
+            await node.log.append(tx, TOPIC, "changed", '"new"', at="2026-01-01T00:00:00.123Z")
+
+    async with other.hub.watch(TOPIC, "ord_1") as future:
+        await node.database.write(take_over)
+        await other.be_another()
+        await other.append(TOPIC)  # its own event is no reason to go on either
+        await other.append(whole)
+        await wait_until(lambda: len(sinks[whole].events) == 2)
+        assert future.result() is None
+    assert [sink.resets for sink in sinks.values()] == [1, 0, 1]
+    assert sinks[TOPIC].seqs == [1, 2, 3]
+    fresh = ListSink()
+    await other.hub.subscribe(TOPIC, node.cursor(0), fresh)
+    await wait_until(lambda: fresh.seqs == [1, 2, 3, 4, 5])
+    assert [event.data for event in fresh.events[1:4]] == ['"new"'] * 3
 
 
 async def test_a_hole_in_the_log_is_a_reset_and_no_endless_search(

@@ -323,9 +323,9 @@ class SseReader:
         return None
 
     async def event(self) -> dict[str, str] | None:
-        """The next block that is no comment."""
+        """The next block that is neither a comment nor says when to come back."""
         while (block := await self.block()) is not None:
-            if "" not in block:
+            if not block.keys() & {"", "retry"}:
                 return block
         return None
 

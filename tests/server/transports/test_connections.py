@@ -1,8 +1,7 @@
 import asyncio
+import contextlib
 import json
-import random
 import time
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -12,14 +11,39 @@ from server.core.auth import Claims
 from server.core.errors import Problem
 from server.realtime.event import Event
 from server.realtime.log import LogPage
-from server.transports.connections import AUTH_TOPIC, Connections, End, Revocations
+from server.transports.connections import (
+    AUTH_TOPIC,
+    RETRY_MS,
+    Connections,
+    End,
+    Revocations,
+    Slot,
+)
 from server.transports.heartbeat import Heartbeat
-from server.transports.outlet import RETRY_MS
 from support.waiting import PATIENCE, wait_until
+from tui.common.client.retry import Backoff
 
 
 def claims(session: str = "ses_1", account: str = "acc_1", seconds: float = 60) -> Claims:
     return Claims(account_id=account, session_id=session, expires=time.time() + seconds)
+
+
+class PassingLoop(asyncio.SelectorEventLoop):
+    """Its time passes when nothing is left to do now, as far as the next timer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0.0
+        select = self._selector.select
+
+        def pass_time(timeout: float | None = None) -> object:
+            self._passed += timeout or 0
+            return select(0)
+
+        self._selector.select = pass_time  # type: ignore[method-assign]
+
+    def time(self) -> float:
+        return self._passed
 
 
 async def test_every_slot_is_freed_however_the_connection_ends() -> None:
@@ -34,35 +58,54 @@ async def test_every_slot_is_freed_however_the_connection_ends() -> None:
     assert not connections._by_session
 
 
-async def test_the_clients_of_a_server_that_stops_return_evenly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of 200 at most a fifth in any one second, however long each waits before it returns."""
-    delays: list[float] = []
+def test_the_clients_of_a_server_that_stops_return_evenly() -> None:
+    """Of 200 at most a fifth in any one second: the server's ends are even, the client's wait is
+    its own rule, and each is back in less than a second."""
+    loop = PassingLoop()
 
-    def call_later(delay: float, end: Callable[[End], None], why: End) -> None:
-        delays.append(delay)
-        end(why)
+    def wait(end: End) -> float:
+        backoff = Backoff()
+        backoff.opened()
+        backoff.floor = end.retry_ms / 1000
+        return backoff.ended()
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
-    few, many = (Connections(300, 300, drain_seconds=6) for _ in range(2))
-    ended: list[int] = []
-    for number in range(8):
-        few.hold(claims(), lambda why, number=number: ended.append(number), poll=True)
-    few.drain()
-    assert (ended, delays) == ([*range(8)], []), "a few end at once"
-    ended.clear()
-    waits = [random.randint(*RETRY_MS) for _ in range(201)]
-    for number, wait in enumerate(waits):
-        slot = many.hold(claims(), lambda why, number=number: ended.append(number), poll=True)
-        slot.retry_ms = wait
-    slot.release()
-    many.drain()
-    assert sorted(ended) == [*range(200)]
-    assert max(delays) < 6
-    returns = [delay + waits[number] / 1000 for delay, number in zip(delays, ended, strict=True)]
-    for start in returns:
-        assert sum(start <= at < start + 1 for at in returns) <= 40
+    async def ends(count: int, drain_seconds: float, leaving: int = 0) -> list[tuple[float, End]]:
+        """When and why each of so many is ended; some leave just after the first."""
+        connections = Connections(300, 300, drain_seconds=drain_seconds)
+        found: list[tuple[float, End]] = []
+        slots: dict[int, Slot] = {}
+
+        def end(number: int, why: End) -> None:
+            found.append((loop.time() - begun, why))
+            slots.pop(number).release()
+            while len(found) == 1 and len(slots) > count - leaving - 1:
+                slots.popitem()[1].release()
+
+        for n in range(count):
+            slots[n] = connections.hold(claims(), partial(end, n), poll=n % 3 == 0)
+        begun = loop.time()
+        connections.drain()
+        await asyncio.sleep(10)
+        assert not connections.held
+        return found
+
+    with contextlib.closing(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        few = runner.run(ends(8, 6))
+        assert few == [(0.0, End.DRAINING)] * 8, "a few end at once"
+        for count, leaving in ((200, 0), (200, 60)):
+            even = runner.run(ends(count, 6, leaving))
+            assert [why for _, why in even] == [End.DRAINING] * (count - leaving)
+            assert 5.3 < even[-1][0] < 6
+            waits = [wait(End.DRAINING) for _ in even]
+            assert max(waits) < 0.3
+            returns = [at + wait for (at, _), wait in zip(even, waits, strict=True)]
+            for start in returns:
+                assert sum(start <= at < start + 1 for at in returns) <= len(even) / 5
+        at_once = runner.run(ends(200, 0))
+        assert at_once == [(0.0, End.RELEASED)] * 200, "without a schedule"
+        waits = sorted(wait(End.RELEASED) for _ in at_once)
+        assert waits[0] >= RETRY_MS[0] / 1000
+        assert waits[-1] - waits[0] > 1, "at random"
 
 
 async def test_an_end_is_delivered_to_its_session_only() -> None:

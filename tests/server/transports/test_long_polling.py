@@ -161,7 +161,7 @@ async def test_draining_answers_every_poll_and_accepts_no_more(app: HeldApp) -> 
     await held(app, 5)
     app.connections.drain()
     for status, _, headers in await asyncio.wait_for(asyncio.gather(*tasks), SOON):
-        assert (status, headers["Retry-After"]) == (204, "1")  # type: ignore[call-overload,index]
+        assert (status, "Retry-After" in headers) == (204, False), "the server has spread them"
     assert (await poll(app))[0] == 503
 
 

@@ -18,7 +18,7 @@ from server.core.serving import Server
 from server.core.transaction import Transaction
 from server.realtime.log_topic import LogTopic
 from server.transports import outlet, sse
-from server.transports.connections import AUTH_TOPIC
+from server.transports.connections import AUTH_TOPIC, DRAINED_RETRY_MS
 from support.raw_http import RawRequest
 from support.waiting import PATIENCE, wait_until
 
@@ -139,7 +139,7 @@ async def test_every_byte_is_chunked_as_http_requires(app: HeldApp) -> None:
             body += await reader.readexactly(size)
             assert await reader.readexactly(2) == b"\r\n"
         assert await reader.readexactly(2) == b"\r\n"
-    events = body.decode().split("\n\n")[2:-1]
+    events = body.decode().split("\n\n")[2:-2]
     assert [event.split("\ndata: ")[1] for event in events] == ['"\u00e9\u2603"', "2", KILOBYTES_8]
     reader.writer.close()  # type: ignore[attr-defined]
 
@@ -158,7 +158,8 @@ async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp,
         body = (await reader.read()).decode()
     blocks = body.split("\n\n")
     assert blocks[0].startswith("retry: ")
-    assert [block.split("\n")[2] for block in blocks[2:-1]] == ["data: 1", "data: 2"]
+    assert blocks[-2:] == [f"retry: {DRAINED_RETRY_MS}", ""]
+    assert [block.split("\n")[2] for block in blocks[2:-2]] == ["data: 1", "data: 2"]
 
 
 @pytest.mark.parametrize("when", ["with the first", "while it streams"])
@@ -478,6 +479,7 @@ async def test_a_session_revoked_between_guard_and_stream_gets_none(app: HeldApp
 async def test_draining_ends_streams_and_accepts_no_more(app: HeldApp) -> None:
     async with app.follow() as follower:
         app.connections.drain()
+        assert await follower.block() == {"retry": str(DRAINED_RETRY_MS)}
         assert await follower.event() is None
         async with app.client.get("stream", headers=app.headers()) as answer:
             assert answer.status == 503

@@ -13,6 +13,7 @@ from held_app import HeldApp, OpenApp
 from server.core.connection import Connection
 from server.settings import Settings
 from server.transports import counted_websocket, frame_limits, outlet, websocket
+from server.transports.connections import DRAINED_RETRY_MS
 from support.raw_websocket import (
     BINARY,
     CLOSE,
@@ -361,7 +362,7 @@ async def test_draining_says_when_to_come_back(app: HeldApp) -> None:
         while (message := await ws.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert ws.close_code == 1001
-        assert 500 <= json.loads(message.extra or "{}")["retry_after_ms"] <= 2500
+        assert json.loads(message.extra or "{}")["retry_after_ms"] == DRAINED_RETRY_MS
         with pytest.raises(ConnectionResetError) as end:
             await seqs(slow, 100)
         assert end.value.args[0] == 1001

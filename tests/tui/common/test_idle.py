@@ -8,20 +8,28 @@ import pytest
 from frame_window import EchoPanel, Window, signed_in
 from textual._compositor import CompositorUpdate
 from textual.app import App
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
 
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.screen import sees
 from support.waiting import wait_until
 from tui.common.app import TiffinApp
+from tui.common.client import meter as client_meter
+from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.base import Dialog
 from tui.common.redraw import Redraw
+from tui.common.wire.panel import WirePanel
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
 
 WINDOW_SECONDS = 3.0
 BYTES_A_SECOND = 500
+NEVER = 1e9
+"""Of `time.monotonic()`, or from now on."""
 
 
 @pytest.fixture
@@ -175,4 +183,56 @@ async def test_where_nothing_changes_nothing_runs(
         await wait_until(rests, what="no frame again")
         assert app.echo.redraws == drawn + 2
         app.echo.meter.received(1)
+        app.echo.meter.frame("204 nothing new", 1)
         await sees(app, "0 ev · 1 B")
+
+
+async def test_no_frame_runs_for_a_heartbeat_or_for_a_panel_that_may_not_be_drawn_yet(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats that somebody watches draw a line of the log, and their stream's wire line."""
+
+    class Slow(EchoPanel):
+        REDRAW_SECONDS = 1000.0
+
+    class Two(Window):
+        kinds = (Slow, WirePanel)
+
+    monkeypatch.setattr(client_meter, "HEARTBEAT_SECONDS", NEVER)
+    painted: set[tuple[str, int]] = set()
+    render = Widget.render_lines
+
+    def recorded(widget: Widget, crop: Region) -> list[Strip]:
+        painted.update((type(widget).__name__, y) for y in crop.line_range)
+        return render(widget, crop)
+
+    def next_frame() -> float:
+        due = app.grid._redraw._next
+        return NEVER if due is None else min(NEVER, due.when())
+
+    two = Two(demo_server.url, tokens=TokenStore(tmp_path / "tokens.json"))
+    async with signed_in(demo_server.url, tmp_path, window=two) as (app, pilot):
+        meter = app.wire.meter("board", Pattern.SSE)
+        app.echo.show_meter(meter)
+        meter.set_state(State.LIVE)
+        await wait_until(lambda: app.grid._redraw._revision == app.wire.revision)
+        await wait_until(lambda: next_frame() > time.monotonic() + 1, what="nothing due")
+        before = next_frame()
+        for _ in range(10):
+            meter.received(14)
+            meter.heartbeat("heartbeat", 14)
+            app.echo.needs_redraw = True
+        assert next_frame() == before
+        await pilot.press("2")
+        await sees(app, "♥ 10 heartbeats")
+        monkeypatch.setattr(Widget, "render_lines", recorded)
+
+        async def draws_two_lines() -> bool:
+            painted.clear()
+            meter.received(14)
+            meter.heartbeat("heartbeat", 14)
+            wanted = {("FrameLog", 0), ("WireLine", 0)}
+            await wait_until(lambda: wanted <= painted, what="the log's line and the wire line")
+            return painted <= wanted | {("TopBar", 0)}
+
+        await wait_until(draws_two_lines, what="a heartbeat after the change of panels is drawn")

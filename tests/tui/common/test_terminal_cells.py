@@ -1,14 +1,21 @@
 """Only cells that differ are written: a terminal shows the same as if all had been."""
 
 import random
+from typing import cast
 
 import pyte
 from rich.console import Console
 from rich.style import Style
 from textual._compositor import ChopsUpdate
+from textual.app import ComposeResult
+from textual.geometry import Region
+from textual.screen import Screen
 from textual.strip import Segment, Strip
+from textual.widget import Widget
 
-from tui.common.terminal_cells import TerminalCells, cells_of
+from tui.common.panel_grid import MainScreen
+from tui.common.terminal import TerminalApp
+from tui.common.terminal_cells import TerminalCells, cells_of, pieces_of
 
 WIDTH, HEIGHT = 40, 6
 PARTS = ("a", "bc", " ", "漢字", "é", "█▄", "42", "→", "e\u0301")
@@ -54,13 +61,13 @@ def test_a_terminal_shows_what_it_would_if_all_were_written() -> None:
     for _ in range(150):
         update = update_of(lines)
         every.feed(update.render_segments(console).replace("\n", ""))
-        changes = cells.changes(update)
+        changes = cells.changes(pieces_of(update))
         some.feed(changes.render_segments(console) if changes is not None else "")
         assert screens[0].display == screens[1].display
         for y in range(HEIGHT):
             for x in range(WIDTH):
                 assert screens[0].buffer[y][x] == screens[1].buffer[y][x], (x, y)
-        assert cells.changes(update) is None, "the terminal shows all of it"
+        assert cells.changes(pieces_of(update)) is None, "the terminal shows all of it"
         lines = [line if dice.random() < 0.5 else changed(dice, line) for line in lines]
 
 
@@ -68,15 +75,79 @@ def test_what_is_written_is_what_differs() -> None:
     cells = TerminalCells()
     before = Strip([Segment("12:30:01 heartbeat", Style(bold=True)), Segment(" " * 22)], WIDTH)
     after = Strip([Segment("12:30:02 heartbeat", Style(bold=True)), Segment(" " * 22)], WIDTH)
-    cells.changes(update_of([before]))
-    changes = cells.changes(update_of([after]))
+    cells.changes(pieces_of(update_of([before])))
+    changes = cells.changes(pieces_of(update_of([after])))
     assert changes is not None
     assert [(x, y, strip.text) for x, y, strip in changes.pieces] == [(7, 0, "2")]
     cells.forget()
-    assert cells.changes(update_of([after])) is not None, "it may show something else by now"
+    again = cells.changes(pieces_of(update_of([after])))
+    assert again is not None, "it may show something else by now"
 
 
 def test_a_wide_character_is_two_cells() -> None:
     assert cells_of(Strip([Segment("a漢e\u0301")])) == [
         ("a", None), ("漢", None), None, ("e\u0301", None),
     ]  # fmt: skip
+
+
+class Letters(Widget):
+    """Rows of letters. Counts how often each is rendered."""
+
+    def __init__(self, x: int, y: int, width: int, height: int) -> None:
+        super().__init__()
+        self.styles.position = "absolute"
+        self.styles.offset = (x, y)
+        self.styles.width, self.styles.height = width, height
+        self.rows = [["."] * width for _ in range(height)]
+        self.rendered: list[int] = []
+
+    def write(self, area: Region, letter: str) -> None:
+        """Fill an area, and have it drawn."""
+        for y in area.line_range:
+            self.rows[y][area.x : area.right] = letter * area.width
+        self.refresh(area)
+
+    def render_line(self, y: int) -> Strip:
+        self.rendered.append(y)
+        return Strip([Segment("".join(self.rows[y]))])
+
+
+class Overlapping(TerminalApp):
+    """Widgets one over the other, and one that is partly out of the screen."""
+
+    def get_default_screen(self) -> Screen[object]:
+        return cast("Screen[object]", MainScreen(id="_default"))
+
+    def compose(self) -> ComposeResult:
+        for box in ((0, 0, 30, 6), (20, 3, 30, 6), (25, 5, 4, 9), (50, 0, 20, 3)):
+            yield Letters(*box)
+
+
+async def test_no_line_is_rendered_that_has_not_changed_and_the_terminal_shows_all() -> None:
+    dice, app = random.Random(5), Overlapping()
+    screen = pyte.Screen(60, 12)
+    terminal = pyte.Stream(screen)
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.pause()
+        compositor, widgets = app.screen._compositor, list(app.query(Letters))
+        for y, strip in enumerate(compositor.render_strips()):
+            terminal.feed(f"\x1b[{y + 1}H{strip.render(app.console)}")
+        for letter in "abcdefghij" * 10:
+            changed = dice.sample(widgets, dice.randint(1, 3))
+            for widget in widgets:
+                widget.rendered.clear()
+            written: dict[Widget, set[int]] = {widget: set() for widget in widgets}
+            for widget in changed:
+                width, height = widget.size
+                x, y = dice.randrange(width), dice.randrange(height)
+                area = Region(x, y, dice.randint(1, width - x), dice.randint(1, height - y))
+                widget.write(area, letter)
+                written[widget].update(area.line_range)
+            compositor.update_widgets(set(changed))
+            update = compositor.render_partial_update()
+            if update is not None:
+                terminal.feed(update.render_segments(app.console))
+            for widget in widgets:
+                assert set(widget.rendered) <= written[widget]
+                assert len(widget.rendered) == len(set(widget.rendered))
+            assert screen.display == [strip.text for strip in compositor.render_strips()]

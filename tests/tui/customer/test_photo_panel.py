@@ -126,22 +126,33 @@ async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
         await sees(app, "next in the queue")
         first = in_view(app).id
         await send(app, pilot, picture(tmp_path, "second.png", (90, 120)))
+        panel = panel_of(app)
         for size in (MEDIUM, NARROW):
             await pilot.resize_terminal(*size)
             await sees(app, "1 ahead of it", "second.png", "queued")
-            assert panel_of(app).badge == 2
+            assert panel.badge == 2
+            app.set_focus(panel.view)
             await pilot.press("down")
             await sees(app, "next in the queue", "first.png")
             assert in_view(app).id == first
-            assert panel_of(app).view.before is not None
-            assert panel_of(app).view.before.width == 120
+            assert panel.view.before is not None
+            assert panel.view.before.width == 120
             await pilot.press("up")
         # Going to and fro between pending photos polls no faster.
-        meter, began = panel_of(app).meter, time.monotonic()
+        meter, began = panel.meter, time.monotonic()
         before = meter.requests
         await pilot.press("down", "up", "down", "up", "down")
         await wait_until(lambda: meter.requests >= before + 4, what="a few polls")
         assert meter.requests - before <= 2 + (time.monotonic() - began) / INTERVAL_SECONDS
+        panel.uploads.action_cursor_up()
+        panel.redraw()  # as for a poll or a clock, before anything has heard of the key
+        assert in_view(app).id != first, "the highlight stays where the key has put it"
+        panel.uploads.action_cursor_down()
+        panel.action_delete()  # the next key, as quickly
+        await wait_until(lambda: app.focused is not None and app.focused.id == "no", what="sure?")
+        await pilot.press("right", "enter")
+        await sees(app, "second.png", "next in the queue")
+        assert [one["id"] for one in await uploads_at(queue_only)] == [in_view(app).id]
 
 
 async def test_it_is_deleted_after_a_question(queue_only: LiveServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ LABELS: dict[Severity, tuple[str, str]] = {
     Severity.WARNING: ("NOTICE", "bold $warning"),
     Severity.CRITICAL: ("ALERT", "bold $error"),
 }
-"""Word and ink of each severity: the word tells, the ink only helps."""
+"""Word and colour of each severity; the word is enough without colour."""
 MARK = "● "
 INDENT = "  "
 AGE_CELLS = 5
@@ -93,7 +93,7 @@ def in_short(text: str, *, small: bool = False) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def nothing_there(store: AnnouncementStore, error: str) -> Content:
+def empty_text(store: AnnouncementStore, error: str) -> Content:
     """What the list says while it is empty."""
     if not store.loaded:
         return loading_message("Loading announcements…", error)
@@ -103,7 +103,7 @@ def nothing_there(store: AnnouncementStore, error: str) -> Content:
 def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
     """The card's two lines: what matters most, and how much there is besides."""
     if not len(store):
-        return nothing_there(store, error)
+        return empty_text(store, error)
     unread = store.unread
     lead = next(iter(store.unread_critical or unread), None)
     if lead is None:

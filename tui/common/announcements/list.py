@@ -82,6 +82,8 @@ class AnnouncementList(ThinBarView, can_focus=True):
         """Of the lines. Kept, since Textual looks up a widget's region for each that asks."""
         self._tops: list[int] = [0]
         """The first line of each announcement, and the one after the last."""
+        self._measured: tuple[int, dict[int, int]] = 0, {}
+        """What they were found from: how many there are, and the lines of each that has others."""
         self._cache: LRUCache[Hashable, list[Content]] = LRUCache(ROWS_CACHED)
         self._strips: LRUCache[Hashable, list[Strip]] = LRUCache(ROWS_CACHED)
         self._gap: Strip | None = None
@@ -104,7 +106,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         """Put the cursor on that one."""
         row = self.store.index(announcement_id)
         if row is not None:
-            self._go(row)
+            self._move_to(row)
 
     def update_lines(self) -> None:
         """Find the announcement under the cursor again, lay the lines out, paint."""
@@ -126,11 +128,15 @@ class AnnouncementList(ThinBarView, can_focus=True):
 
     def _measure(self) -> None:
         """Find the first line of each; only those that are unfolded have to be wrapped for that."""
+        rows = {self.store.index(one) for one in (*self._unfolded, self._id)} - {None}
+        others = {row: len(self.row_lines(row)) + 1 for row in rows if row is not None}
+        others = {row: lines for row, lines in others.items() if lines != ROW_LINES}
+        if (len(self.store), others) == self._measured:
+            return
+        self._measured = len(self.store), others
         heights = [ROW_LINES] * len(self.store)
-        others = {self.store.index(one) for one in (*self._unfolded, self._id)}
-        for row in others - {None}:
-            assert row is not None
-            heights[row] = len(self.row_lines(row)) + 1
+        for row, lines in others.items():
+            heights[row] = lines
         self._tops = [0, *accumulate(heights)]
 
     def row_lines(self, row: int) -> list[Content]:
@@ -202,7 +208,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         elif distance < 0 and top < window[0] and bottom - top > self.size.height:
             self.scroll_to(y=window[0] - 1, animate=False)
         elif 0 <= self._row + distance < len(self.store):
-            self._go(self._row + distance)
+            self._move_to(self._row + distance)
         else:
             raise SkipAction
 
@@ -211,12 +217,12 @@ class AnnouncementList(ThinBarView, can_focus=True):
         if not len(self.store):
             return
         wanted = self._tops[self._row] + direction * max(1, self.size.height - 2)
-        self._go(min(max(0, self._row_at(wanted)), len(self.store) - 1))
+        self._move_to(min(max(0, self._row_at(wanted)), len(self.store) - 1))
 
     def action_end(self, direction: int) -> None:
         """To the first or the last one."""
         if len(self.store):
-            self._go(0 if direction < 0 else len(self.store) - 1)
+            self._move_to(0 if direction < 0 else len(self.store) - 1)
 
     def action_fold(self, unfolded: bool | None = None) -> None:
         """Show the whole text of the one under the cursor, or its beginning only."""
@@ -234,7 +240,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         self.update_lines()
         self._show_cursor()
 
-    def _go(self, row: int) -> None:
+    def _move_to(self, row: int) -> None:
         if self._id != self.store.at(row).id:
             self._id, self._row = self.store.at(row).id, row
             self.update_lines()
@@ -256,7 +262,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
             self.scroll_to(y=bottom - self.size.height, animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of lines that came into view."""
+        """Report that other lines are in view."""
         super().watch_scroll_y(old_value, new_value)
         if round(old_value) != round(new_value):
             self.post_message(self.Moved())
@@ -288,7 +294,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
         if row == self._row:
             self.action_fold()
         else:
-            self._go(row)
+            self._move_to(row)
 
     # -- painting
 

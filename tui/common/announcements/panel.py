@@ -15,7 +15,7 @@ from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
-from tui.common.panel import Panel
+from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 
 SMALL_ROWS = 38
@@ -70,7 +70,7 @@ class AnnouncementsPanel(Panel):
         self.needs_redraw = True
 
     def stop(self) -> None:
-        """What stands for this account does not stand for the next."""
+        """Remove the toast: the next account has its own alerts."""
         self._remove_alert()
 
     # -- what the feed tells
@@ -114,7 +114,7 @@ class AnnouncementsPanel(Panel):
         feed, rows = self.feed, self.rows
         self._follow_time()
         self.show_meter(feed.meter)
-        rows.message = announcement_text.nothing_there(self.store, feed.error)
+        rows.message = announcement_text.empty_text(self.store, feed.error)
         rows.update_lines()
         at_cursor = rows.at_cursor
         self.set_summary(
@@ -151,7 +151,7 @@ class AnnouncementsPanel(Panel):
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
-        """Take the standing toast away."""
+        """Remove the toast."""
         if self._alert_title:
             self.services.remove_toast(self._alert_title)
         self._alert_title, self._alert_key = "", None
@@ -160,8 +160,9 @@ class AnnouncementsPanel(Panel):
         now = self.session.server_now()
         self.store.drop_expired(now)
         expires = self.store.next_expiry
-        left = CLOCK_SECONDS if expires is None else (expires - now).total_seconds()
-        self.redraw_in(min(CLOCK_SECONDS, left))
+        self.redraw_in(CLOCK_SECONDS, MINUTES_SECONDS)
+        if expires is not None:
+            self.redraw_in((expires - now).total_seconds())
         if self._alert_title:
             self.redraw_in(ALERT_SECONDS)
             asked = time.monotonic() >= self._alert_shown_at + ALERT_SECONDS
@@ -212,7 +213,7 @@ class AnnouncementsPanel(Panel):
             )
 
     def action_acknowledge(self) -> None:
-        """Take note of the one under the cursor."""
+        """Mark the one under the cursor as read."""
         if (announcement := self.rows.at_cursor) is not None:
             self.feed.acknowledge(announcement)
 
@@ -226,8 +227,8 @@ class AnnouncementsPanel(Panel):
         return self.query_one(AnnouncementList)
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Where it was the stream, say it in the list, too."""
+        """Show in the list too that the stream has stopped."""
         super().worker_failed(group, message)
         if group == STREAM:
-            self.feed.error = f"{message} Press r to read again."
+            self.feed.error = f"{message} Press r to retry."
             self.changed()

@@ -69,7 +69,7 @@ class Composer(TextArea):
 
     @property
     def remaining(self) -> int:
-        """How many more characters a message holds."""
+        """How many more characters the message may have."""
         return LONGEST_TEXT - len(self.text)
 
     def set_text(self, text: str) -> None:

@@ -126,9 +126,9 @@ class MessageLayout:
             index = bisect_right(self._ends, line)
             top = self._ends[index - 1] if index else 0
             return LinePosition(index, line - top, self._days[index])
-        place = bisect_right(self._pending_ends, line)
-        top = self._pending_ends[place - 1] if place else self.lines_of_messages
-        return LinePosition(len(self._ends) + place, line - top, False)
+        index = bisect_right(self._pending_ends, line)
+        top = self._pending_ends[index - 1] if index else self.lines_of_messages
+        return LinePosition(len(self._ends) + index, line - top, False)
 
     def top_of(self, index: int) -> int:
         """The first line of an entry."""
@@ -149,10 +149,10 @@ class MessageLayout:
         written = self._written_at(index)
         return wrap(written.text, self.text_width, single_width=written.single_width)
 
-    def text_row(self, place: LinePosition) -> int | None:
+    def text_row(self, position: LinePosition) -> int | None:
         """Which line of its entry's text that is; None where it is none, as above and below."""
-        row = place.line - 1 - (DAY_LINES if place.new_day else 0)
-        return row if 0 <= row < len(self.text_of(place.index)) else None
+        row = position.line - 1 - (DAY_LINES if position.new_day else 0)
+        return row if 0 <= row < len(self.text_of(position.index)) else None
 
     def text_between(self, index: int, start: tuple[int, int], end: tuple[int, int | None]) -> str:
         """What was written in an entry between two places in its lines, each a row and a column.

@@ -199,9 +199,9 @@ class MessageView(ThinBarView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select the message under the mouse."""
-        place = self.message_layout.position_at(event.y + self.scroll_offset.y)
-        if place is not None and self.conversation is not None:
-            self.selected = self.message_layout.first + place.index
+        position = self.message_layout.position_at(event.y + self.scroll_offset.y)
+        if position is not None and self.conversation is not None:
+            self.selected = self.message_layout.first + position.index
             self.refresh()
 
     def _scroll_to_line(self, line: int) -> None:
@@ -221,10 +221,10 @@ class MessageView(ThinBarView, can_focus=True):
         self.at_end = y >= self.max_scroll_y
         if self.at_end:
             self._seen_end = conversation.end
-        place = self.message_layout.position_at(y)
+        position = self.message_layout.position_at(y)
         self._anchor = None
-        if place is not None and not self.at_end:
-            self._anchor = (self.message_layout.first + place.index, place.line)
+        if position is not None and not self.at_end:
+            self._anchor = (self.message_layout.first + position.index, position.line)
         if conversation.before is not None and y < NEAR * self.size.height:
             self.post_message(self.NearTop())
 
@@ -245,12 +245,12 @@ class MessageView(ThinBarView, can_focus=True):
         width = self.scrollable_content_region.width
         bubbles = self._renderer()
         conversation, line = self.conversation, y + self.scroll_offset.y
-        place = self.message_layout.position_at(line) if conversation is not None else None
-        if conversation is None or (place is None and not self.message_layout.count):
+        position = self.message_layout.position_at(line) if conversation is not None else None
+        if conversation is None or (position is None and not self.message_layout.count):
             return self._message_line(y, width)
-        if place is None or width != self.message_layout.width:
+        if position is None or width != self.message_layout.width:
             return bubbles.blank(width)
-        strip = bubbles.strip(conversation, place, self._is_selected(place))
+        strip = bubbles.strip(conversation, position, self._is_selected(position))
         selection = self.text_selection
         span = None if selection is None else selection.get_span(line)
         if span is not None:
@@ -277,21 +277,21 @@ class MessageView(ThinBarView, can_focus=True):
         texts = []
         line, after = max(0, start.y), min(layout.lines, end.y + 1)
         while line < after:
-            place = layout.position_at(line)
-            assert place is not None
-            row = layout.text_row(place)
-            rows = 1 if row is None else len(layout.text_of(place.index)) - row
+            position = layout.position_at(line)
+            assert position is not None
+            row = layout.text_row(position)
+            rows = 1 if row is None else len(layout.text_of(position.index)) - row
             rows = min(rows, after - line)
             left = start.x if line == start.y else 0
             right = end.x if line + rows - 1 == end.y and end.x >= 0 else None
             if row is None:
-                strip = renderer.strip(self.conversation, place, False)
+                strip = renderer.strip(self.conversation, position, False)
                 texts.append(strip.text[left:right].strip(DECORATION))
             else:
-                column = renderer.text_column(self.conversation, place.index)
+                column = renderer.text_column(self.conversation, position.index)
                 right = None if right is None else max(0, right - column)
                 first, last = (row, max(0, left - column)), (row + rows - 1, right)
-                texts.append(layout.text_between(place.index, first, last))
+                texts.append(layout.text_between(position.index, first, last))
             line += rows
         return "\n".join(texts), "\n"
 
@@ -302,11 +302,11 @@ class MessageView(ThinBarView, can_focus=True):
             self._today = today
         return self._cached_renderer
 
-    def _is_selected(self, place: LinePosition) -> bool:
+    def _is_selected(self, position: LinePosition) -> bool:
         return (
             self.selected is not None
             and self.has_focus
-            and place.index == self.selected - self.message_layout.first
+            and position.index == self.selected - self.message_layout.first
         )
 
     def _highlight(self, strip: Strip, start: int, end: int) -> Strip:
@@ -314,7 +314,7 @@ class MessageView(ThinBarView, can_focus=True):
         background = self.screen.get_component_rich_style("screen--selection").bgcolor
         text = strip.text
         places = whole_characters(text, start, None if end == -1 else end)
-        start, until = (cell_len(text[:place]) for place in places)
+        start, until = (cell_len(text[:position]) for position in places)
         parts = list(strip.divide([start, until, strip.cell_length]))
         marked = Segment.apply_style(parts[1], post_style=Style(bgcolor=background))
         return Strip.join([parts[0], Strip(marked, parts[1].cell_length), *parts[2:]])

@@ -20,7 +20,7 @@ from server.features.shared.schemas import Actor
 from tui.common.client.outbox import UnsentMessage
 
 TYPING_SECONDS = 5.0
-"""Who types says so every two seconds; longer than this after the last word they have stopped."""
+"""Apps report typing every two seconds: after this long without a report it has stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Conversation:
             self.revision += 1
 
     def mark_refused(self, client_id: str, words: str) -> None:
-        """The server does not want it, for that reason."""
+        """The server has refused it, for that reason."""
         self.pending = [
             PendingMessage(draft.message, words) if draft.message.client_id == client_id else draft
             for draft in self.pending
@@ -234,6 +234,6 @@ class Conversation:
     def _resolve_marks(self) -> None:
         """Look up marks that could not be placed before; one never goes back."""
         for reader, mark in self._marks.items():
-            place = self._numbers.get(mark.cursor)
-            if place is not None and place > self._read_to.get(reader, self.first - 1):
-                self._read_to[reader] = place
+            number = self._numbers.get(mark.cursor)
+            if number is not None and number > self._read_to.get(reader, self.first - 1):
+                self._read_to[reader] = number

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tui.common.client.outbox import OutboxStore
 
 MAX_SESSIONS = 8
-"""Rooms one is in at once; beyond that the one longest not looked at is left."""
+"""Rooms entered at once; beyond that, the one shown least recently is left."""
 TYPING_SECONDS = 1.0
 """How often it is checked who has stopped typing."""
 SESSION_GROUP = "chat-"
@@ -35,18 +35,18 @@ TOAST_CELLS = 120
 
 @dataclass(frozen=True, slots=True)
 class ChatAlert:
-    """A message, or with `is_chat` a chat that was opened, while nobody looks."""
+    """A message that is not in view, or with `is_chat` a chat that was opened."""
 
     chat_id: str
     who: str
     words: str
     is_unread: Callable[[], bool]
-    """Whether it still is when it comes to be shown."""
+    """Whether it is still unread, asked when the alert is shown."""
     is_chat: bool = False
 
 
 class ConversationPanel(Panel):
-    """One chat in view, others running. A new message rings where nobody looks at it."""
+    """One chat in view, others running. A new message rings unless it is in view."""
 
     PATTERN = Pattern.WEBSOCKET
     VERB = "msgs"
@@ -56,7 +56,7 @@ class ConversationPanel(Panel):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.chat_sessions: dict[str, ChatSession] = {}
-        """By chat, the one looked at last is the last."""
+        """By chat id; the one shown last is at the end."""
         self._store: OutboxStore | None = None
         self.alerts = AlertCollector(self, self._show_alerts)
         self._toast: tuple[list[str], str] = ([], "")
@@ -206,7 +206,7 @@ class ConversationPanel(Panel):
         self.app.push_screen(asked, answered)
 
     def action_reopen(self) -> None:
-        """Go on with a closed chat; at the desk it goes back into the queue."""
+        """Reopen a closed chat; it waits in the support queue again."""
         if self.current is not None:
             self.run_worker(self.reopen_chat(self.current), group="step", exit_on_error=False)
 
@@ -246,7 +246,7 @@ class ConversationPanel(Panel):
         self.notify(event.words, title=self.TITLE, severity="warning")
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Where it was a chat, say it in the chat, too."""
+        """Show in the chat too that it has stopped."""
         super().worker_failed(group, message)
         chat_session = (
             self.chat_sessions.get(group.removeprefix(SESSION_GROUP))

@@ -18,7 +18,7 @@ from tui.common.styles import Line, Part, ThemeStyles
 
 STRIPS_KEPT = 2000
 SENT, READ, WAITING, REFUSED = "✓", "✓✓", "◌", "✕"
-"""The glyph alone tells, colour only helps."""
+"""The glyph is enough without colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,19 @@ class MessageRenderer:
         self._theme_styles = ThemeStyles(variables)
         self._strips: dict[object, Strip] = {}
 
-    def strip(self, conversation: Conversation, place: LinePosition, selected: bool) -> Strip:
+    def strip(self, conversation: Conversation, position: LinePosition, selected: bool) -> Strip:
         """One line, as wide as the layout."""
         layout = self._layout
-        number = layout.first + place.index
-        written = layout.entry_at(place.index)
+        number = layout.first + position.index
+        written = layout.entry_at(position.index)
         entry = _entry_of(conversation, written, number)
         name: object = written.message.client_id if isinstance(written, PendingMessage) else number
-        key = (name, layout.generation, place, layout.width, selected, entry.standing)
+        key = (name, layout.generation, position, layout.width, selected, entry.standing)
         strip = self._strips.get(key)
         if strip is None:
             if len(self._strips) >= STRIPS_KEPT:
                 self._strips.clear()
-            strip = self._strips[key] = Strip(self._draw(entry, place, selected), layout.width)
+            strip = self._strips[key] = Strip(self._draw(entry, position, selected), layout.width)
         return strip
 
     def blank(self, width: int) -> Strip:
@@ -64,15 +64,15 @@ class MessageRenderer:
         """Draw everything anew: messages of another conversation have the same numbers."""
         self._strips.clear()
 
-    def _draw(self, entry: _Entry, place: LinePosition, selected: bool) -> Line:
-        width, line = self._layout.width, place.line
-        if place.new_day:
+    def _draw(self, entry: _Entry, position: LinePosition, selected: bool) -> Line:
+        width, line = self._layout.width, position.line
+        if position.new_day:
             if line < DAY_LINES:
                 return self._theme_styles.line(_day(entry.at, width) if line == 0 else [], width)
             line -= DAY_LINES
         if line == 0:
             return self._theme_styles.line(_heading(entry, width, selected), width)
-        texts = self._layout.text_of(place.index)
+        texts = self._layout.text_of(position.index)
         if line > len(texts):
             return self._theme_styles.line([], width)
         return self._bubble(entry, texts, line - 1, selected)

@@ -46,19 +46,19 @@ class ChatSession:
         *,
         outbox: Outbox | None = None,
         on_change: Callable[[], None] = lambda: None,
-        on_message: Callable[[ChatSession, ChatMessage], None] = lambda _talk, _message: None,
+        on_message: Callable[[ChatSession, ChatMessage], None] = lambda _session, _message: None,
         backoff: Backoff | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self.chat = chat
-        """As it was heard of last; `update_chat` renews it."""
+        """As last known; `update_chat` replaces it."""
         self.outbox = Outbox() if outbox is None else outbox
         self.loaded = False
         """Whether the history has been read at least once."""
         self.error = ""
-        """Why there is nothing to see, in words, while the history cannot be had."""
+        """Why the history cannot be read; "" while it can."""
         self.older_error = ""
-        """Why no older messages can be had."""
+        """Why older messages cannot be read; "" while they can."""
         self.reading_older = False
         self.over = False
         """Whether the server has refused for good."""
@@ -73,7 +73,7 @@ class ChatSession:
         self._on_change = on_change
         self._on_message = on_message
         self._backoff = backoff
-        self._patience = timeouts
+        self._timeouts = timeouts
         self._room: ChatStream | None = None
 
     @property
@@ -83,12 +83,12 @@ class ChatSession:
 
     @property
     def id(self) -> str:
-        """The chat's."""
+        """The chat's id."""
         return self.chat.id
 
     @property
     def draft(self) -> str:
-        """Half written."""
+        """The text that is half written."""
         return self.outbox.draft
 
     @draft.setter
@@ -97,7 +97,7 @@ class ChatSession:
 
     @property
     def open(self) -> bool:
-        """Whether messages are taken."""
+        """Whether it accepts messages."""
         return self.chat.status is ChatStatus.OPEN
 
     @property
@@ -107,7 +107,7 @@ class ChatSession:
 
     @property
     def refused(self) -> bool:
-        """Whether there is a message that the server did not want."""
+        """Whether the server has refused a message."""
         return any(draft.refusal for draft in self.conversation.pending)
 
     @property
@@ -167,12 +167,12 @@ class ChatSession:
         return "\n".join(draft.message.text for draft in refused)
 
     def send_typing(self) -> None:
-        """Tell that something is being written."""
+        """Report that the user is typing."""
         if self._room is not None and self.open:
             self._room.typing()
 
     def mark_read(self) -> None:
-        """The newest message is in view: tell that it has been read."""
+        """Report that the newest message has been read: it is in view."""
         message = self.conversation.last_unread
         if message is not None and self._room is not None:
             self._room.read(message.cursor)
@@ -185,7 +185,7 @@ class ChatSession:
         return True
 
     def update_chat(self, chat: Chat) -> None:
-        """This is how the chat is now."""
+        """Replace what is known of the chat."""
         self.chat = chat
         self._on_change()
 
@@ -218,7 +218,7 @@ class ChatSession:
             outbox=self.outbox,
             backoff=self._backoff,
             on_carrier=self._on_change,
-            timeouts=self._patience,
+            timeouts=self._timeouts,
         ) as self._room:
             try:
                 async for frame in self._room:
@@ -243,7 +243,7 @@ class ChatSession:
         self._on_change()
 
     def _apply_to_chat(self, frame: ServerFrame) -> None:
-        """The chat is what its room says."""
+        """Apply what the room says of the chat: who has it, and whether it is open."""
         match frame:
             case TakenFrame():
                 change: dict[str, object] = {"employee": frame.by, "taken_at": frame.at}

@@ -138,7 +138,7 @@ class Api:
         return DriverOnDutyPage(items=drivers, next=None, interval_seconds=interval)
 
     async def put_location(self, driver_id: str, position: DriverPosition) -> None:
-        """Tell where a driver is. `ApiError` 422 for a time to come, 429 where it is too often."""
+        """Report where a driver is. `ApiError` 422 for a time in the future, 429 if too often."""
         await self._session.request("PUT", f"/drivers/{driver_id}/location", json=position)
 
     async def town_map(self) -> dict[str, Any] | None:
@@ -165,8 +165,8 @@ class Api:
     async def announcements(
         self, scope: Scope = Scope.OWN, before: str | None = None, limit: int = 50
     ) -> AnnouncementPage:
-        """What is announced to one, newest first; `before` is a page's `next`. An employee may ask
-        for `Scope.ALL`."""
+        """The account's announcements, newest first; `before` is a page's `next`. An employee may
+        ask for `Scope.ALL`."""
         more = {} if scope is Scope.OWN else {"scope": scope.value}
         return await self._page(AnnouncementPage, "/announcements", before, limit, **more)
 
@@ -176,15 +176,15 @@ class Api:
         return await self._ask(Announcement, "POST", "/announcements", json=new, headers=headers)
 
     async def withdraw(self, announcement_id: str) -> None:
-        """Take an announcement back; once more does nothing."""
+        """Withdraw an announcement; again does nothing."""
         await self._session.request("DELETE", f"/announcements/{announcement_id}")
 
     async def acknowledge(self, announcement_id: str) -> None:
-        """Take note of an announcement; once more does nothing. `ApiError` 404 once it is gone."""
+        """Mark an announcement as read; again does nothing. `ApiError` 404 once it is gone."""
         await self._session.request("POST", f"/announcements/{announcement_id}/ack")
 
     async def acks(self, announcement_id: str) -> AckCount:
-        """How many have taken note of an announcement."""
+        """How many have marked an announcement as read."""
         return await self._ask(AckCount, "GET", f"/announcements/{announcement_id}/acks")
 
     async def chats(
@@ -212,20 +212,20 @@ class Api:
         return await self._ask(Chat, "GET", f"/chats/{chat_id}")
 
     async def open_chat(self, new: NewChat, idempotency_key: str) -> Chat:
-        """Ask support something; the same content and key again is the same chat."""
+        """Open a chat with support; the same content and key give the same chat."""
         headers = {"Idempotency-Key": idempotency_key}
         return await self._ask(Chat, "POST", "/chats", json=new, headers=headers)
 
     async def take_chat(self, chat_id: str) -> Chat:
-        """Take a chat up; `ApiError` 409 where somebody has it, or it is closed."""
+        """Claim a chat; `ApiError` 409 where somebody has it, or it is closed."""
         return await self._ask(Chat, "POST", f"/chats/{chat_id}/take")
 
     async def close_chat(self, chat_id: str) -> Chat:
-        """Close a chat: nobody writes in it any more."""
+        """Close a chat: it accepts no more messages."""
         return await self._ask(Chat, "POST", f"/chats/{chat_id}/close")
 
     async def reopen_chat(self, chat_id: str) -> Chat:
-        """Go on with a closed chat: it waits in the queue again."""
+        """Reopen a closed chat: it waits in the queue again."""
         return await self._ask(Chat, "POST", f"/chats/{chat_id}/reopen")
 
     async def messages(
@@ -247,16 +247,16 @@ class Api:
         return await self._ask(MenuItem, "PATCH", path, json=change)
 
     async def remove_menu_item(self, restaurant_id: str, item_id: str) -> None:
-        """Take a dish off the menu."""
+        """Remove a dish from the menu."""
         await self._session.request("DELETE", f"/restaurants/{restaurant_id}/menu/{item_id}")
 
     async def me(self) -> Account:
         """One's own account, as it stands on the server; the session's copy follows."""
-        return self._keep(await self._ask(Account, "GET", "/me"))
+        return self._set_account(await self._ask(Account, "GET", "/me"))
 
     async def change_profile(self, change: ProfileChange) -> Account:
         """Change the fields that are set; one set to None is emptied."""
-        return self._keep(await self._ask(Account, "PATCH", "/me", json=change))
+        return self._set_account(await self._ask(Account, "PATCH", "/me", json=change))
 
     async def change_password(self, current: str | Secret[str], new: str | Secret[str]) -> None:
         """Set a new password; the server may end other sessions for it."""
@@ -348,7 +348,7 @@ class Api:
         """What the server stores of the account, as JSON, in parts."""
         return self._session.download("/me/export", total=EXPORT_SECONDS)
 
-    def _keep(self, account: Account) -> Account:
+    def _set_account(self, account: Account) -> Account:
         self._session.account = account
         return account
 

@@ -184,7 +184,7 @@ class TokenManager:
                     f"Your session has ended ({why}). Please log in again."
                 ) from refusal
             if is_permanent(refusal):
-                # What answers there is not our server, or not all of it: no verdict on us.
+                # Not our server, or not all of it: the refusal says nothing about the session.
                 raise Unreachable(
                     f"The session could not be renewed: {refusal.message}", "session not renewed"
                 ) from refusal

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from statistics import median
@@ -14,6 +14,11 @@ from typing import Literal
 WINDOW_SECONDS = 60.0
 LATENCIES_KEPT = 40
 FRAMES_KEPT = 2000
+STATE_SECONDS = 0.0
+TRAFFIC_SECONDS = 0.5
+HEARTBEAT_SECONDS = 30.0
+"""Within how long a screen shows that a state has changed, that something has crossed the wire, and
+that only bytes and heartbeats have."""
 CUT = "cut by you"
 """What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
@@ -47,9 +52,12 @@ class State(StrEnum):
     """It does not come back by itself."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One message that crossed the wire; `at` is `time.time()`, `size` is in bytes."""
+    """One message that crossed the wire, or several heartbeats with nothing else between them.
+
+    `at` is `time.time()`, `size` is in bytes; `meter` is "" for heartbeats of several meters.
+    """
 
     at: float
     meter: str
@@ -57,6 +65,8 @@ class Frame:
     direction: Direction
     what: str
     size: int
+    heartbeats: int = 0
+    """How many it stands for; 0 for any other message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +195,20 @@ class Meter:
     def received(self, size: int) -> None:
         """Bytes arrived, of whatever they are part."""
         self.bytes += size
-        self._wire.changed()
+        self._wire.changed(HEARTBEAT_SECONDS)
 
     def frame(self, what: str, size: int) -> None:
-        """A message that brought no event, such as a heartbeat; its bytes are counted elsewhere."""
+        """A message that brought no event; its bytes are counted by `received`."""
         self._record("in", what, size)
+
+    def heartbeat(self, what: str, size: int) -> None:
+        """A message that shows only that the connection lives."""
+        self._record("in", what, size, heartbeats=1)
+
+    def sent_heartbeat(self, what: str, size: int) -> None:
+        """Such a message has left."""
+        self.bytes_sent += size
+        self._record("out", what, size, heartbeats=1)
 
     def event(self, what: str, size: int, *, replayed: bool = False) -> None:
         """An event, or the answer to a request; its bytes are counted by `received`."""
@@ -215,19 +234,18 @@ class Meter:
             self._wire.state_revision += 1
         self.state, self.detail = state, detail
         self.retry_at = None if delay is None else time.monotonic() + delay
-        self._wire.changed()
+        self._wire.changed(STATE_SECONDS)
 
     def _trim(self) -> None:
         horizon = time.monotonic() - WINDOW_SECONDS
         while self._sent_at and self._sent_at[0] < horizon:
             self._sent_at.popleft()
 
-    def _record(self, direction: Direction, what: str, size: int) -> None:
+    def _record(self, direction: Direction, what: str, size: int, *, heartbeats: int = 0) -> None:
         if self._wire.meters.get(self.name) is not self:
             return  # a connection of before the log-out, on its way to being closed
-        what = what[:WHAT_LONG]
-        self._wire.frames.append(Frame(time.time(), self.name, self.pattern, direction, what, size))
-        self._wire.changed()
+        what, now = what[:WHAT_LONG], time.time()
+        self._wire.log(Frame(now, self.name, self.pattern, direction, what, size, heartbeats))
 
 
 @dataclass
@@ -235,19 +253,43 @@ class Wire:
     """All meters of one app and the log of their frames, newest last.
 
     `revision` grows with every change, so that a screen can tell whether to draw; `on_change` is
-    called then. `state_revision` grows when a meter's state changes.
+    called then, with the seconds within which it is to be shown. `state_revision` grows when a
+    meter's state changes.
     """
 
     meters: dict[str, Meter] = field(default_factory=dict)
     frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
     revision: int = 0
     state_revision: int = 0
-    on_change: Callable[[], object] = lambda: None
+    on_change: Callable[[float], object] = lambda _: None
 
-    def changed(self) -> None:
-        """Something that is shown may be different."""
+    def changed(self, within: float = TRAFFIC_SECONDS) -> None:
+        """Something is different, and is to be shown within so many seconds."""
         self.revision += 1
-        self.on_change()
+        self.on_change(within)
+
+    def log(self, frame: Frame) -> None:
+        """Add it; heartbeats of one kind become one frame until something else comes."""
+        if not frame.heartbeats:
+            self.frames.append(frame)
+            self.changed()
+            return
+        for at, last in enumerate(reversed(self.frames), start=1):
+            if not last.heartbeats:
+                break
+            if (last.pattern, last.what) == (frame.pattern, frame.what) and (
+                last.direction == frame.direction
+            ):
+                del self.frames[-at]
+                frame = replace(
+                    frame,
+                    meter=frame.meter if frame.meter == last.meter else "",
+                    size=frame.size + last.size,
+                    heartbeats=frame.heartbeats + last.heartbeats,
+                )
+                break
+        self.frames.append(frame)
+        self.changed(HEARTBEAT_SECONDS)
 
     def meter(self, name: str, pattern: Pattern) -> Meter:
         """The meter of that name, made on first use; a name keeps its first pattern."""

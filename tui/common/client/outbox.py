@@ -217,7 +217,7 @@ LARGEST_DRAFT = 1024 * 1024
 class OutboxStore:
     """What one account has written in its chats and not got back.
 
-    A file a message, mode 0600, so that windows need not agree: what two of them have taken up is
+    A file a message, mode 0600, so that windows need not agree: what two of them have read is
     sent by both, and by its `client_id` is one message to the server. Where the disk cannot be
     used a message lives as long as its window. Beside them a file a chat with what is half written.
     """

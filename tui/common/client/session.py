@@ -157,7 +157,7 @@ class Session:
             )
 
         try:
-            # First, as renewing needs the file's lock that giving up holds.
+            # First: renewing needs the file's lock, which signing out holds.
             await self._tokens.access()
             await self._tokens.sign_out(tell)
         except SignedOut:
@@ -341,7 +341,7 @@ class Session:
             meter.set_state(State.IDLE)
 
     def _answered(self) -> None:
-        """The server has answered: a request that it did not answer before is no news any more."""
+        """The server answers again: meters of unanswered requests stop showing the failure."""
         while self._unanswered_meters:
             meter = self._unanswered_meters.pop()
             if meter.state is State.DOWN:

@@ -205,7 +205,7 @@ class EventStream(RequestStream[ServerSentEvent]):
                 "event too large",
             ) from fault
         if not events and self._parser.comments > comments:
-            self._meter.frame("heartbeat", len(chunk))
+            self._meter.heartbeat("heartbeat", len(chunk))
         if self._parser.retry_ms is not None:
             self._backoff.floor = min(self._parser.retry_ms / 1000, RETRY_AT_MOST)
         caught_up_at = self._parser.caught_up_at

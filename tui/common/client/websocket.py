@@ -110,13 +110,13 @@ class WebSocket:
             text: str = message.data
             return text
         if message.type is WSMsgType.PING:
-            self._meter.frame("ping", size)
+            self._meter.heartbeat("ping", size)
             if (now := time.monotonic()) - self._ponged_at >= PONG_SECONDS:
                 self._ponged_at = now
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     await self._socket.pong(message.data)
         elif message.type is WSMsgType.PONG:
-            self._meter.frame("pong", size)
+            self._meter.heartbeat("pong", size)
             if self._pinged_at is not None:
                 self._meter.measured((time.perf_counter() - self._pinged_at) * 1000)
                 self._pinged_at = None
@@ -181,7 +181,7 @@ class WebSocket:
                     await self._socket.ping(b"tiffin")
                 except (aiohttp.ClientError, OSError):
                     return  # the reader notices
-                self._meter.sent_frame("ping", _frame_size(6) + 4)
+                self._meter.sent_heartbeat("ping", _frame_size(6) + 4)
             await asyncio.sleep(PING_SECONDS)
 
     def _restart_silence_timer(self) -> None:

@@ -293,7 +293,7 @@ class DeleteAccountScreen(Dialog[bool]):
             box.border_subtitle = "esc keeps it"
             yield Static(
                 "Your profile is erased, and your name and address with it from your orders. "
-                "This cannot be undone.",
+                "This can't be undone.",
                 markup=False,
             )
             with Horizontal(classes="row"):

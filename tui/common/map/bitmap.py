@@ -10,6 +10,7 @@ from rich.style import Style
 
 from tui.common.map.basemap import Kind
 from tui.common.map.palette import Rgb, mix, style
+from tui.common.styles import QUADRANTS
 
 Dot = tuple[float, float]
 """Right and down from the top left corner; (0.5, 0.5) is the middle of the first dot."""
@@ -111,8 +112,6 @@ def clip(
 Cell = tuple[str, Style, Rgb]
 """A character, its style, and the mean colour of the cell, to draw over."""
 
-QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
-"""By bits: top left, top right, bottom left, bottom right."""
 TEXTURES = {Kind.WATER: "≈", Kind.PARK: "·"}
 """Without colours; the other kinds are drawn in their shape."""
 STREETS = (Kind.BRIDGE, Kind.MAIN, Kind.SIDE, Kind.PATH)

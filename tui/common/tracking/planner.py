@@ -94,9 +94,9 @@ class TripPlanner:
         self._trip: Trip | None = None
         self._stopped_at, self._seen_at = base, None
         if last_seen is not None:
-            place = point_of(last_seen)
-            if metres_between(base, place) <= TOO_FAR_METRES:
-                self._stopped_at, self._seen_at = place, last_seen.at
+            point = point_of(last_seen)
+            if metres_between(base, point) <= TOO_FAR_METRES:
+                self._stopped_at, self._seen_at = point, last_seen.at
 
     @property
     def position(self) -> Point:

@@ -22,6 +22,9 @@ class PhotosInView(Protocol):
     def row(self) -> Row | None:
         """The photo in view."""
 
+    def select(self, row: Row) -> None:
+        """Have this photo in view."""
+
     def about(self, row: Row) -> str:
         """The purpose of a photo, in words."""
 
@@ -51,8 +54,7 @@ class PhotoActions:
             if local_picture is None:
                 return
             self._folder = local_picture.path.parent
-            self._manager.send(local_picture, new, about)
-            self._panel.needs_redraw = True
+            self._photos.select(self._manager.send(local_picture, new, about))
             if then is not None:
                 then()
 

@@ -9,13 +9,12 @@ from rich.color import Color
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
 
+from tui.common.styles import QUADRANTS
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from tui.common.uploads.bitmap import Bitmap
-
-QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
-"""By bits: top left, top right, bottom left, bottom right."""
 
 Rgb = tuple[int, int, int]
 Paper = tuple[Rgb, Rgb]
@@ -31,7 +30,7 @@ class Cells:
     rows: list[list[Cell]]
 
 
-def fit(wide: int, high: int, columns: int, rows: int) -> tuple[int, int]:
+def fitted_size(wide: int, high: int, columns: int, rows: int) -> tuple[int, int]:
     """The columns and rows of a whole picture of `wide` by `high` pixels within so many cells.
 
     A cell is twice as high as it is wide. (0, 0) where there is no room.

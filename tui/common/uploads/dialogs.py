@@ -99,16 +99,16 @@ class PickScreen(Dialog[LocalPicture]):
             self.query_one(PictureTree).path = path
             self.query_one(PictureTree).focus()
             return
-        self._take(path)
+        self._pick(path)
 
     @on(DirectoryTree.FileSelected)
     def _chosen(self, event: DirectoryTree.FileSelected) -> None:
         field = self.query_one(PathField)
         with field.prevent(Input.Changed):
             field.show(event.path)
-        self._take(event.path)
+        self._pick(event.path)
 
-    def _take(self, path: Path | None) -> None:
+    def _pick(self, path: Path | None) -> None:
         if not self._checking:
             self._checking = True
             self.show_status("Checking the picture…", "info")

@@ -35,22 +35,18 @@ class UploadList(RowList):
         """`about` gives the purpose of a photo in words."""
         super().__init__(id="uploads")
         self.rows: Sequence[Row] = ()
+        self._ids: Sequence[str] = ()
         self._about = about
         self._now = datetime.now(UTC)
 
     def row_ids(self) -> Sequence[str]:
         """The ids of the photos, newest first."""
-        return [row.id for row in self.rows]
+        return self._ids
 
-    @property
-    def row(self) -> Row | None:
-        """The highlighted photo."""
-        return None if self.highlighted is None else self.rows[self.highlighted]
-
-    def show(self, rows: Sequence[Row], in_view: str, now: datetime) -> None:
-        """Show these rows, and highlight the one of the id `in_view` if it is among them."""
-        self.rows, self._now = rows, now
-        self.highlight(in_view)
+    def show(self, rows: Sequence[Row], ids: Sequence[str], now: datetime) -> None:
+        """Show these photos, as rows of these ids."""
+        self.rows, self._ids, self._now = rows, ids, now
+        self.redraw()
 
     def action_slide(self, steps: int) -> None:
         """Move the divider without leaving the list."""

@@ -46,8 +46,6 @@ class UploadManager:
         """`finished` is called with each upload that becomes done or failed."""
         self.store = UploadStore(api)
         self.jobs: list[UploadJob] = []
-        self.in_view = ""
-        """The id of the row in view."""
         self.words = ""
         """Why the list cannot be read or updated."""
         self.previews: dict[str, Bitmap] = {}
@@ -55,7 +53,7 @@ class UploadManager:
         self.names: dict[str, str] = {}
         """By upload, the name of the file sent from this app."""
         self.positions: dict[str, int] = {}
-        """By upload, the most that were ahead of it in the queue."""
+        """By upload, the largest number seen ahead of it in the queue."""
         self._session = session
         self._api = api
         self._meter = meter
@@ -68,11 +66,19 @@ class UploadManager:
         self._poller: Worker[None] | None = None
         self._senders: dict[str, Worker[None]] = {}
         self._waits: dict[str, float] = {}
+        self._row_ids: dict[str, str] = {}
+        """By upload, the id of the job that sent it."""
 
     @property
     def rows(self) -> list[Row]:
         """All rows, newest first; those being sent come before those on the server."""
-        return [*reversed(self.jobs), *self.store.uploads]
+        sending = {job.id for job in self.jobs}
+        arrived = (one for one in self.store.uploads if self.row_id(one) not in sending)
+        return [*reversed(self.jobs), *arrived]
+
+    def row_id(self, row: Row) -> str:
+        """The id of its row in the list: an upload that was sent from here keeps its job's."""
+        return self._row_ids.get(row.id, row.id)
 
     @property
     def under_way(self) -> int:
@@ -80,9 +86,9 @@ class UploadManager:
         waiting = sum(job.state is not JobState.REFUSED for job in self.jobs)
         return waiting + len(self.store.pending)
 
-    def row(self, row_id: str) -> Row | None:
+    def row(self, row_id: str | None) -> Row | None:
         """The row of that id."""
-        return next((row for row in self.rows if row.id == row_id), None)
+        return next((row for row in self.rows if self.row_id(row) == row_id), None)
 
     # -- reading
 
@@ -113,7 +119,6 @@ class UploadManager:
         """Start sending a photo."""
         job = UploadJob(local_picture, new, about)
         self.jobs.append(job)
-        self.in_view = job.id
         self._senders[job.id] = self._run("photo-send", self._send(job))
         return job
 
@@ -122,16 +127,15 @@ class UploadManager:
         if arrived is None or job not in self.jobs:
             return
         accepted, seconds = arrived
-        self._keep(accepted.id, job)
+        self._record_sent(accepted.id, job)
         self._waits[accepted.id] = seconds
         await self._read(accepted.id)  # the job stays in the list until the upload is there
         if job in self.jobs:
             self.jobs.remove(job)
-        if self.in_view == job.id:
-            self.in_view = accepted.id
         self._changed()
 
-    def _keep(self, upload_id: str, job: UploadJob) -> None:
+    def _record_sent(self, upload_id: str, job: UploadJob) -> None:
+        self._row_ids[upload_id] = job.id
         self.names[upload_id] = job.local_picture.name
         self.previews[upload_id] = job.local_picture.bitmap
         while len(self.previews) > PREVIEWS:
@@ -143,14 +147,13 @@ class UploadManager:
 
     # -- following
 
-    def follow_pending(self) -> None:
+    def follow_pending(self, in_view: Row | None) -> None:
         """Poll the upload in view while it is pending, else the one whose turn is next.
 
         However quickly the view changes, there is at most one request a second.
         """
         pending = self.store.pending
-        chosen = next((one for one in pending if one.id == self.in_view), None)
-        wanted = chosen or next(iter(pending), None)
+        wanted = in_view if in_view in pending else next(iter(pending), None)
         if wanted is None or (self._poll is not None and self._poll.upload_id == wanted.id):
             return
         if self._poller is not None:
@@ -207,7 +210,7 @@ class UploadManager:
             self._poll.drop_connection()
         return cut > 0 or self._poll is not None
 
-    # -- giving up
+    # -- stopping and deleting
 
     def drop(self, job: UploadJob) -> None:
         """Stop sending it, and remove it."""

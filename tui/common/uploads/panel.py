@@ -16,7 +16,7 @@ from textual.worker import Worker
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
-from tui.common.format import age_lasts, message_for
+from tui.common.format import message_for
 from tui.common.panel import Panel
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
@@ -29,7 +29,7 @@ from tui.common.widgets.row_list import RowList
 
 BLINK_SECONDS = 0.5
 AGE_SECONDS = 10.0
-"""Least time between two redraws for ages alone."""
+"""How often ages in seconds are drawn again, where nothing else is."""
 RIGHT_FROM = (70, 10)
 """The fewest columns and rows with which the list is beside the picture."""
 BELOW_FROM = 16
@@ -72,6 +72,8 @@ class PhotoPanel(Panel):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New photo"),
+        Binding("up", "choose(-1)", show=False),
+        Binding("down", "choose(1)", show=False),
         Binding("shift+left", "slide_to(0)", show=False),
         Binding("shift+right", "slide_to(1)", show=False),
         Binding("s", "save", "Save"),
@@ -149,11 +151,18 @@ class PhotoPanel(Panel):
 
     @property
     def row(self) -> Row | None:
-        """The photo in view, which is the one under the cursor."""
+        """The photo in view: the highlighted one."""
         if self.manager is None:
             return None
-        rows = self.manager.rows
-        return self.manager.row(self.manager.in_view) or (rows[0] if rows else None)
+        highlighted = self.manager.row(self.uploads.highlighted_id)
+        return highlighted or next(iter(self.manager.rows), None)
+
+    def select(self, row: Row) -> None:
+        """Have this photo in view."""
+        if self.manager is not None:
+            self._show_rows(self.manager)
+            self.uploads.highlight(self.manager.row_id(row))
+            self._changed()
 
     def offer(
         self, new: NewUpload, title: str, about: str, then: Callable[[], None] | None = None
@@ -172,6 +181,13 @@ class PhotoPanel(Panel):
     def action_new(self) -> None:
         """Send a new photo."""
         self.ask_for_new()
+
+    def action_choose(self, step: int) -> None:
+        """Highlight the row above or below, also while the picture has the focus."""
+        if step < 0:
+            self.uploads.action_cursor_up()
+        else:
+            self.uploads.action_cursor_down()
 
     @on(UploadList.Slid)
     def _slid(self, event: UploadList.Slid) -> None:
@@ -209,10 +225,7 @@ class PhotoPanel(Panel):
     @on(RowList.OptionHighlighted, "#uploads")
     def _cursor_moved(self, event: RowList.OptionHighlighted) -> None:
         event.stop()
-        row = self.uploads.row
-        if row is not None and self.manager is not None and row.id != self.manager.in_view:
-            self.manager.in_view = row.id
-            self._changed()
+        self._changed()
         self._read_on()
 
     @on(RowList.OptionSelected, "#uploads")
@@ -240,7 +253,7 @@ class PhotoPanel(Panel):
         self.set_class(right, "-right")
         self.set_class(not right and not below, "-bare")
         self.set_class(height < 8, "-low")
-        if self.view.has_focus or self.uploads.has_focus:
+        if self.screen.focused in (self.view, self.uploads):
             self.call_after_refresh(self.enter)
         self._changed()
 
@@ -251,15 +264,19 @@ class PhotoPanel(Panel):
         manager, pictures = self.manager, self.pictures
         if manager is None or pictures is None:
             return
-        now, row = self.session.server_now(), self.row
         self.uploads.message = uploads_format.empty_text(manager)
-        self.uploads.show(manager.rows, row.id if row is not None else "", now)
-        manager.follow_pending()
+        self._show_rows(manager)
+        row = self.row
+        manager.follow_pending(row)
         pictures.show(row)
         self.view.show(pictures.before, pictures.after, self._words_for_view(row))
         self._draw_details(manager, pictures, row)
-        self._redraw_with_time(manager.rows, now)
+        self._redraw_with_time(manager.rows, self.session.server_now())
         self.set_badge(manager.under_way, self.file_name(row) if row is not None else "")
+
+    def _show_rows(self, manager: UploadManager) -> None:
+        rows = manager.rows
+        self.uploads.show(rows, [manager.row_id(row) for row in rows], self.session.server_now())
 
     def _draw_details(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:
         width = max(10, self.view.size.width or self.content_size.width - 2)
@@ -293,8 +310,11 @@ class PhotoPanel(Panel):
             if isinstance(row, UploadJob) or not row.status.final:
                 self.redraw_in(BLINK_SECONDS)
             else:
-                age = age_lasts((now - row.created_at).total_seconds())
-                self.redraw_in(max(AGE_SECONDS, age))
+                age = (now - row.created_at).total_seconds()
+                if age < 100:
+                    self.redraw_in(AGE_SECONDS)
+                else:
+                    self.redraw_with_age(age)
 
     def _changed(self) -> None:
         self.needs_redraw = True

@@ -38,7 +38,7 @@ class KeyBar(Widget):
         self._general: list[Item] = []
         self._always: list[Item] = []
         self._palette = ""
-        self._places: list[tuple[range, str]] = []
+        self._hit_areas: list[tuple[range, str]] = []
 
     def on_mount(self) -> None:
         """Follow the screen's bindings."""
@@ -70,7 +70,7 @@ class KeyBar(Widget):
 
     def render(self) -> Content:
         """The keys that fit, the palette at the right edge."""
-        self._places = []
+        self._hit_areas = []
         if not self.screen.is_active:  # under a dialog, these keys do nothing
             return Content("")
         width = self.content_size.width
@@ -86,18 +86,18 @@ class KeyBar(Widget):
         shown = [_draw(item) for item in [*chosen, *self._always]]
         at = 0
         for item in [*chosen, *self._always]:
-            self._places.append((range(at, at + _cells(item) - 2), item[2]))
+            self._hit_areas.append((range(at, at + _cells(item) - 2), item[2]))
             at += _cells(item)
         if palette:
             shown += [Content(" " * max(0, room)), _draw(palette)]
-            self._places.append((range(width - _cells(palette), width), palette[2]))
+            self._hit_areas.append((range(width - _cells(palette), width), palette[2]))
         return Content.assemble(*shown)
 
     def on_click(self, event: events.Click) -> None:
         """A click on a key presses it."""
         offset = event.get_content_offset(self)
-        for place, key in self._places:
-            if offset is not None and offset.x in place:
+        for cells, key in self._hit_areas:
+            if offset is not None and offset.x in cells:
                 self.app.simulate_key(key)
 
 

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from tui.common.format import centred
 from tui.common.uploads.bitmap import Bitmap
-from tui.common.uploads.cells import Cells, Paper, draw, fit
+from tui.common.uploads.cells import Cells, Paper, draw, fitted_size
 
 STEPS = 24
 """Presses of an arrow key from one end to the other."""
@@ -235,7 +235,7 @@ class PictureView(Widget, can_focus=True):
 def _drawn(wanted: _Wanted) -> tuple[Cells | None, Cells | None]:
     whole = wanted.after or wanted.before
     assert whole is not None
-    columns, rows = fit(whole.width, whole.height, *wanted.size)
+    columns, rows = fitted_size(whole.width, whole.height, *wanted.size)
     if not columns:
         return None, None
     before, after = (

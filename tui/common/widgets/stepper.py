@@ -75,17 +75,17 @@ class Stepper(Widget):
             names[at] = STATUS_LOOKS["cancelled"][1]
         elif self.status == "ready":
             names[at] = STATUS_LOOKS["ready"][1]
-        places = [int(width / len(names) * (step + 0.5)) for step in range(len(names))]
+        columns = [int(width / len(names) * (step + 0.5)) for step in range(len(names))]
         return Content("\n").join(
             [
-                Content.assemble(*self._line(places, at, cancelled)),
-                Content.assemble(*self._labels(names, places, at, width, cancelled)),
+                Content.assemble(*self._line(columns, at, cancelled)),
+                Content.assemble(*self._labels(names, columns, at, width, cancelled)),
             ]
         )
 
-    def _line(self, places: list[int], at: int, cancelled: bool) -> list[Part]:
-        parts: list[Part] = [(" " * places[0], "")]
-        for step, place in enumerate(places):
+    def _line(self, columns: list[int], at: int, cancelled: bool) -> list[Part]:
+        parts: list[Part] = [(" " * columns[0], "")]
+        for step, column in enumerate(columns):
             if step < at or (step == at and self.status == "delivered"):
                 parts.append(("●", "$success"))
             elif step == at and cancelled:
@@ -94,22 +94,22 @@ class Stepper(Widget):
                 parts.append(("◎" if self._blink_on else "◉", "bold $primary"))
             else:
                 parts.append(("○", "$wire-ink"))
-            if step + 1 < len(places):
-                gap = places[step + 1] - place - 1
+            if step + 1 < len(columns):
+                gap = columns[step + 1] - column - 1
                 solid = step < at and not (cancelled and step == at - 1)
                 parts.append(("━" * gap, "$success") if solid else ("╌" * gap, "$wire-sep"))
         return parts
 
     def _labels(
-        self, names: list[str], places: list[int], at: int, width: int, cancelled: bool
+        self, names: list[str], columns: list[int], at: int, width: int, cancelled: bool
     ) -> list[Part]:
         if sum(cell_len(name) + 1 for name in names) - 1 > width:
             # there is room for the current one only
             names = [name if step == at else "" for step, name in enumerate(names)]
         starts: list[int] = []
         limit = width
-        for name, place in zip(reversed(names), reversed(places), strict=True):
-            end = min(limit, place + (cell_len(name) + 1) // 2)
+        for name, column in zip(reversed(names), reversed(columns), strict=True):
+            end = min(limit, column + (cell_len(name) + 1) // 2)
             starts.insert(0, max(0, end - cell_len(name)))
             limit = starts[0] - 1 if name else limit
         parts: list[Part] = []

@@ -40,11 +40,11 @@ class TabStrip(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._content = Content("")
-        self._places: list[tuple[range, int]] = []
+        self._hit_areas: list[tuple[range, int]] = []
 
     def show(self, panels: Sequence["Panel"], main: "Panel | None") -> None:
         """Draw the strip with `main` as the one in front."""
-        self._places = []
+        self._hit_areas = []
         cells = max((cell_len(panel.TITLE) for panel in panels), default=0)
         tabs = self._tabs(panels, main, cells)
         while cells > LEAST_CELLS and sum(tab.cell_length for tab in tabs) > self.app.size.width:
@@ -52,7 +52,7 @@ class TabStrip(Widget):
             tabs = self._tabs(panels, main, cells)
         at = 0
         for panel, tab in zip(panels, tabs, strict=True):
-            self._places.append((range(at, at + tab.cell_length), panel.number))
+            self._hit_areas.append((range(at, at + tab.cell_length), panel.number))
             at += tab.cell_length
         self._content = Content.assemble(*tabs)
         self.refresh()
@@ -64,8 +64,8 @@ class TabStrip(Widget):
     def on_click(self, event: events.Click) -> None:
         """Go to the panel of that name."""
         offset = event.get_content_offset(self)
-        for place, number in self._places:
-            if offset is not None and offset.x in place:
+        for cells, number in self._hit_areas:
+            if offset is not None and offset.x in cells:
                 self.post_message(self.Picked(number))
 
     def _tabs(self, panels: Sequence["Panel"], main: "Panel | None", cells: int) -> list[Content]:

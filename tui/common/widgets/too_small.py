@@ -19,8 +19,8 @@ def add_size_classes(screen: "Screen[Any]") -> None:
     """Give a screen those of its size before it has widgets. Textual does so when all of them have
     their styles, and then works out the styles of each again."""
     app = screen.app
-    columns = screen.HORIZONTAL_BREAKPOINTS or app.HORIZONTAL_BREAKPOINTS
-    rows = screen.VERTICAL_BREAKPOINTS or app.VERTICAL_BREAKPOINTS
+    columns = screen.HORIZONTAL_BREAKPOINTS or app.HORIZONTAL_BREAKPOINTS or []
+    rows = screen.VERTICAL_BREAKPOINTS or app.VERTICAL_BREAKPOINTS or []
     for cells, classes in zip(app.size, (columns, rows), strict=True):
         reached = [name for least, name in classes if least <= cells]
         screen.add_class(*reached[-1:], update=False)

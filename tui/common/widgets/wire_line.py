@@ -4,12 +4,13 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual.content import Content
+from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.common.client.meter import State
-from tui.common.format import age_lasts, fit, human_age, human_bytes, human_latency, sparkline
+from tui.common.format import fit, human_bytes, human_latency, news_age, news_age_lasts, sparkline
 from tui.common.sanitize import plain
+from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -19,13 +20,6 @@ SPARK_CELLS = 12
 LATENCY_CELLS = 5
 LEAST_WORDS = 16
 """Cells from which on words are cut rather than left out."""
-
-Part = tuple[str, str]
-
-
-STEP, STEPPED = 10.0, 100.0
-"""Seconds. From the first to the second an age grows by steps: one that is drawn anew each second
-would cost an app in which nothing happens most of its time."""
 
 
 class WireLine(Widget):
@@ -40,45 +34,41 @@ class WireLine(Widget):
         super().__init__()
         self.meter = meter
         self.verb = verb
-        self._drawn: tuple[object, ...] = ()
+        self._drawn: list[Part] = []
+        self._theme_styles: ThemeStyles | None = None
 
     def update(self) -> float | None:
         """Repaint if something that is shown has changed. Returns the seconds until it changes with
         time, None where it does not."""
-        meter = self.meter
-        now = time.monotonic()
-        passed = None if meter.last_event_at is None else now - meter.last_event_at
-        age = None if passed is None else human_age(_in_steps(passed))
-        retry = None
-        if meter.state is State.RETRY and meter.retry_at is not None:
-            retry = max(0, int(meter.retry_at - now))
-        shown = (
-            meter.name,
-            meter.state,
-            meter.requests,
-            meter.bytes,
-            meter.events,
-            age,
-            retry,
-            meter.detail,
-            meter.reconnects,
-            meter.replayed,
-        )
-        if shown != self._drawn:
-            self._drawn = shown
+        line = self._line(self.size.width)
+        if line != self._drawn:
+            self._drawn = line
             self.refresh()
-        if retry is not None:
-            return 1.0 if retry else None
-        if passed is not None and STEP <= passed < STEPPED:
-            return STEP - now % STEP  # the same moment for all lines
-        return None if passed is None else age_lasts(passed)
+        meter, now = self.meter, time.monotonic()
+        if meter.state is State.RETRY and meter.retry_at is not None:
+            return 1.0 if meter.retry_at - now >= 1 else None
+        return None if meter.last_event_at is None else news_age_lasts(now - meter.last_event_at)
 
-    def render(self) -> Content:
+    def notify_style_update(self) -> None:
+        """Another theme."""
+        super().notify_style_update()
+        self._theme_styles = None
+
+    def render_line(self, y: int) -> Strip:
         """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
-        meter, width = self.meter, self.content_size.width
+        width = self.size.width
+        styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
+        self._drawn = self._line(width)
+        return Strip(styles.line(self._drawn, width, "wire"), width)
+
+    def _line(self, width: int) -> list[Part]:
+        meter = self.meter
         glyph, ink = STATE_GLYPH[meter.state]
-        hue = PATTERN_COLOR[meter.pattern]
-        head: list[Part] = [(f"{glyph} ", ink), (str(meter.pattern), f"bold {hue}")]
+        hue = PATTERN_COLOR[meter.pattern].removeprefix("$")
+        head: list[Part] = [
+            (f"{glyph} ", ink.removeprefix("$")),
+            (str(meter.pattern), f"bold {hue}"),
+        ]
         latency = human_latency(meter.latencies[-1]) if meter.latencies else "–"
         right = latency.rjust(LATENCY_CELLS)
         room = width - 2 - len(meter.pattern) - len(right) - 1
@@ -88,43 +78,37 @@ class WireLine(Widget):
                 text = fit(text, room - 3)
             cells = cell_len(text) + 3
             if cells <= room:
-                tail += [(" · ", "$wire-sep"), (text, style)]
+                tail += [(" · ", "wire-sep"), (text, style)]
                 room -= cells
         wide = min(SPARK_CELLS, room - 1) if room >= 6 and meter.latencies else 0
         if wide:
             right = f" {right}"
             room -= 1
         drawn = sparkline(meter.latencies, wide, low=0.0)
-        return Content.assemble(
-            *head, *tail, " " * max(1, room + 1 - wide), (drawn, hue), (right, "$foreground")
-        )
+        return [*head, *tail, (" " * max(1, room + 1 - wide), ""), (drawn, hue), (right, "")]
 
     def _parts(self) -> list[Part]:
         """What may stand between the pattern and the latency, the worthiest first."""
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
-            return [("down", "bold $error"), (plain(meter.detail), "$wire-ink")]
+            return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.RETRY and meter.is_held:
-            return [("cut by you", "bold $warning"), ("X restores it", "$wire-ink")]
+            return [("cut by you", "bold warning"), ("X restores it", "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
-            return [(words, "bold $warning"), (plain(meter.detail), "$wire-ink")]
+            return [(words, "bold warning"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.CONNECTING:
-            return [("connecting", "$wire-ink"), (plain(meter.detail), "$wire-ink")]
+            return [("connecting", "wire-ink"), (plain(meter.detail), "wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
         verb = self.verb.removesuffix("s") if count == 1 else self.verb
-        parts: list[Part] = [(f"{count} {verb}", "$wire-ink")]
+        parts: list[Part] = [(f"{count} {verb}", "wire-ink")]
         if meter.detail:  # why it is not carried as usual
-            parts.append((plain(meter.detail), "$warning"))
+            parts.append((plain(meter.detail), "warning"))
         if meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
-            parts.append((f"{back}, {meter.replayed} replayed", "$title"))
-        parts.append((human_bytes(meter.bytes), "$wire-ink"))
+            parts.append((f"{back}, {meter.replayed} replayed", "title"))
+        parts.append((human_bytes(meter.bytes), "wire-ink"))
         if meter.last_event_at is not None:
-            parts.append((human_age(_in_steps(now - meter.last_event_at)), "$wire-ink"))
+            parts.append((news_age(now - meter.last_event_at), "wire-ink"))
         return parts
-
-
-def _in_steps(age: float) -> float:
-    return age // STEP * STEP if STEP <= age < STEPPED else age

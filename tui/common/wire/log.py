@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Offset, Region, Size
 from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes
@@ -27,7 +27,7 @@ NARROW = 44
 
 
 class FrameLog(ThinBarView, can_focus=True):
-    """Only the lines in view are ever drawn. While paused it keeps what it showed."""
+    """Only lines in view that differ are drawn. While paused it keeps what it showed."""
 
     DEFAULT_CSS = """
     FrameLog {
@@ -43,6 +43,7 @@ class FrameLog(ThinBarView, can_focus=True):
         self._wire = wire
         self._paused_frames: list[Frame] | None = None
         self._count = -1
+        self._drawn: tuple[Size, Offset, list[Frame]] | None = None
         self._style_cache: dict[str, Style] = {}
         self._base: Style | None = None
 
@@ -67,8 +68,15 @@ class FrameLog(ThinBarView, can_focus=True):
                 self._scroll_update(size)
             else:
                 self.virtual_size = size
-        if not self.paused:
+        size, offset = self.size, self.scroll_offset
+        frames = list(islice(reversed(self._frames), offset.y, offset.y + size.height))
+        before, self._drawn = self._drawn, (size, offset, frames)
+        if before is None or before[:2] != (size, offset) or len(before[2]) != len(frames):
             self.refresh()
+            return
+        for y, (old, new) in enumerate(zip(before[2], frames, strict=True)):
+            if old is not new:
+                self.refresh(Region(0, y, size.width, 1))
 
     def export(self, path: Path) -> int:
         """Write the frames, oldest first, one JSON object a line; the number of them."""
@@ -81,6 +89,7 @@ class FrameLog(ThinBarView, can_focus=True):
                     "pattern": str(frame.pattern),
                     "direction": frame.direction,
                     "what": frame.what,
+                    "count": frame.heartbeats or 1,
                     "bytes": frame.size,
                 }
                 file.write(json.dumps(record) + "\n")
@@ -115,7 +124,7 @@ class FrameLog(ThinBarView, can_focus=True):
             [
                 Segment(f"{stamp} ", quiet),
                 Segment(f"{arrow} ", self._colored(PATTERN_COLOR[frame.pattern])),
-                Segment(fit(frame.what, room, pad=True), base),
+                Segment(fit(_words(frame), room, pad=True), base),
                 Segment(f" {size}", quiet),
             ]
         ).adjust_cell_length(width, base)
@@ -130,3 +139,10 @@ class FrameLog(ThinBarView, can_focus=True):
             colour = self.app.theme_variables[variable.removeprefix("$")]
             ink = self._style_cache[variable] = self.rich_style + Style(color=colour)
         return ink
+
+
+def _words(frame: "Frame") -> str:
+    """What it says; of heartbeats, how many."""
+    if not frame.heartbeats:
+        return frame.what
+    return f"♥ {frame.heartbeats} {frame.what}s" if frame.heartbeats > 1 else f"♥ {frame.what}"

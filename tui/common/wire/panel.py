@@ -53,6 +53,11 @@ class WirePanel(Panel):
         self.needs_redraw = True
         self._show_hint()
 
+    @property
+    def watches_wire(self) -> bool:
+        """In front, heartbeats are shown as they come; as a card, with the next news."""
+        return self.in_view
+
     def on_wire_changed(self) -> None:
         """Draw it."""
         self.needs_redraw = True

@@ -1,4 +1,4 @@
-"""One's chats, to choose one of them."""
+"""The customer's chats, to choose one, and the question that opens a new one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ class ChatsScreen(Dialog[Chat]):
     AUTO_FOCUS = "OptionList"
 
     def __init__(self, chat_sessions: Mapping[str, ChatSession]) -> None:
-        """`chat_sessions` know best about the chats they are."""
+        """`chat_sessions` are by chat id, and newer than the list that is loaded."""
         super().__init__()
-        self._talks = chat_sessions
+        self._chat_sessions = chat_sessions
         self._chats: list[Chat] = []
 
     def body(self) -> ComposeResult:
@@ -53,7 +53,7 @@ class ChatsScreen(Dialog[Chat]):
             yield StatusLine("Loading your chats…")
 
     def on_mount(self) -> None:
-        """Read them all."""
+        """Load the chats."""
         self.run_worker(self._read(), exit_on_error=False)
 
     async def _read(self) -> None:
@@ -75,7 +75,7 @@ class ChatsScreen(Dialog[Chat]):
             found.highlighted = 0
 
     def _row(self, chat: Chat) -> Content:
-        chat_session = self._talks.get(chat.id)
+        chat_session = self._chat_sessions.get(chat.id)
         unread = chat.unread.customer if chat_session is None else chat_session.unread
         chat = chat if chat_session is None else chat_session.chat
         is_open = chat.status is ChatStatus.OPEN
@@ -150,7 +150,7 @@ class NewChatScreen(Dialog[NewChat]):
             yield StatusLine()
 
     def on_mount(self) -> None:
-        """The orders come when they come."""
+        """Load the orders in the background."""
         self.query_one(OptionList).highlighted = 0
         self.run_worker(self._read(), exit_on_error=False)
 

@@ -74,7 +74,7 @@ class ChatPanel(ConversationPanel):
         self._listed: dict[str, Chat] = {}
         """The newest chats as they were read last."""
         self._asked: tuple[NewChat, str] | None = None
-        """What was asked last, and its key: asked once more, it is the same chat."""
+        """The last question and its idempotency key: sent again, it opens no second chat."""
         self.draft = NewChatDraft()
         """The question that is being asked, until the chat is open."""
 
@@ -90,7 +90,7 @@ class ChatPanel(ConversationPanel):
         self.request_redraw()
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Say it in place of the chat too, where it was the list."""
+        """Show in place of the chat too that the list could not be read."""
         super().worker_failed(group, message)
         if group == LIST and not self.loaded:
             self.chat_view.empty_text = Content.assemble((plain(message), "$warning"))
@@ -142,7 +142,7 @@ class ChatPanel(ConversationPanel):
         try:
             page = await self.api.chats(limit=LISTED)
         except ClientError:
-            return  # there is another time
+            return  # the next call tries again
         self._set_listed(page.items)
         for chat in page.items[:1]:
             if self.loaded and is_open(chat) and chat.id not in self.chat_sessions:
@@ -194,7 +194,7 @@ class ChatPanel(ConversationPanel):
             self.refresh_bindings()
 
     def on_message_received(self, chat_session: ChatSession, message: ChatMessage) -> None:
-        """Ring where nobody looks."""
+        """Ring unless it is in view."""
         if not self.is_seen(chat_session.id):
             unread = partial(chat_session.conversation.is_unread, message)
             name = plain(message.sender.name)

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Label, OptionList
+from textual.widgets import Input, Label
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
@@ -127,9 +127,8 @@ class MenuList(DishList):
         """Name and description."""
         return f"{self.items[index].name} {self.items[index].description}"
 
-    @on(OptionList.OptionSelected)
-    def _add(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
+    def action_select(self) -> None:
+        """Add one of the selected dish."""
         self.action_more(1)
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:

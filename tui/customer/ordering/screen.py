@@ -80,7 +80,7 @@ class NewOrderScreen(Dialog[Order]):
     """
     AUTO_FOCUS = "#restaurants"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "checkout", "Basket"),
+        Binding("b", "checkout", "Checkout"),
         Binding("escape", "close", "Back"),
     ]
 

@@ -42,11 +42,6 @@ def arrival(order: Order, now: datetime) -> str:
     return "waiting for the kitchen" if order.status is OrderStatus.PLACED else ""
 
 
-def items_in_short(order: Order) -> str:
-    """`2× Pad thai, 1× Tom yum`."""
-    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
-
-
 def placed_at(order: Order) -> datetime:
     """When it was placed; 1970 for an order without a timeline."""
     return order.timeline[0].at if order.timeline else datetime.fromtimestamp(0, UTC)

@@ -1,6 +1,7 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -11,7 +12,7 @@ from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.format import message_for
-from tui.common.panel import Panel
+from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import FilterField, RowList
 from tui.customer.orders import format as orders_format
@@ -140,7 +141,10 @@ class OrdersPanel(Panel):
 
     def redraw(self) -> None:
         """Draw what has changed."""
-        self.redraw_in(OPEN_SECONDS if self.store.open() else CLOCK_SECONDS)
+        if self.store.open():
+            self.redraw_in(OPEN_SECONDS)
+        else:
+            self.redraw_in(CLOCK_SECONDS, MINUTES_SECONDS)
         table, feed, now = self._table, self.feed, self.session.server_now()
         feed.track_open()
         table.message = orders_format.empty_message(self.store, feed.error)
@@ -200,7 +204,8 @@ class OrdersPanel(Panel):
         if order is None:
             return
         name = order_title(order)
-        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", self.show_details)
+        details = partial(self.show_details, order.id)
+        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", details)
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
@@ -259,15 +264,16 @@ class OrdersPanel(Panel):
         )
 
     @on(RowList.OptionSelected)
-    def show_details(self) -> None:
-        """Open everything about the selected order."""
+    def _order_chosen(self, event: RowList.OptionSelected) -> None:
+        if event.option_id is not None:
+            self.show_details(event.option_id)
+
+    def show_details(self, order_id: str) -> None:
+        """Open everything about this order."""
         from tui.customer.orders.dialogs import OrderDetailsScreen
 
-        order = self._table.order
-        if order is None:
-            return
-        self.app.push_screen(OrderDetailsScreen(self.store, order.id), self._details_answered)
-        self.work(self.feed.refresh(order.id), f"read-{order.id}")
+        self.app.push_screen(OrderDetailsScreen(self.store, order_id), self._details_answered)
+        self.work(self.feed.refresh(order_id), f"read-{order_id}")
 
     def _details_answered(self, answer: str | None) -> None:
         actions: dict[str, Callable[[], None]] = {

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, fit, human_money
+from tui.common.format import clock_time, fit, human_money, items_in_short
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
@@ -18,7 +18,6 @@ from tui.customer.orders.format import (
     arrival,
     in_minutes,
     is_late,
-    items_in_short,
     placed_at,
     status_before_end,
 )

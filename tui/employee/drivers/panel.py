@@ -14,7 +14,6 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
-from tui.common.format import age_lasts
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -79,7 +78,6 @@ class DriversPanel(Panel):
         self.map = TownMap()
         self.controller: DriversController | None = None
         self._kitchen: KitchenPanel | None = None
-        self._selected_by_user = False
         self._position: MapPosition | None = None
 
     def body(self) -> ComposeResult:
@@ -132,8 +130,9 @@ class DriversPanel(Panel):
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
         self._update()
-        if self.controller is not None and not self._selected_by_user and not self.has_focus_within:
-            self.view.driver_id = self.controller.default_selection(self.state)
+        controller, chosen = self.controller, self.view.selected_by_user or self.has_focus_within
+        if controller is not None and not chosen:
+            self.view.driver_id = controller.default_selection(self.state)
         self._draw()
 
     @property
@@ -197,7 +196,6 @@ class DriversPanel(Panel):
 
     @on(DriverListView.Moved)
     def _on_moved(self) -> None:
-        self._selected_by_user = True
         self._changed()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -235,7 +233,7 @@ class DriversPanel(Panel):
         """Be redrawn when an age is another, or a tracker may start again."""
         for state in self.driver_list.states:
             if state.track.newest is not None:
-                self.redraw_in(age_lasts(state.track.age(now)))
+                self.redraw_with_age(state.track.age(now))
         if self.controller is not None and self.controller.trackers.any_over:
             self.redraw_in(RETRY_SECONDS)
 

@@ -17,13 +17,12 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.common.format import fit
+from tui.common.format import fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
 from tui.common.tracking.planner import TripPlanner
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
-from tui.employee.kitchen.format import wrap
 
 ROW_LINES = 2
 """Of a driver without a simulated trip or an error."""
@@ -130,6 +129,8 @@ class DriverListView(Widget, can_focus=True):
         """What an empty list says."""
         self.driver_id: str | None = None
         """The driver under the cursor."""
+        self.selected_by_user = False
+        """Whether the user has moved the cursor."""
         self._clock = clock
         self._rows: Sequence[Row] = ()
         self._top = 0
@@ -212,7 +213,7 @@ class DriverListView(Widget, can_focus=True):
         return next((at for at, one in enumerate(ids) if one == self.driver_id), None)
 
     def _select(self, driver_id: str) -> None:
-        self.driver_id = driver_id
+        self.driver_id, self.selected_by_user = driver_id, True
         self.repaint()
         self.post_message(self.Moved())
 
@@ -243,7 +244,8 @@ class DriverListView(Widget, can_focus=True):
     def _empty(self, styles: ThemeStyles) -> list[Line]:
         width = self.size.width
         return [
-            styles.line([(f" {line}", "wire-ink")], width) for line in wrap(self.message, width - 2)
+            styles.line([(f" {line}", "wire-ink")], width)
+            for line in wrapped(self.message, width - 2)
         ]
 
     def _first(self, height: int) -> int:

@@ -217,6 +217,6 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
         )
     driver = present.driver.name if present.driver else "nobody"
     return (
-        f"{number} has changed meanwhile: {driver} brings it now. You changed nothing; "
-        "look at it and press the key again."
+        f"{number} has changed meanwhile: {driver} delivers it now. You changed nothing; "
+        "check it and press the key again."
     )

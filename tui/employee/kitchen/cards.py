@@ -10,10 +10,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import STATUS_LOOKS, fit
+from tui.common.format import STATUS_LOOKS, fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
-from tui.employee.kitchen.format import wrap
 from tui.employee.kitchen.model import COLUMNS, Cursor, Due, OrderBoard, Urgency, due
 
 ITEM_LINES = 7
@@ -39,7 +38,7 @@ class CardState:
 
 def hanging(lead: str, text: str, width: int) -> list[str]:
     """`text` wrapped after `lead`, with a hanging indent."""
-    lines = wrap(text, max(4, width - cell_len(lead)))
+    lines = wrapped(text, max(4, width - cell_len(lead)))
     return [(lead if at == 0 else " " * cell_len(lead)) + line for at, line in enumerate(lines)]
 
 
@@ -70,7 +69,7 @@ def card_body(order: Order, width: int) -> list[Part]:
     if order.status is OrderStatus.CANCELLED:
         last = order.timeline[-1]
         words = f"cancelled: {last.reason}" if last.reason else "cancelled"
-        lines += [(line, "bold error") for line in wrap(words, width)[:NOTE_LINES]]
+        lines += [(line, "bold error") for line in wrapped(words, width)[:NOTE_LINES]]
     return lines
 
 
@@ -199,7 +198,7 @@ class BoardRenderer:
         self._theme_styles: ThemeStyles | None = None
 
     def render(self, view: BoardState, styles: ThemeStyles) -> RenderedBoard:
-        """The board in `scene.width` by `scene.height` cells."""
+        """The board in `view.width` by `view.height` cells."""
         if styles is not self._theme_styles:
             self._theme_styles = styles
             self._cards.clear()
@@ -341,7 +340,7 @@ def _with_message(rendered: RenderedBoard, view: BoardState, styles: ThemeStyles
     """The headings, and the message of an empty board centred below them."""
     above = len(rendered.columns[0].lines)
     lines = [list(rendered.strip(y)) for y in range(above)]
-    texts = wrap(view.message, min(view.width, 60))
+    texts = wrapped(view.message, min(view.width, 60))
     blank = styles.line([], view.width)
     lines += [blank] * max(0, (view.height - above - len(texts)) // 2)
     for text in texts:

@@ -18,9 +18,9 @@ from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import fit, hours_minutes
+from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.sanitize import in_one_line, plain
-from tui.employee.kitchen.format import format_order, items_in_short
+from tui.employee.kitchen.format import format_order
 
 PRESETS = (10, 15, 20, 30, 45, 60)
 MOST = 480
@@ -206,7 +206,7 @@ class DriverScreen(Dialog[str]):
             return
         self._drivers = least_loaded_first(drivers)
         if not self._drivers:
-            words.update("This restaurant has no drivers, so nobody can bring it.")
+            words.update("This restaurant has no drivers, so nobody can deliver it.")
             return
         leaving = self._order.status is OrderStatus.READY
         where = plain(self._order.address.text)

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 
 from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, fit, hours_minutes, human_money
+from tui.common.format import STATUS_LOOKS, fit, hours_minutes, human_money, wrapped
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
 
@@ -103,15 +102,6 @@ def _due_first(board: OrderBoard, now: datetime) -> Content | None:
     return Content.assemble(number, ("ready in ", ""), (clock.text, ink))
 
 
-@lru_cache(maxsize=1024)
-def wrap(text: str, width: int) -> tuple[str, ...]:
-    """`text`, safe to draw, in lines of at most `width` cells."""
-    if width < 1:
-        return ()
-    lines = Content(plain(text, newlines=True)).wrap(width)
-    return tuple(line.plain for line in lines if line.plain)
-
-
 THREE_COLUMNS_FROM = 72
 """Cells from which on dishes, people and timeline stand next to each other."""
 TWO_COLUMNS_FROM = 50
@@ -157,7 +147,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
         (f"  {STATUS_LOOKS[order.status][1]}", "bold"),
         ("  ", ""),
     ]
-    words, ink = formathours_minutes(order, now)
+    words, ink = _clock_text(order, now)
     total = f"  {human_money(order.total_cents)}"
     room = width - sum(cell_len(text) for text, _ in parts)
     if cell_len(words) > room:
@@ -168,7 +158,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
     return Content.assemble(*parts)
 
 
-def formathours_minutes(order: Order, now: datetime) -> tuple[str, str]:
+def _clock_text(order: Order, now: datetime) -> tuple[str, str]:
     """The order's clock as text, and its colour."""
     if order.status.terminal:
         return f"at {hours_minutes(order.timeline[-1].at)}", "$wire-ink"
@@ -204,7 +194,7 @@ def people(order: Order, width: int) -> list[Content]:
     if order.customer.phone:
         customer.append((f"  {plain(order.customer.phone)}", "$title"))
     lines = _cut([Content.assemble(*customer)], width)
-    lines += [Content.assemble((line, "")) for line in wrap(order.address.text, width)]
+    lines += [Content.assemble((line, "")) for line in wrapped(order.address.text, width)]
     driver = order.driver
     if driver is not None:
         words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
@@ -225,7 +215,7 @@ def timeline(order: Order, width: int) -> list[Content]:
         if entry.reason:
             lines += [
                 Content.assemble((f"      {line}", "$wire-ink"))
-                for line in wrap(entry.reason, max(4, width - 6))
+                for line in wrapped(entry.reason, max(4, width - 6))
             ]
     return lines
 
@@ -243,11 +233,6 @@ def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) ->
     return lines
 
 
-def items_in_short(order: Order) -> str:
-    """`2× pad thai, 1× tom yum`."""
-    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
-
-
 def _item(item: OrderItem, width: int) -> list[Content]:
     price = human_money(item.price_cents * item.quantity)
     room = width - len(price) - 1
@@ -257,7 +242,7 @@ def _item(item: OrderItem, width: int) -> list[Content]:
 
 
 def _note_lines(note: str, width: int, lead: str) -> list[Content]:
-    texts = wrap(note, max(4, width - len(lead)))
+    texts = wrapped(note, max(4, width - len(lead)))
     return [
         Content.assemble(((lead if at == 0 else " " * len(lead)) + text, "bold $warning"))
         for at, text in enumerate(texts)

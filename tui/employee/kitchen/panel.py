@@ -69,7 +69,7 @@ class KitchenPanel(Panel):
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
-    REDRAW_SECONDS = 0.25
+    REDRAW_SECONDS = 0.3
     CARD_BODY = (30, 10)
     KEYS = (
         ("←↑↓→", "choose an order"),
@@ -271,17 +271,21 @@ class KitchenPanel(Panel):
         unseen = [order for order in new if order.id in self.board.unseen]
         for order in (unseen or new)[:1]:
             self.cursor.select(order.id)
+            self.view.redraw()
             self._cursor_moved()
 
     @on(BoardView.CursorMoved)
     def _cursor_moved(self) -> None:
-        self._selected_order()
-        self.request_redraw()
+        """Draw what shows the cursor; the board has done so."""
+        order = self._selected_order()
+        self.strip.redraw()
+        self.details.show(order, self.session.server_now())
 
     @on(ColumnStrip.Selected)
     def _column_selected(self, event: ColumnStrip.Selected) -> None:
         self.view.focus()
         self.cursor.move(COLUMNS.index(event.status) - self.cursor.column, 0)
+        self.view.redraw()
         self._cursor_moved()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -336,6 +340,6 @@ class KitchenPanel(Panel):
         self.services.set_headline(kitchen_text.headline(board, now))
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Show that the feed has stopped by a bug: the board must not look merely quiet."""
+        """Show that an error has stopped the feed: the board must not look merely quiet."""
         super().worker_failed(group, message)
         self.request_redraw()

@@ -21,7 +21,7 @@ CHOOSE = Content.assemble(
 )
 
 
-def words_for_empty(feed: "QueueFeed | None") -> Content:
+def empty_text(feed: "QueueFeed | None") -> Content:
     """The text in place of an empty queue."""
     if feed is not None and feed.error:
         return Content.assemble((plain(feed.error), "$warning"))

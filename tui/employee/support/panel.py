@@ -1,4 +1,4 @@
-"""The panel "Support": the desk's queue, and one conversation in view."""
+"""The panel "Support": the queue of chats, and one conversation in view."""
 
 import time
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
-from tui.common.format import age_lasts, message_for
+from tui.common.format import message_for
 from tui.common.sanitize import plain
 from tui.common.widgets.row_list import RowList
 from tui.employee.staleness import GRACE_SECONDS, Banner, Staleness
@@ -38,7 +38,7 @@ HINT = "Write to the customer…"
 
 
 class SupportPanel(ConversationPanel):
-    """Enter takes up the chat under the cursor; several may be open, one is in view."""
+    """Enter claims the chat under the cursor; several may be open, one is in view."""
 
     TITLE = "Support"
     CARD_BODY = (44, 14)
@@ -56,10 +56,10 @@ class SupportPanel(ConversationPanel):
     )
     DEFAULT_CSS = """
     SupportPanel {
-        & #desk { height: 1fr; layout: vertical; }
+        & #support { height: 1fr; layout: vertical; }
         & QueueList { height: 3; }
         & ChatView { border-top: solid $edge; }
-        &.-beside #desk { layout: horizontal; }
+        &.-beside #support { layout: horizontal; }
         &.-beside QueueList { width: 38%; max-width: 56; height: 1fr; }
         &.-beside ChatView { border-top: none; border-left: solid $edge; padding-left: 1; }
     }
@@ -87,7 +87,7 @@ class SupportPanel(ConversationPanel):
         """The queue, and the chat in view."""
         self.chat_view = ChatView(HINT, support_text.CHOOSE)
         yield Banner()
-        with Container(id="desk"):
+        with Container(id="support"):
             yield self.rows
             yield self.chat_view
 
@@ -114,9 +114,9 @@ class SupportPanel(ConversationPanel):
     def redraw(self) -> None:
         """Paint what has changed."""
         now = self.session.server_now()
-        self._go_on()
+        self._show_first()
         self.rows.in_view = None if self.current is None else self.current.id
-        self.rows.message = support_text.words_for_empty(self.feed)
+        self.rows.message = support_text.empty_text(self.feed)
         self.rows.now = now
         self.rows.redraw()
         if not self.has_class("-beside"):
@@ -146,9 +146,9 @@ class SupportPanel(ConversationPanel):
             self._keys = keys
             self.refresh_bindings()
 
-    def _go_on(self) -> None:
-        """Once the queue is there, show a chat with something unsent or half written, else one's
-        own."""
+    def _show_first(self) -> None:
+        """Once the queue is loaded, show a chat with something unsent or half written, else one of
+        the user's."""
         if self._has_selected or self.feed is None or not self.feed.loaded:
             return
         self._has_selected = True
@@ -175,7 +175,7 @@ class SupportPanel(ConversationPanel):
             self.redraw_in(TYPING_SECONDS)
         waiting = [chat.waiting_since for chat in self.queue if chat.waiting_since is not None]
         for since in waiting:
-            self.redraw_in(age_lasts((now - since).total_seconds()))
+            self.redraw_with_age((now - since).total_seconds())
         if self.feed is not None and self.feed.loaded and self._staleness.away(self.feed.meter):
             self.redraw_in(GRACE_SECONDS)
 
@@ -191,7 +191,7 @@ class SupportPanel(ConversationPanel):
             self.rows.styles.clear_rule("height")
         self.request_redraw()
 
-    # -- what the queue tells
+    # -- what the queue reports
 
     def _on_queue_change(self, before: Chat | None, chat: Chat) -> None:
         """Ring for a customer who waits, and for news in the user's chats that are not in view."""
@@ -256,8 +256,8 @@ class SupportPanel(ConversationPanel):
             self.show_chat(chat)
 
     @on(RowList.OptionSelected)
-    def _chosen(self) -> None:
-        chat = self.rows.chat
+    def _chosen(self, event: RowList.OptionSelected) -> None:
+        chat = self.queue.get(event.option_id or "")
         if chat is None:
             return
         if chat.employee is None and is_open(chat):
@@ -267,7 +267,7 @@ class SupportPanel(ConversationPanel):
             self._write_or_choose()
 
     def action_claim(self) -> None:
-        """Take up the chat in view, or else the one under the cursor."""
+        """Claim the chat in view, or else the one under the cursor."""
         if (chat := self._takeable()) is not None:
             self._claim(chat)
 
@@ -300,9 +300,15 @@ class SupportPanel(ConversationPanel):
         self.redraw()
 
     def _claim(self, chat: Chat) -> None:
-        self.run_worker(self._send_claim(chat), group=f"claim-{chat.id}", exit_on_error=False)
+        claim = self._send_claim(chat, self._on)
+        self.run_worker(claim, group=f"claim-{chat.id}", exit_on_error=False)
 
-    async def _send_claim(self, chat: Chat) -> None:
+    @property
+    def _on(self) -> tuple[str | None, str | None]:
+        """The ids of the chats under the cursor and in view."""
+        return self.rows.highlighted_id, None if self.current is None else self.current.id
+
+    async def _send_claim(self, chat: Chat, on: tuple[str | None, str | None]) -> None:
         try:
             chat = await self.api.take_chat(chat.id)
         except SignedOut:
@@ -315,6 +321,10 @@ class SupportPanel(ConversationPanel):
                 chat = await self.api.chat(chat.id)
             except ClientError:
                 return
+        if on != self._on or chat.id not in on:  # the user has gone on to another one
+            self.queue.put(chat)
+            self.request_redraw()
+            return
         self.show_chat(chat)
         if self.in_view:
             self._write_or_choose()
@@ -326,7 +336,7 @@ class SupportPanel(ConversationPanel):
             self.chat_view.enter()
 
     def worker_failed(self, group: str, message: str) -> None:
-        """Where it was the queue, say it in the queue, too."""
+        """Show in the queue too that it has stopped."""
         super().worker_failed(group, message)
         if group == FEED and self.feed:
             self.feed.over = True

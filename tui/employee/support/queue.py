@@ -87,7 +87,7 @@ class Queue:
         since = chat.waiting_since or chat.opened_at
         if chat.employee is None:
             return 0, since.timestamp(), chat.id
-        # By when they were taken up: a row must not move under the cursor with every word.
+        # By when they were claimed: a row must not move under the cursor with every message.
         return (1 if self.is_mine(chat) else 2), (chat.taken_at or since).timestamp(), chat.id
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from server.realtime.hub import Hub
+from server.realtime.state_topic import STATE
 from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
@@ -48,6 +50,23 @@ async def test_a_poll_is_held_until_the_driver_moves(cast: Cast, live_server: Li
     await put(cast, 48.0)  # no change
     await put(cast, 48.001)
     assert (await asyncio.wait_for(waiting, PATIENCE)).must(200).json["seq"] == 2
+
+
+async def test_a_poll_never_answers_with_an_earlier_location(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    """An event from another process may come after its client has learned of a later one."""
+    hub = live_server.services[Hub]
+    topic = await hub.topic(f"{STATE}driver:{cast.place.drivers[0]}")
+    await put(cast, 48.0)
+    first = await hub.states.read(topic.name)
+    await put(cast, 48.001)
+    waiting = asyncio.create_task(poll(cast, after=2))
+    await held(live_server)
+    topic.waiters[""].wake(first)
+    await wait_until(lambda: waiting.done() or "" in topic.waiters)
+    await put(cast, 48.002)
+    assert (await asyncio.wait_for(waiting, PATIENCE)).must(200).json["seq"] == 3
 
 
 async def test_no_change_is_204_at_the_timeout(cast: Cast) -> None:

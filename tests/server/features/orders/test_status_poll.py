@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from server.realtime.hub import Hub
 from server.transports.connections import Connections
 from support.cast import Cast
 from support.live_server import LiveServer
@@ -47,6 +48,23 @@ async def test_a_status_poll_holds_until_the_status_changes(
         assert (answer["status"], answer["version"]) == ("accepted", 3)
         assert answer["eta"]
     assert held(live_server) == 0
+
+
+async def test_a_status_poll_never_answers_with_an_earlier_status(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    """An event from another process may come after its client has learned of a later one."""
+    order, hub = await cast.order(), live_server.services[Hub]
+    order_id, topic = str(order["id"]), await hub.topic(f"restaurant:{cast.place.id}")
+    [placed] = (await hub.log.read(topic.name, 0, 1)).events
+    await cast.step(order_id, "accepted")
+    params = {"last_status": "accepted"}
+    poll = asyncio.create_task(cast.customer.get(f"/orders/{order_id}/status", params=params))
+    await wait_until(lambda: held(live_server) == 1)
+    topic.waiters[order_id].wake(placed)
+    await wait_until(lambda: poll.done() or order_id in topic.waiters)
+    await cast.step(order_id, "preparing")
+    assert (await asyncio.wait_for(poll, PATIENCE)).must(200).json["status"] == "preparing"
 
 
 async def test_a_status_poll_gives_204_at_the_timeout(cast: Cast) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from photo_corpus import FAILING, FINE, JUDGED, NAMES, READ, REFUSED, SECRET, Odd, jpeg
+from photo_corpus import FAILING, FINE, JUDGED, JUDGED_TOO, NAMES, READ, REFUSED, SECRET, Odd, jpeg
 from PIL import Image
 
 from server.features.uploads.picture import cut_out, read_picture, save_picture
@@ -45,7 +45,7 @@ async def ana(server: LiveServer) -> AsyncIterator[Rest]:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    everything = [*REFUSED, *FAILING, *FINE, *JUDGED, *READ]
+    everything = [*REFUSED, *FAILING, *FINE, *JUDGED, *JUDGED_TOO, *READ]
     assert len(everything) >= 40
     assert len({odd.name for odd in everything}) == len(everything)
 
@@ -71,8 +71,17 @@ async def test_an_odd_picture_is_done_or_fails_with_a_reason(ana: Rest, server: 
 
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("true_model")
-async def test_the_model_judges_a_picture_in_little_memory(ana: Rest, server: LiveServer) -> None:
-    await _check_all(JUDGED, ana, server)
+@pytest.mark.parametrize(
+    "odds",
+    [
+        pytest.param(JUDGED, id="some"),
+        pytest.param([*JUDGED, *JUDGED_TOO], marks=pytest.mark.others, id="all"),
+    ],
+)
+async def test_the_model_judges_a_picture_in_little_memory(
+    odds: list[Odd], ana: Rest, server: LiveServer
+) -> None:
+    await _check_all(odds, ana, server)
 
 
 async def _check_all(odds: list[Odd], ana: Rest, server: LiveServer) -> None:

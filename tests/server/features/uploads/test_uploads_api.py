@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from server.core import forms
-from server.features.uploads import janitor, processor
+from server.features.uploads import janitor, processor, worker_process
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.rest import Answer, Rest
-from support.uploads import COFFEE, done, final, form_of, send, sent
+from support.uploads import COFFEE, QUICK_WORKER, done, final, form_of, send, sent
 from support.waiting import PATIENCE, wait_until
 
 
@@ -41,6 +41,27 @@ async def cast(data_dir: Path) -> AsyncIterator[Cast]:
     settings = settings_for(data_dir, photo_workers=1)
     async with running_server(settings) as server, cast_of(server) as found:
         yield found
+
+
+async def test_a_photo_is_put_back_while_connections_end(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stopping server gives to photos and to connections runs out at the same time."""
+    held = data_dir.with_name("held")
+    held.touch()
+    monkeypatch.setattr(worker_process, "PROGRAM", (*QUICK_WORKER, str(held)))
+    monkeypatch.setattr(processor, "SHUTDOWN_SECONDS", 0.05)
+    settings = settings_for(data_dir, photo_workers=1)
+    async with running_server(settings) as server, cast_of(server) as cast:
+        path = f"/uploads/{await sent(cast.customer)}"
+
+        async def is_now(status: str) -> bool:
+            return bool((await cast.customer.get(path)).must(200).json["status"] == status)
+
+        await wait_until(lambda: is_now("processing"), what="it is at work")
+        await server.app.shutdown()
+        await wait_until(lambda: is_now("queued"), what="it is put back")
+        held.unlink()
 
 
 async def dish_of(cast: Cast, number: int = 0) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 import asyncio
 import ctypes
-import io
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,21 +16,20 @@ import psutil
 import pytest
 from PIL import Image
 
-from server.features.uploads.image_header import MAX_SCANS, Unreadable
-from server.features.uploads.rembg_worker import MAX_FILE_BYTES, MAX_OPEN_FILES, RESULT
+from server.features.uploads import worker_process
+from server.features.uploads.image_header import Unreadable
+from server.features.uploads.rembg_worker import (
+    MAX_FILE_BYTES,
+    MAX_OPEN_FILES,
+    ORIGINAL,
+    RESULT,
+    Cutout,
+)
 from server.features.uploads.worker_process import WorkerLimits, WorkerLost, WorkerProcess
-from support.uploads import COFFEE, photo_workers
+from support.uploads import COFFEE, QUICK_WORKER, photo_workers
 from support.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.usefixtures("true_model")
-
 ROOT = Path(__file__).resolve().parents[4]
-
-
-def cpu_seconds(worker: psutil.Process) -> float:
-    """The CPU time it has used."""
-    times = worker.cpu_times()
-    return times.user + times.system
 
 
 def proc_file(worker: psutil.Process, what: str) -> str:
@@ -58,14 +56,30 @@ def coffee(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Lets quick workers finish no photo, with True, or all, with False, as at first."""
+    path = tmp_path / "held"
+    monkeypatch.setattr(worker_process, "PROGRAM", (*QUICK_WORKER, str(path)))
+    return lambda held: path.touch() if held else path.unlink()
+
+
+@pytest.fixture
 async def process(limits: WorkerLimits) -> AsyncIterator[WorkerProcess]:
     process = WorkerProcess(limits)
     yield process
     await process.close()
 
 
+async def at_work(process: WorkerProcess, photo: Path, folder: Path) -> asyncio.Task[Cutout]:
+    """A job that has begun: its photo was read, and the model is held."""
+    (folder / ORIGINAL).unlink(missing_ok=True)
+    work = asyncio.create_task(process.process(photo, folder))
+    await wait_until((folder / ORIGINAL).exists, what="it is working")
+    return work
+
+
 async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
-    process: WorkerProcess, coffee: Path, tmp_path: Path
+    process: WorkerProcess, coffee: Path, tmp_path: Path, hold: Callable[[bool], None]
 ) -> None:
     """One test, since a process takes a while to start."""
     assert not photo_workers(), "none starts before there is a job"
@@ -74,9 +88,6 @@ async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
     assert (tmp_path / RESULT).read_bytes().startswith(b"\x89PNG")
     [worker] = photo_workers()
     assert worker.nice() > 0, "the event loop has priority"
-    loaded = proc_file(worker, "maps")
-    assert "llvmlite" not in loaded, "what it has no use for is not loaded"
-    assert "skimage" not in loaded
     text = tmp_path / "text"
     text.write_text("no picture")
     with pytest.raises(Unreadable):
@@ -91,9 +102,8 @@ async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
     [second] = photo_workers()
     assert second.pid != worker.pid
 
-    before = cpu_seconds(second)
-    work = asyncio.create_task(process.process(coffee, tmp_path))
-    await wait_until(lambda: cpu_seconds(second) > before + 0.03, every=0.002, what="it is working")
+    hold(True)
+    work = await at_work(process, coffee, tmp_path)
     second.send_signal(signal.SIGKILL)  # during its job
     with pytest.raises(WorkerLost, match="may be fine") as lost:
         await work
@@ -101,12 +111,12 @@ async def test_a_process_is_kept_warm_over_bad_files_and_replaced_when_it_dies(
     assert process.kills >= 1
 
 
-async def test_a_crash_is_not_excused(process: WorkerProcess, coffee: Path, tmp_path: Path) -> None:
-    await process.process(coffee, tmp_path)
+async def test_a_crash_is_not_excused(
+    process: WorkerProcess, coffee: Path, tmp_path: Path, hold: Callable[[bool], None]
+) -> None:
+    hold(True)
+    work = await at_work(process, coffee, tmp_path)
     [worker] = photo_workers()
-    before = cpu_seconds(worker)
-    work = asyncio.create_task(process.process(coffee, tmp_path))
-    await wait_until(lambda: cpu_seconds(worker) > before + 0.03, every=0.002, what="it is working")
     worker.send_signal(signal.SIGSEGV)
     with pytest.raises(WorkerLost, match="failed") as lost:
         await work
@@ -114,28 +124,20 @@ async def test_a_crash_is_not_excused(process: WorkerProcess, coffee: Path, tmp_
     assert not lost.value.excused
 
 
-def costly() -> bytes:
-    """Two seconds of CPU time: as many scans as are accepted, of 25 megapixels each."""
-    file = io.BytesIO()
-    Image.new("L", (5000, 5000), 128).save(file, "JPEG", progressive=True, quality=50)
-    content = file.getvalue()
-    scans = content.count(b"\xff\xda")
-    last = content[content.rindex(b"\xff\xda") : -2]
-    return content[:-2] + last * (MAX_SCANS - scans) + b"\xff\xd9"
-
-
 async def test_a_process_ends_at_its_limits_of_time_memory_and_jobs(
-    limits: WorkerLimits, coffee: Path, tmp_path: Path
+    limits: WorkerLimits, coffee: Path, tmp_path: Path, hold: Callable[[bool], None]
 ) -> None:
-    sent = tmp_path / "costly"
-    sent.write_bytes(await asyncio.to_thread(costly))
+    hold(True)
     slow = WorkerProcess(replace(limits, seconds=0.1))
     with pytest.raises(WorkerLost, match=r"0\.[13] s") as late:
-        await slow.process(sent, tmp_path)
+        await slow.process(coffee, tmp_path)
     assert not late.value.retry, "it would take as long again"
+    hold(False)
+    sent = tmp_path / "of 25 megapixels"
+    Image.new("L", (5000, 5000)).save(sent, "PNG", compress_level=1)
     large = WorkerProcess(replace(limits, memory=30 * 1024 * 1024))
     with pytest.raises(WorkerLost, match="more than 30 MB") as much:
-        await large.process(coffee, tmp_path)
+        await large.process(sent, tmp_path)
     assert not much.value.retry
     assert (slow.kills, large.kills) == (1, 1)
     await wait_until(lambda: not photo_workers(), what="the killed ones are gone")
@@ -149,10 +151,14 @@ async def test_a_process_ends_at_its_limits_of_time_memory_and_jobs(
     await wait_until(lambda: not photo_workers())
 
 
+@pytest.mark.usefixtures("true_model")
 async def test_a_process_holds_no_secret_and_has_few_rights(
     process: WorkerProcess, coffee: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its environment is an allow-list, and its libraries leave nothing in a home directory."""
+    """Its environment is an allow-list, and its libraries leave nothing in a home directory.
+
+    What it has no use for is not loaded.
+    """
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -161,6 +167,9 @@ async def test_a_process_holds_no_secret_and_has_few_rights(
     monkeypatch.setenv("SOMEBODY_ELSES_TOKEN", "a-secret")
     await process.process(coffee, tmp_path)
     [worker] = photo_workers()
+    loaded = proc_file(worker, "maps")
+    assert "llvmlite" not in loaded
+    assert "skimage" not in loaded
     found = proc_file(worker, "environ").split("\0")
     assert not [one for one in found if "TIFFIN" in one or "a-secret" in one]
     assert "ORT_DISABLE_TELEMETRY=1" in found

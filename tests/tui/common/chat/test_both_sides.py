@@ -18,7 +18,7 @@ from tui.common import alerts
 from tui.common.chat.panel import ConversationPanel
 from tui.common.client.meter import State
 from tui.customer.chat.dialogs import NewChatScreen
-from tui.customer.chat.panel import SESSIONS_AT_START
+from tui.customer.chat.panel import LIST, SESSIONS_AT_START, ChatPanel
 from tui.employee.support.panel import SupportPanel
 
 pytestmark = pytest.mark.usefixtures("few_frames")
@@ -36,7 +36,7 @@ async def ask(customer: Side, subject: str) -> None:
 
 
 async def both_talking(customer: Side, employee: Side) -> None:
-    """A chat that the employee has taken up."""
+    """A chat that the employee has claimed."""
     await ask(customer, "Where is my order?")
     await employee.go()
     panel = employee.panel
@@ -171,6 +171,25 @@ async def test_only_one_claims_a_chat_and_the_other_sees_who(
     await employee.press("enter")
     await employee.sees("answers here")
     assert not employee.panel.chat_view.has_class("-open")
+
+
+async def test_a_claim_does_not_pull_back_who_has_gone_on(employee: Side, guest: Rest) -> None:
+    for subject in ("Too cold", "Too late"):
+        (await guest.post("/chats", {"subject": subject})).must(201)
+    panel = employee.panel
+    assert isinstance(panel, SupportPanel)
+    rows = panel.rows
+    await employee.sees("Too cold", "Too late")
+    rows.highlighted = 0
+    claimed = rows.highlighted_id or ""
+    rows.action_select()
+    rows.action_cursor_down()  # the next key, as quickly
+    gone_to = rows.highlighted_id
+    await wait_until(lambda: panel.queue.get(claimed).employee is not None, what="it is claimed")
+    group = f"claim-{claimed}"
+    await wait_until(lambda: all(one.group != group for one in employee.app.workers), what="ended")
+    assert rows.highlighted_id == gone_to != claimed
+    assert panel.current is None
 
 
 async def test_a_chat_is_closed_and_opened_again(demo_server: LiveServer, tmp_path: Path) -> None:
@@ -319,6 +338,15 @@ async def test_an_error_in_a_chat_session_is_shown(customer: Side) -> None:
     await customer.sees("Stopped by an error")
     assert chat_session.meter.state is State.DOWN
 
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    assert isinstance(panel, ChatPanel)
+    panel.loaded = False
+    panel.run_worker(fail(), group=LIST, exit_on_error=False)
+    message = "Stopped by an error: RuntimeError('broken')."
+    await wait_until(lambda: message in panel.chat_view.empty_text.plain, what="not 'Loading'")
+
 
 async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
     demo_server: LiveServer, tmp_path: Path, guest: Rest, desk: Rest
@@ -344,6 +372,8 @@ async def test_all_that_is_unread_is_counted_also_in_chats_that_are_not_entered(
         assert len(customer.panel.current.conversation.messages) == 50
         await customer.go()
         await wait_until(lambda: customer.panel.badge == 2, what="those in view to be read")
+        await customer.press("escape", str(customer.panel.number), "question_mark")
+        await customer.sees("Keys everywhere")  # the panel's number does not start writing
 
 
 async def test_messages_that_come_together_ring_once_and_are_one_toast(

@@ -4,7 +4,16 @@ import time
 
 import pytest
 
-from tui.common.client.meter import FRAMES_KEPT, LATENCIES_KEPT, Pattern, State, Wire
+from tui.common.client.meter import (
+    FRAMES_KEPT,
+    HEARTBEAT_SECONDS,
+    LATENCIES_KEPT,
+    STATE_SECONDS,
+    TRAFFIC_SECONDS,
+    Pattern,
+    State,
+    Wire,
+)
 
 
 def test_a_name_has_one_meter() -> None:
@@ -24,7 +33,8 @@ def test_every_note_moves_the_revision() -> None:
         lambda: meter.measured(3.0),
         lambda: meter.received(10),
         lambda: meter.event("order.placed", 10),
-        lambda: meter.frame("heartbeat", 3),
+        lambda: meter.frame("204 nothing new", 3),
+        lambda: meter.heartbeat("heartbeat", 3),
         meter.reconnected,
         lambda: meter.retrying("lost", 1.0),
         meter.closed,
@@ -41,7 +51,7 @@ def test_events_and_requests_are_counted_and_logged() -> None:
     meter.received(500)
     meter.event("order.placed", 400)
     meter.event("order.updated", 50, replayed=True)
-    meter.frame("heartbeat", 14)
+    meter.heartbeat("heartbeat", 14)
     assert (meter.requests, meter.bytes, meter.bytes_sent) == (1, 500, 120)
     assert (meter.events, meter.replayed) == (2, 1)
     assert meter.last_event_at == pytest.approx(time.monotonic(), abs=5)
@@ -52,6 +62,41 @@ def test_events_and_requests_are_counted_and_logged() -> None:
         ("in", "heartbeat", 14),
     ]
     assert {(frame.meter, frame.pattern) for frame in wire.frames} == {("kitchen", Pattern.SSE)}
+
+
+def test_heartbeats_of_a_kind_are_one_frame_until_something_else_comes() -> None:
+    wire = Wire()
+    kitchen, news = wire.meter("kitchen", Pattern.SSE), wire.meter("news", Pattern.SSE)
+    chat = wire.meter("chat", Pattern.WEBSOCKET)
+    kitchen.heartbeat("heartbeat", 14)
+    kitchen.heartbeat("heartbeat", 14)
+    chat.sent_heartbeat("ping", 12)
+    news.heartbeat("heartbeat", 14)
+    chat.heartbeat("pong", 8)
+    chat.sent_heartbeat("ping", 12)
+    kitchen.event("order.placed", 400)
+    kitchen.heartbeat("heartbeat", 14)
+    shown = [(one.meter, one.direction, one.what, one.size, one.heartbeats) for one in wire.frames]
+    assert shown == [
+        ("", "in", "heartbeat", 42, 3),
+        ("chat", "in", "pong", 8, 1),
+        ("chat", "out", "ping", 24, 2),
+        ("kitchen", "in", "order.placed", 400, 0),
+        ("kitchen", "in", "heartbeat", 14, 1),
+    ]
+    assert chat.bytes_sent == 24
+
+
+def test_what_is_more_urgent_is_asked_to_be_shown_sooner() -> None:
+    wire = Wire()
+    meter = wire.meter("kitchen", Pattern.SSE)
+    asked: list[float] = []
+    wire.on_change = asked.append
+    meter.received(14)
+    meter.heartbeat("heartbeat", 14)
+    meter.event("order.placed", 400)
+    meter.set_state(State.LIVE)
+    assert asked == [HEARTBEAT_SECONDS, HEARTBEAT_SECONDS, TRAFFIC_SECONDS, STATE_SECONDS]
 
 
 def test_memory_is_bounded() -> None:

@@ -114,7 +114,7 @@ async def test_deleting_asks_first(demo_server: LiveServer, tmp_path: Path) -> N
         await pilot.press("f2")
         await wait_until(lambda: isinstance(app.screen, AccountScreen))
         press(app, "delete")
-        await sees(app, "This cannot be undone.")
+        await sees(app, "This can't be undone.")
         await wait_until(lambda: app.focused is not None and app.focused.id == "no")
         await pilot.press("enter")
         await wait_until(lambda: isinstance(app.screen, AccountScreen))

@@ -7,7 +7,7 @@ from picture_files import BLUE, CLEAR, GREEN, RED, halves, plain, saved
 from PIL import Image
 
 from tui.common.uploads.bitmap import decode
-from tui.common.uploads.cells import Cells, Paper, draw, fit
+from tui.common.uploads.cells import Cells, Paper, draw, fitted_size
 
 PAPER: Paper = ((10, 10, 10), (50, 50, 50))
 PLAIN: Paper = ((10, 10, 10), (10, 10, 10))
@@ -24,7 +24,7 @@ def grounds(drawn: Cells) -> list[list[tuple[int, ...]]]:
 
 @given(sides, sides, cells, cells)
 def test_it_fits_whole_and_fills_one_side(wide: int, high: int, columns: int, rows: int) -> None:
-    across, down = fit(wide, high, columns, rows)
+    across, down = fitted_size(wide, high, columns, rows)
     assert 1 <= across <= columns
     assert 1 <= down <= rows
     assert across == columns or down == rows
@@ -32,13 +32,13 @@ def test_it_fits_whole_and_fills_one_side(wide: int, high: int, columns: int, ro
 
 @given(st.integers(20, 2000), st.integers(20, 2000))
 def test_its_shape_stays(wide: int, high: int) -> None:
-    across, down = fit(wide, high, 400, 400)
+    across, down = fitted_size(wide, high, 400, 400)
     assert abs(across / (2 * down) - wide / high) <= 0.6 * (wide / high) * (1 / across + 1 / down)
 
 
 @pytest.mark.parametrize("box", [(0, 5), (5, 0), (-1, 5)])
 def test_without_room_there_is_no_picture(box: tuple[int, int]) -> None:
-    assert fit(10, 10, *box) == (0, 0)
+    assert fitted_size(10, 10, *box) == (0, 0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (200, 1), (159, 47), (300, 100)])

@@ -34,13 +34,13 @@ def busy() -> Meter:
 async def drawn(meter: Meter, width: int) -> str:
     app = Line(meter)
     async with app.run_test(size=(width, 3)):
-        return app.query_one(WireLine).render().plain
+        return app.query_one(WireLine).render_line(0).text
 
 
 async def test_parts_go_by_worth_as_it_narrows() -> None:
     meter = busy()
     wide = await drawn(meter, 80)
-    for part in ("● SSE", "214 ev", "20.5 kB", "s ", "▂", "7ms"):
+    for part in ("● SSE", "214 ev", "20.5 kB", " now ", "▂", "7ms"):
         assert part in wide
     assert "20.5 kB" not in await drawn(meter, 26)
     assert "214 ev" in await drawn(meter, 26)
@@ -67,9 +67,9 @@ async def test_one_is_not_counted_as_several() -> None:
     async with app.run_test(size=(80, 3)):
         app.meter.set_state(State.WAITING)
         app.meter.sent("GET /orders", 400)
-        assert "1 poll ·" in app.query_one(WireLine).render().plain
+        assert "1 poll ·" in app.query_one(WireLine).render_line(0).text
         app.meter.sent("GET /orders", 400)
-        assert "2 polls ·" in app.query_one(WireLine).render().plain
+        assert "2 polls ·" in app.query_one(WireLine).render_line(0).text
 
 
 async def test_it_tells_what_was_replayed() -> None:
@@ -126,6 +126,9 @@ async def test_it_repaints_only_for_what_it_shows() -> None:
         line.refresh = counted  # type: ignore[method-assign,assignment]
         line.update()
         assert painted == 0
-        meter.received(1)
+        meter.received(1)  # of 20.5 kB
+        line.update()
+        assert painted == 0
+        meter.received(100)
         line.update()
         assert painted == 1

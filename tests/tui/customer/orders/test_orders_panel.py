@@ -25,7 +25,13 @@ from tui.common import app as frame
 from tui.common.client.http import ServerClock
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
+from tui.customer.orders.feed import FEED
 from tui.customer.orders.panel import OrdersPanel
+
+
+async def a_mistake() -> None:
+    """In place of a worker."""
+    raise RuntimeError("broken")
 
 
 async def a_placed_order(guest: Rest, kitchen: Kitchen, **changes: object) -> str:
@@ -114,6 +120,11 @@ async def test_a_new_customer_is_told_how_to_order(demo_server: LiveServer, tmp_
         await sees(app, "No orders yet. Press n to order.")
         await pilot.press("n")
         await sees(app, "New order", "Thai Basil")
+        panel = orders_of(app)
+        panel.store.loaded = False
+        panel.work(a_mistake(), FEED)
+        message = "Stopped by an error: RuntimeError('broken')."
+        await wait_until(lambda: message in table_of(app).message.plain, what="not 'Loading'")
 
 
 async def test_scrolling_reads_the_older_pages(
@@ -180,7 +191,8 @@ async def test_details_show_everything_and_stay_current(
 ) -> None:
     order_id = await a_placed_order(guest, kitchen, note="Ring [b]twice[/b]")
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
-        await pilot.press("enter")
+        table_of(app).action_select()
+        table_of(app).action_cursor_down()  # the next key, as quickly
         await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
         await sees(app, "Ring [b]twice[/b]", "1 Quay Street", "○ Placed     you")
         await kitchen.step(order_id, "accepted", eta_minutes=30)

@@ -178,7 +178,8 @@ async def test_the_driver_on_the_way_is_selected_until_the_user_selects_one(
         await wait_until(
             lambda: window.drivers.view.driver_id == second["id"], what="on who is on the way"
         )
-        await window.press("2", "up")
+        window.drivers.view.action_move(-1)  # by the wheel; the redraw comes before any message
+        window.drivers.redraw()
         await order_to(town, north(100), S.OUT_FOR_DELIVERY, driver=1)
         await window.knows(second, 2)
         assert window.drivers.view.driver_id == first["id"]

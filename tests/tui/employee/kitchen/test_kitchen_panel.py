@@ -16,6 +16,7 @@ from support.waiting import PATIENCE, wait_until
 from tui.common.client.http import ServerClock
 from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.employee.menu import MenuScreen
 
 S = OrderStatus
 
@@ -229,7 +230,7 @@ async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(
             assert isinstance(window.app.screen, AcceptScreen)
         await one.press("enter")
         await two.has(order, S.ACCEPTED)
-        assert two.kitchen.board.unseen == frozenset(), "taken up elsewhere: the bell rests"
+        assert two.kitchen.board.unseen == frozenset(), "accepted elsewhere: the bell rests"
         await two.press("enter")
         await two.sees("was quicker")
         present = await town.now(order)
@@ -244,7 +245,7 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         menu = (await town.employee.get(path)).json["menu"]
         return next((one for one in menu if one["name"] == name), None)
 
-    first = town.menu[0]["name"]
+    first, second = (one["name"] for one in town.menu[:2])
     async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
         await window.press("s")
         await window.sees(first, "none sold out")
@@ -253,7 +254,18 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         assert (await dish(first) or {})["available"] is False
         await window.press("space")
         await window.sees(f"{first}: available again.")
-        await window.press("a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
+        menu = window.app.screen
+        assert isinstance(menu, MenuScreen)
+        for available, to in ((False, second), (True, first)):  # quicker than the answers
+            menu.action_sold_out()
+            menu.query_one(OptionList).highlighted = int(to == second)
+            menu.action_sold_out()
+            await window.sees(f"{to}: {'available again' if available else 'sold out'}.")
+            for name in (first, second):
+                assert (await dish(name) or {})["available"] is available
+        await window.pilot.click("#dishes", offset=(3, 0))
+        await window.sees("Change a dish", first)
+        await window.press("escape", "a", *"Laab [b]", "enter", *"hot", "enter", *"9,5", "enter")
         await window.sees("Laab [b] is saved.", "9.50")
         assert (await dish("Laab [b]") or {})["price_cents"] == 950
         await window.press("enter", "tab", "tab")
