@@ -128,7 +128,7 @@ class HelpScreen(Dialog[None]):
                 with Vertical(classes="keys"):
                     yield Static(self._keys())
                 with Vertical(classes="reading"):
-                    yield Static(self._reading)
+                    yield Static(self._reading, markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from textual.content import Content
+
 from tui.common.format import fit
 from tui.common.sanitize import plain
 from tui.lab.records import Appended, Arrival, Exchange
@@ -216,6 +218,7 @@ class LadderPanel(Lines):
         zero = began if began is not None else shown[0].at if shown else 0.0
         self.show(rows_of(shown, zero, width, INKS[focus]))
         whose = " (all readers)" if readers > 1 else ""
-        self.border_title = f"Ladder of {NAMES[focus]}{whose}: reader │ server │ source"
+        self.border_title = Content(f"Ladder of {NAMES[focus]}{whose}: reader │ server │ source")
         above = f", {self._scrolled} below" if self._scrolled else ""
-        self.border_subtitle = "" if self._kept is None else f"frozen{above}, space goes on"
+        frozen = "" if self._kept is None else f"frozen{above}, space goes on"
+        self.border_subtitle = Content(frozen)

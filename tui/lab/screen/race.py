@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from textual.content import Content
+
 from tui.common.format import fit
 from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import INKS, NAMES, Result, beside
@@ -162,5 +164,5 @@ class RacePanel(Lines):
             cut = " · CUT, X restores"
         elif experiment.is_cut:
             cut = f" · CUT, {max(0.0, experiment.cut_until - time.monotonic()):.0f} s left"
-        self.border_title = f"{source} · network {experiment.network}{cut}"
-        self.border_subtitle = "frozen, space goes on" if frozen else LEGEND
+        self.border_title = Content(f"{source} · network {experiment.network}{cut}")
+        self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND)

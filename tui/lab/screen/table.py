@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from textual.content import Content
+
 from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import (
     INKS,
@@ -52,15 +54,16 @@ class TablePanel(Lines):
         found = list(results.values())
         before = None if last is None else last.results
         self.show(table_rows(found, before, self.size.width, focus))
-        self.border_title = "All patterns"
+        title = "All patterns"
         if last is not None:
             plan = last.plan
-            self.border_title = (
+            title = (
                 f"Multiples of run {last.number}: {plan.shape} {plan.rate:g}/s, {plan.readers:,}"
                 f" readers, network {last.network}"
             )
+        self.border_title = Content(title)
         late = experiment.watch.statistics.lateness.percentile(50)
         words = "" if late is None else f"lab's own lateness {late * 1000:.2g} ms (p50)"
         if above := own_lateness(late, found):
             words += f", above a tenth of {', '.join(above)}"
-        self.border_subtitle = words
+        self.border_subtitle = Content(words)
