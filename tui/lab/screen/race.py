@@ -82,7 +82,7 @@ class Race:
             rows.append(joined(strip))
             if self.tall:
                 rows.append(joined(ages))
-            below = f"{first} · {second}" if first else ""
+            below = f"{first} · {second.replace('/event', '/ev')}" if first else ""
             below = fit(below, self.width - LABEL_CELLS)
             rows.append(((" " * LABEL_CELLS, ""), (below, "wire-ink")))
         rows.append(self._axis(worst, count))

@@ -14,6 +14,7 @@ from tui.lab.screen.figures import (
     Result,
     cell,
     columns_for,
+    number,
     own_lateness,
 )
 from tui.lab.screen.lines import Lines, Row
@@ -63,7 +64,7 @@ class TablePanel(Lines):
             )
         self.border_title = Content(title)
         late = experiment.watch.statistics.lateness.percentile(50)
-        words = "" if late is None else f"lab's own lateness {late * 1000:.2g} ms (p50)"
+        words = "" if late is None else f"lab late by {number(late * 1000)} ms (p50)"
         if above := own_lateness(late, found):
             words += f", above a tenth of {', '.join(above)}"
         self.border_subtitle = Content(words)

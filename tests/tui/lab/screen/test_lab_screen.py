@@ -68,7 +68,9 @@ async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
             await pilot.resize_terminal(columns, rows)
             for pattern in PATTERNS:
                 await wait_until(lambda name=pattern: "◆" in lane(app, name), what=pattern)  # type: ignore[misc]
-            await sees(app, "poisson 40/s", "req/min", "B/event", "p99", "Quit", "lab's own", "now")
+            await sees(
+                app, "poisson 40/s", "req/min", "B/event", "p99", "Quit", "lab late by", "now"
+            )
             assert {len(line) for line in shown(app).splitlines()} == {columns}
             assert ("Ladder of short poll" in shown(app)) is (rows > 24)
         events = experiment.watch.statistics.source.newest
