@@ -45,7 +45,8 @@ LIMIT :limit;
 -- name: expired
 SELECT name, trimmed, trimmed_check FROM topics WHERE oldest < :before
 ORDER BY oldest
-LIMIT :limit;
+LIMIT :limit
+/*+ FOR UPDATE SKIP LOCKED */;
 
 -- name: first_events
 SELECT seq, at FROM events WHERE topic = :topic
