@@ -182,6 +182,11 @@ class EventLog:
 
         return await self._database.read(fn)
 
+    async def newest_event(self, topic: str) -> Event | None:
+        """The topic's last event, if it is still stored."""
+        row = await self._database.look_up(lambda tx: _queries.newest_event(tx, topic=topic))
+        return Event(**row) if row else None
+
     async def trim(self, before: str) -> int:
         """Drop events from before that time (RFC 3339); returns the number of topics changed.
 
