@@ -191,7 +191,8 @@ class EventLog:
         """Drop events from before that time (RFC 3339); returns the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
-        back in between. Each transaction drops TRIMMED_AT_ONCE events, so that others get in.
+        back in between. Each transaction drops TRIMMED_AT_ONCE events, so that others get in, and
+        leaves topics that others are writing to for later, as it holds the locks of many.
         """
         trimmed: set[str] = set()
         while changed := await self._database.write(partial(self._trim_some, before=before)):

@@ -50,7 +50,8 @@ LIMIT 1;
 -- name: expired
 SELECT name, trimmed, trimmed_check FROM topics WHERE oldest < :before
 ORDER BY oldest
-LIMIT :limit;
+LIMIT :limit
+/*+ FOR UPDATE SKIP LOCKED */;
 
 -- name: first_events
 SELECT seq, at FROM events WHERE topic = :topic
