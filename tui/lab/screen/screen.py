@@ -61,7 +61,6 @@ class LabScreen(Screen[None]):
         layers: base cover;
         & #table { height: 8; }
         & #ladder { height: 1fr; }
-        &.-ladder #race, &.-ladder #table { display: none; }
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
     """
@@ -150,7 +149,10 @@ class LabScreen(Screen[None]):
         height = self.app.size.height
         lines = height_of_race(len(self.experiment.plan.patterns), tall=self._tall)
         self.race.styles.height = lines
-        self.ladder.display = self.has_class("-ladder") or height - lines - AROUND >= LEAST_LADDER
+        alone = self.has_class("-ladder")
+        self.race.display = not alone
+        self.table.display = not alone and height - lines >= AROUND
+        self.ladder.display = alone or height - lines - AROUND >= LEAST_LADDER
 
     @property
     def _tall(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntFlag, auto
 
 from tui.common.styles import Part
 from tui.lab.records import SHORT_POLL, Appended, Arrival, Exchange
@@ -18,29 +17,29 @@ KEPT_SECONDS = 65.0
 AGE_GLYPHS = "▁▂▃▄▅▆▇█"
 
 
-class Mark(IntFlag):
-    """What has happened in a bucket."""
+class Mark:
+    """What has happened in a bucket, as bits: plain numbers, as every cell is looked at."""
 
     NONE = 0
-    ASKED = auto()
-    ANSWERED = auto()
-    NEWS = auto()
-    HEARTBEAT = auto()
-    LOST = auto()
+    ASKED = 1
+    ANSWERED = 2
+    NEWS = 4
+    HEARTBEAT = 8
+    LOST = 16
     """A request or a connection was refused, cut or not answered."""
-    USER = auto()
+    USER = 32
     """A mark that the user has set."""
 
 
-class Line(IntFlag):
+class Line:
     """How a reader's line stands after a bucket."""
 
     NONE = 0
-    WAITING = auto()
+    WAITING = 1
     """A request is on its way, and so may its answer be."""
-    HELD = auto()
+    HELD = 2
     """The server holds a request, a stream or a socket."""
-    CUT = auto()
+    CUT = 3
     """Of the source: the network lets nothing through."""
 
 
@@ -48,14 +47,17 @@ class Line(IntFlag):
 class Bucket:
     """A twentieth of a second of a pattern, or of the source."""
 
-    marks: Mark = Mark.NONE
+    marks: int = Mark.NONE
+    """Those of `Mark`."""
     news: int = 0
     age: float = 0.0
     """Of the oldest event that arrived, in seconds from its commit."""
-    line: Line | None = None
-    """None: as before."""
+    line: int | None = None
+    """One of `Line`; None: as before."""
 
 
+LINES: tuple[Part, ...] = ((" ", ""), ("╌", "wire-sep"), ("═", "wire-sep"))
+"""How a line is drawn where nothing happens, by `Line`."""
 Buckets = Mapping[int, Bucket]
 """By their number: the time divided by `BUCKET_SECONDS`."""
 
@@ -64,10 +66,10 @@ Buckets = Mapping[int, Bucket]
 class Column:
     """What one cell of a strip shows."""
 
-    marks: Mark
+    marks: int
     news: int
     age: float
-    line: Line
+    line: int
 
 
 def columns_of(buckets: Buckets, first: int, count: int, width: int) -> list[Column]:
@@ -102,6 +104,8 @@ def strip_of(columns: Iterable[Column], ink: str, until: int) -> Iterator[Part]:
         marks = column.marks
         if at > until:
             yield " ", ""
+        elif not marks:
+            yield LINES[column.line]
         elif marks & Mark.LOST:
             yield "✕", "bold error"
         elif marks & Mark.NEWS:
@@ -112,14 +116,8 @@ def strip_of(columns: Iterable[Column], ink: str, until: int) -> Iterator[Part]:
             yield "•", ink
         elif marks & Mark.ANSWERED:
             yield "↘", "wire-ink"
-        elif marks & Mark.ASKED:
-            yield "↗", ink
-        elif column.line & Line.HELD:
-            yield "═", "wire-sep"
-        elif column.line & Line.WAITING:
-            yield "╌", "wire-sep"
         else:
-            yield " ", ""
+            yield "↗", ink
 
 
 def source_of(columns: Iterable[Column], until: int) -> Iterator[Part]:
@@ -130,7 +128,7 @@ def source_of(columns: Iterable[Column], until: int) -> Iterator[Part]:
             yield ("╷" if column.news == 1 else "┃"), "foreground"
         elif at <= until and column.marks & Mark.USER:
             yield "┊", "accent"
-        elif at <= until and column.line & Line.CUT:
+        elif at <= until and column.line == Line.CUT:
             yield "░", "error"
         else:
             yield " ", ""
@@ -219,7 +217,7 @@ class Timeline:
             bucket.marks |= Mark.LOST if record.state == "failed" else Mark.NONE
         bucket.line = self._line(record.pattern)
 
-    def _line(self, pattern: str) -> Line:
+    def _line(self, pattern: str) -> int:
         """A request that is not answered is held, except a short poll."""
         if self._open[pattern]:
             return Line.HELD

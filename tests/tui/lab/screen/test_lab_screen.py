@@ -189,5 +189,8 @@ async def test_without_a_server_the_screen_says_what_to_do() -> None:
         await sees(app, "The run could not go on", "Press s to try again.")
         await pilot.press("e")
         await told(app, "There are results once a run has ended.")
+        await pilot.resize_terminal(56, 16)
+        await misses(app, "All patterns", "too small")
+        await sees(app, "Press s to try again.", "Quit")
         await pilot.resize_terminal(50, 12)
         await sees(app, "too small")
