@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -113,7 +114,7 @@ def _seconds(value: float) -> str:
 
 
 def _rate(value: float) -> str:
-    return f"{value * 8 / 1_000_000:g} Mbit/s" if value else "as fast as it goes"
+    return f"{value * 8 / 1_000_000:g} Mbit/s" if value else "unlimited"
 
 
 def _yes(value: bool) -> str:
@@ -190,6 +191,8 @@ class DialsDialog(Dialog[None]):
         """Go to another dial."""
         self._at = (self._at + distance) % len(DIALS)
         self.redraw()
+        line = Region(0, self._at, 1, 1)
+        self.query_one(VerticalScroll).scroll_to_region(line, animate=False)
 
     def action_turn(self, distance: int) -> None:
         """Turn it by one value; one in between, of a preset, goes to its neighbour."""
