@@ -116,7 +116,7 @@ def _grid(axis: _Axis) -> list[str]:
         'stroke="#444"/>',
         f'<text x="{middle:g}" y="{HEIGHT - 12}" text-anchor="middle">latency (logarithmic)</text>',
         f'<text x="18" y="{half:g}" text-anchor="middle" transform="rotate(-90 18 {half:g})">'
-        "share of events that took no longer</text>",
+        "share of arrivals that took no longer</text>",
     ]
     return lines
 

@@ -137,7 +137,7 @@ def write(result: RunResult, directory: Path) -> None:
 
 def _title(result: RunResult) -> str:
     plan = result.outcome.plan
-    source = f"{plan.rate:g} events/s ({plan.shape}), {plan.size} B"
+    source = f"{plan.rate:g} a second ({plan.shape}), {plan.size} B"
     return f"Latency from commit to reader: network “{plan.network}”, {source}"
 
 
@@ -182,7 +182,7 @@ def _markdown(result: RunResult) -> str:
     lines += ["", *_remarks(result), "", "| | |", "|---|---|"]
     tail = f"{result.figures[0].radio_tail:g} s" if result.figures else "–"
     about = {
-        "source": f"{plan.rate:g} events/s, {plan.shape}, {plan.size} B of padding, "
+        "source": f"{plan.rate:g} a second, {plan.shape}, {plan.size} B of padding, "
         f"{plan.seconds:g} s, {outcome.events} events",
         "network": f"{plan.network}: {PRESETS[plan.network].reason}",
         "readers": f"{plan.readers} of each pattern, short poll "
