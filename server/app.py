@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from server.core.metrics_folder import MetricsFolder
 from server.core.middleware import access_middleware, add_headers
 from server.core.openapi import add_document, document
 from server.core.retention import Retention
-from server.core.routing import Router
+from server.core.routing import Operation, Router
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.demo import DemoRefusal, add_photos, build_town
@@ -42,6 +42,7 @@ from server.features.announcements import setup as announcements
 from server.features.chat import setup as chat
 from server.features.drivers import setup as drivers
 from server.features.kitchen import setup as kitchen
+from server.features.lab import setup as lab
 from server.features.orders import setup as orders
 from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
@@ -98,18 +99,24 @@ FEATURES: Sequence[Feature] = (
     announcements,
     uploads,
 )
-OPERATIONS = [
-    operation
-    for feature in FEATURES
-    for router in feature.routers
-    for operation in router.operations
-]
+DEMO_FEATURES: Sequence[Feature] = (*FEATURES, lab)
+"""Those of a demo."""
+
+
+def operations_of(features: Sequence[Feature]) -> list[Operation]:
+    """All of their operations."""
+    routers = [router for feature in features for router in feature.routers]
+    return [operation for router in routers for operation in router.operations]
+
+
+OPERATIONS = operations_of(FEATURES)
 
 
 @cache
-def openapi_document() -> bytes:
+def openapi_document(demo: bool) -> bytes:
     """The OpenAPI document."""
-    return json.dumps(document(OPERATIONS, ProblemDetails, version("tiffin"))).encode()
+    operations = operations_of(DEMO_FEATURES) if demo else OPERATIONS
+    return json.dumps(document(operations, ProblemDetails, version("tiffin"))).encode()
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -123,12 +130,13 @@ def create_app(settings: Settings) -> web.Application:
     elif settings.demo:
         app.middlewares.append(_loopback_only)
     services = app[SERVICES] = services_of(settings)
-    for feature in FEATURES:
+    for feature in _features(settings):
         for router in feature.routers:
             router.add_to(app)
     services[SocketIo].add_to(app)
     services.add(AdminListener(settings.admin_port, services[Readiness], services[Metrics]))
-    add_document(app, openapi_document)
+    describe = partial(openapi_document, settings.demo)
+    add_document(app, describe)
     add_health(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
@@ -138,7 +146,7 @@ def create_app(settings: Settings) -> web.Application:
             if settings.demo:
                 await _build_demo(settings, services)
             # In a thread and before anybody asks: it takes 0.1 s, which others would wait for.
-            made = asyncio.get_running_loop().run_in_executor(None, openapi_document)
+            made = asyncio.get_running_loop().run_in_executor(None, describe)
             yield
             await made
 
@@ -155,9 +163,13 @@ def create_app(settings: Settings) -> web.Application:
 def services_of(settings: Settings) -> Services:
     """Every service, in the order in which they are opened; none is open yet."""
     services = _services(settings)
-    for feature in FEATURES:
+    for feature in _features(settings):
         feature.setup(services)
     return services
+
+
+def _features(settings: Settings) -> Sequence[Feature]:
+    return DEMO_FEATURES if settings.demo else FEATURES
 
 
 def _services(settings: Settings) -> Services:

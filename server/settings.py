@@ -142,6 +142,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(gt=0, le=15)] = 10
     stalled_reader_seconds: Annotated[float, Field(gt=0)] = 90
     presence_seconds: Annotated[float, Field(gt=0)] = 30
+    lab_seconds: Annotated[float, Field(ge=0)] = 120
+    lab_events_per_second: Annotated[float, Field(ge=0)] = 500
+    lab_event_kb: Annotated[float, Field(ge=0)] = 64
     chat_bytes_per_minute: Annotated[int, Field(ge=0)] = 128 * 1024
     max_orders_per_day: Annotated[int, Field(ge=0)] = 1000
     max_sessions_per_account: Annotated[int, Field(ge=0)] = 100

@@ -28,9 +28,9 @@ from tui.common.client.api import Api
 from tui.common.client.meter import State, Wire
 from tui.common.client.session import Session
 from tui.common.client.token_store import TokenStore
+from tui.common.processes import Child, free_port, wait_ready
 from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
-from tui.demo.processes import Child, free_port, wait_ready
 from tui.employee.app import EmployeeApp
 
 ROOT = Path(__file__).resolve().parent.parent

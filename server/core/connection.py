@@ -40,6 +40,8 @@ closed at once, the client might lose the answer."""
 NO_BYTES = memoryview(b"")
 READ_REFUSAL_SECONDS = 1.0
 """For the same reason, how long a refused connection stays open, so that the client reads why."""
+NEW_SECONDS = 1.0
+"""How long a connection that was made just as the server stops may take to send its request."""
 UNREADABLE = (
     "This is not an HTTP/1.1 request, or a line of its head is longer than 8190 bytes. The"
     " connection is closed."
@@ -379,8 +381,10 @@ class Connection(web_protocol.RequestHandler):
 
     def drain(self) -> None:
         """The server stops: close it now if it is idle, else after the present request."""
-        if not self._unanswered:
-            self.close()
+        if self._waiter is None and not self._request_count and self.transport is not None:
+            self._loop.call_later(NEW_SECONDS, self.drain)  # its task has not begun to wait
+        elif not (self._unanswered or self._rest):
+            self.force_close()  # `close` would leave it open, and ignore what arrives
 
     def _late(self) -> None:
         """Close it if no head has arrived since it was made."""

@@ -182,11 +182,17 @@ class EventLog:
 
         return await self._database.read(fn)
 
+    async def newest_event(self, topic: str) -> Event | None:
+        """The topic's last event, if it is still stored."""
+        row = await self._database.look_up(lambda tx: _queries.newest_event(tx, topic=topic))
+        return Event(**row) if row else None
+
     async def trim(self, before: str) -> int:
         """Drop events from before that time (RFC 3339); returns the number of topics changed.
 
         A topic keeps everything from its first younger event on, even where the clock was set
-        back in between. Each transaction drops TRIMMED_AT_ONCE events, so that others get in.
+        back in between. Each transaction drops TRIMMED_AT_ONCE events, so that others get in, and
+        leaves topics that others are writing to for later, as it holds the locks of many.
         """
         trimmed: set[str] = set()
         while changed := await self._database.write(partial(self._trim_some, before=before)):

@@ -42,10 +42,16 @@ WHERE topic = :topic AND seq > :after
 ORDER BY seq
 LIMIT :limit;
 
+-- name: newest_event^
+SELECT topic, seq, type, subject, data, at FROM events WHERE topic = :topic
+ORDER BY seq DESC
+LIMIT 1;
+
 -- name: expired
 SELECT name, trimmed, trimmed_check FROM topics WHERE oldest < :before
 ORDER BY oldest
-LIMIT :limit;
+LIMIT :limit
+/*+ FOR UPDATE SKIP LOCKED */;
 
 -- name: first_events
 SELECT seq, at FROM events WHERE topic = :topic

@@ -10,6 +10,7 @@ from typing import Any
 
 from server.core.errors import Problem
 from server.realtime.event import Event
+from server.realtime.log import EventLog
 from server.text import fault
 from server.transports.connections import End
 
@@ -106,6 +107,15 @@ class Outbox(ABC):
 
         Raises ConnectionError where it has gone.
         """
+
+
+def frames_of(log: EventLog, event: Event) -> Iterable[Frame]:
+    """An event of the log as one frame: its type, its cursor and its data; made once."""
+    found: tuple[Frame] | None = event.encoded.get("frames")
+    if found is None:
+        text = f'{{"type":"{event.type}","cursor":"{log.cursor_of(event)}",{event.data[1:]}'
+        found = event.encoded["frames"] = (Frame(event.type, text),)
+    return found
 
 
 Translate = Callable[[Event], Iterable[Frame]]

@@ -1,5 +1,6 @@
 """The files of deploy/: what is there works with this server, and names only what it has."""
 
+import argparse
 import asyncio
 import json
 import re
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from server.__main__ import _parser
 from server.settings import Settings, load_settings
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
@@ -244,3 +246,26 @@ def test_the_unit_starts_this_server_with_settings_that_exist(tmp_path: Path) ->
 def test_a_page_names_only_settings_that_exist(document: str) -> None:
     named = set(re.findall(r"\bTIFFIN_([A-Z_]+)\b", (DEPLOY / document).read_text()))
     assert {name.lower() for name in named} <= Settings.model_fields.keys()
+
+
+COMMAND = re.compile(r"(?:tiffin-server|-m server) ([a-z]+(?:-[a-z]+)*)((?:[^\n`|]|\\\n)*)")
+
+
+def test_the_commands_that_are_named_exist_with_their_options() -> None:
+    """In deploy/, the README and the operators' pages; the program itself tells what it knows."""
+    [subcommands] = [
+        action.choices
+        for action in _parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ]
+    pages = [*DEPLOY.rglob("*.*"), ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = [
+        (page.name, command, set(re.findall(r"(?<=\s)--[a-z-]+", rest)))
+        for page in pages
+        for command, rest in COMMAND.findall(page.read_text())
+    ]
+    assert len(named) > 8
+    for page, command, options in named:
+        assert command in subcommands, (page, command)
+        known = subcommands[command]._option_string_actions
+        assert options <= known.keys(), (page, command)

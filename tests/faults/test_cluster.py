@@ -153,6 +153,7 @@ class Reader:
         """Follow the same by long polling."""
         while True:
             path = f"/restaurants/{place.id}/orders/events?after={cursor}&timeout=45"
+            self.begun.set()
             try:
                 answer = await self.rest.get(path)
             except aiohttp.ClientError:

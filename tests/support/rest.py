@@ -44,7 +44,7 @@ def _operations() -> list[tuple[list[str], str, dict[str, Any]]]:
 
     return [
         (path.split("/"), method.upper(), operation["responses"])
-        for path, methods in json.loads(openapi_document())["paths"].items()
+        for path, methods in json.loads(openapi_document(True))["paths"].items()
         for method, operation in methods.items()
     ]
 

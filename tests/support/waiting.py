@@ -12,7 +12,7 @@ T = TypeVar("T")
 PATIENCE = 30.0
 """Seconds for waits without a limit of their own: for a busy machine, and a quarter of a test's
 limit."""
-SHARE = 4
+SHARE = 10
 """The pause before asking again, as a multiple of the time that asking took: reading a whole screen
 costs as much as drawing it, and would delay what it waits for."""
 LONGEST = 0.25

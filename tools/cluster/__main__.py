@@ -14,7 +14,7 @@ from pathlib import Path
 from server.settings import SettingsError
 from tools.cluster.cluster import Cluster
 from tools.cluster.service import ServiceError
-from tui.demo.processes import Child, port_is_free
+from tui.common.processes import Child, port_is_free
 from tui.demo.run import end_with_parent, signals_raise_exit
 
 USUAL_PORT = 8080

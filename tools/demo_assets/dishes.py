@@ -28,7 +28,7 @@ from tui.common.client.api import Api
 from tui.common.client.meter import Pattern, Wire
 from tui.common.client.session import Session
 from tui.common.client.short_polling import UploadPoll
-from tui.demo.processes import Child, free_port, wait_ready
+from tui.common.processes import Child, free_port, wait_ready
 
 OUT = Path(__file__).resolve().parents[2] / "server" / "demo" / "photos"
 LIST = "photos.json"

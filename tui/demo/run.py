@@ -9,17 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from tui.common.crash import REPORT
-from tui.demo.processes import (
-    Child,
-    DemoError,
-    demo_folder,
-    free_port,
-    port_is_free,
-    wait_ready,
-)
+from tui.common.processes import Child, ChildError, free_port, port_is_free, wait_ready
 
 USUAL_PORT = 8080
 PORTS = range(1, 65536)
@@ -52,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port = _choose_port(options.port)
         with signals_raise_exit():
             return _run(port, options.pace, os.isatty(0) and os.isatty(1))
-    except DemoError as error:
+    except ChildError as error:
         _print(str(error))
         return 1
     except OSError as error:
@@ -95,9 +89,9 @@ def _run(port: int, pace: float, on_screen: bool) -> int:
 def _choose_port(wished: int | None) -> int:
     if wished is not None:
         if wished not in PORTS:
-            raise DemoError(f"{wished} is not a port; ports are 1 to {PORTS[-1]}.")
+            raise ChildError(f"{wished} is not a port; ports are 1 to {PORTS[-1]}.")
         if not port_is_free(wished):
-            raise DemoError(f"Port {wished} is in use; name another one or none.")
+            raise ChildError(f"Port {wished} is in use; name another one or none.")
         return wished
     usual = (os.environ.get("TIFFIN_PORT") or os.environ.get("PORT") or "").strip()
     port = int(usual) if usual.isascii() and usual.isdecimal() else USUAL_PORT
@@ -106,6 +100,18 @@ def _choose_port(wished: int | None) -> int:
     other = free_port()
     _print(f"Port {port} is in use, so the demo's server uses {other}.")
     return other
+
+
+def demo_folder() -> Path:
+    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or a default.
+
+    Raises OSError where that names a user without a home.
+    """
+    named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
+    try:
+        return Path(named or ".tiffin/demo").expanduser()
+    except RuntimeError:
+        raise OSError(f"{named}: that user has no home") from None
 
 
 def _how_to_open(url: str, on_screen: bool) -> str:
@@ -142,7 +148,7 @@ def _wait_for(server: Child) -> int:
     pause = threading.Event()
     while server.running:
         pause.wait(0.3)
-    raise DemoError(
+    raise ChildError(
         f"The server ended (exit code {server.returncode}). Its last lines:\n{server.last_lines()}"
     )
 

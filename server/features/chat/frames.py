@@ -29,15 +29,6 @@ _STATUSES = {
 }
 
 
-def of_event(log: EventLog, event: Event) -> Sequence[Frame]:
-    """An event of the log: its data, type and cursor; made once."""
-    found: tuple[Frame] | None = event.encoded.get("frames")
-    if found is None:
-        text = f'{{"type":"{event.type}","cursor":"{log.cursor_of(event)}",{event.data[1:]}'
-        found = event.encoded["frames"] = (Frame(event.type, text),)
-    return found
-
-
 def state(log: EventLog, chat_id: str, event: Event) -> Sequence[Frame]:
     """The state of the room: who is present, and the read markers; made once."""
     found: tuple[Frame, Frame] | None = event.encoded.get("frames")

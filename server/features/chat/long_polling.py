@@ -15,6 +15,7 @@ from server.features.shared.schemas import EventPage, Id
 from server.realtime.event import Event
 from server.transports import long_polling, sse
 from server.transports.long_polling import Entries, Source
+from server.transports.outbox import frames_of
 
 router = Router("chat")
 
@@ -53,7 +54,7 @@ async def poll_room(
     await rooms.chats.admit(identity, id)
 
     def events(event: Event) -> Entries:
-        return ((frame.name, frame.text) for frame in frames.of_event(log, event))
+        return ((frame.name, frame.text) for frame in frames_of(log, event))
 
     def state(event: Event) -> Entries:
         return ((frame.name, frame.text) for frame in frames.state(log, id, event))

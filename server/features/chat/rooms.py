@@ -20,7 +20,7 @@ from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.topic import Subscription
 from server.transports.long_polling import first_of
-from server.transports.outbox import Frame, Outbox, OutboxSink, Translate
+from server.transports.outbox import Frame, Outbox, OutboxSink, Translate, frames_of
 
 
 def typing_topic_of(chat_id: str) -> str:
@@ -158,7 +158,7 @@ class Rooms:
         self.presence = presence
         self.names = names
         self.writes = writes
-        self.frames_of: Translate = partial(frames.of_event, hub.log)
+        self.frames_of: Translate = partial(frames_of, hub.log)
 
     async def post(self, identity: Identity, chat_id: str, frame: SendMessage) -> Posted:
         """Store a message; its sender need not be in the room.

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from server.core.clock import now, set_ahead
+from server.core.clock import now, set_ahead, to_text
 from server.core.database import Database
 from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.postgres import ATTEMPTS
 from server.core.transaction import Transaction
+from server.realtime.log import EventLog
 from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE, wait_until
 
@@ -46,6 +47,38 @@ async def test_a_lock_makes_a_change_see_those_it_has_waited_for(
         assert [dict(row) for row in await read(lambda tx: tx.fetch(lock, {"name": "n"}))] == [
             {"value": "30"}
         ]
+
+
+async def test_a_trim_waits_for_nobody_whom_its_own_locks_keep_waiting(database: Database) -> None:
+    """It would be a deadlock with whoever writes to two topics."""
+    log = EventLog(database)
+
+    async def append(*topics: str) -> None:
+        async def fn(tx: Transaction) -> None:
+            for topic in topics:
+                await log.append(tx, topic, "changed", "{}", at="2026-01-01T00:00:00.000Z")
+
+        await database.write(fn)
+
+    await append("a", "b")
+    locked, trimmed = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Transaction) -> None:
+        await log.append(tx, "a", "changed", "{}")
+        locked.set()
+        await trimmed.wait()
+        await log.append(tx, "b", "changed", "{}")
+
+    holding = asyncio.create_task(database.write(hold))
+    await locked.wait()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert await log.trim(to_text(now())) == 1
+    finally:
+        trimmed.set()
+        await holding
+    assert (await log.read("a", 0, 9)).trimmed == 0
+    assert (await log.read("b", 0, 9)).trimmed == 1
 
 
 async def test_a_deadlock_is_tried_again(database: Database) -> None:

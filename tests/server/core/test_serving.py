@@ -19,16 +19,17 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from server.core import connection as connection_module
 from server.core.auth import Identity
 from server.core.bodies import BodyDeadlines
-from server.core.connection import TURN
+from server.core.connection import TURN, Connection
 from server.core.metrics import Metrics
 from server.core.parse_queue import ACCEPTING_SECONDS, ParseQueue
 from server.core.routing import IDENTITY
 from server.core.services import SERVICES, Services
-from server.core.serving import BODY_BUFFER, Runner
+from server.core.serving import BODY_BUFFER, Runner, Server
 from support.idle_reader import idle_reader
-from support.live_server import settings_for
+from support.live_server import running_server, settings_for
 from support.metrics import figure
 from support.raw_http import RawRequest, raise_file_limit
 from support.rest import Rest
@@ -432,6 +433,34 @@ async def served_here(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def test_connections_do_not_wait_for_the_end_of_a_server_that_stops(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle one is closed, so that a proxy sends nothing more over it. One that is made just then
+    is answered, and closed if it is silent: its task has not begun."""
+    made = Connection.connection_made
+
+    def stop_then(self: Connection, transport: asyncio.BaseTransport) -> None:
+        made(self, transport)
+        self.drain()
+
+    monkeypatch.setattr(connection_module, "NEW_SECONDS", 0.05)
+    settings = settings_for(data_dir, photo_workers=0)
+    async with running_server(settings) as server, asyncio.timeout(PATIENCE):
+        idle, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await idle.readline()).startswith(b"HTTP/1.1 200 ")
+        assert isinstance(server.runner.server, Server)
+        server.runner.server.pre_shutdown()
+        await idle.read()
+        monkeypatch.setattr(Connection, "connection_made", stop_then)
+        silent, _ = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await silent.read() == b""
+        async with Rest(server.url) as rest:
+            monkeypatch.setattr(connection_module, "NEW_SECONDS", 3600)
+            (await rest.get("//healthz")).must(200)
 
 
 async def test_a_large_read_is_parsed_in_parts(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Breaks one thing after the other under sixty clients, and compares what they got."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from support.nemesis.scene import Scene
 from support.nemesis.stage import Stage
 
 CAUGHT_UP_SECONDS = 120.0
+LATE_SECONDS = 10.0
 QUICK_SECONDS = 6.0
 """A run that has no time for every fault leaves out what lasts longer, and begins with pairs."""
 COLUMNS = "events deliveries lost repeated out_of_order foreign worst_delay,_s"
@@ -34,6 +36,8 @@ class Row:
     misplaced: list[str]
     """What is wrong with acknowledged writes."""
     seconds: float
+    load: float = 0.0
+    """The machine's load average at its end."""
 
     def __str__(self) -> str:
         v = self.verdict
@@ -81,9 +85,11 @@ class Nemesis:
     def summary(self) -> str:
         """The run in a sentence or two."""
         total, kinds = self.total, {n for row in self.rows for n in row.numbers.split("+")} - {"0"}
+        load = sum(row.load for row in self.rows) / len(self.rows)
         pairs = sum("+" in row.numbers for row in self.rows)
         return (
-            f"Seed {self.seed}, {total.seconds:.0f} s: {len(kinds)} kinds of fault, {pairs} pairs;"
+            f"Seed {self.seed}, {total.seconds:.0f} s at a load average of {load:.1f}:"
+            f" {len(kinds)} kinds of fault, {pairs} pairs;"
             f" {self.crowd.acknowledged.count:,} orders, messages and announcements acknowledged,"
             f" {len(total.misplaced)} of them missing or stored twice; {total.verdict.resets} times"
             f" a client was told to read its snapshot again, where the log was trimmed or"
@@ -147,9 +153,12 @@ class Nemesis:
             verdict,
             acknowledged.missing(self.ledger),
             time.monotonic() - begun,
+            os.getloadavg()[0],
         )
         self.rows.append(row)
         self.report(str(row))
+        if verdict.worst > LATE_SECONDS:
+            self.report(f"  the latest was to {verdict.latest}")
         for text in [*row.misplaced[:20], *map(str, verdict.blamed.items())]:
             self.report(f"  {text}")
 

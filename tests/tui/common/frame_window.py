@@ -107,11 +107,12 @@ async def signed_in(
 
 
 async def settled(app: Window) -> None:
-    """Wait until the panels are up and running, and the first of them has taken the focus."""
+    """Wait until the panels are laid out and running, and the first of them has the focus."""
 
     def up() -> bool:
         started = bool(app.panels) and all(getattr(panel, "started", 1) for panel in app.panels)
-        return started and len(app.screen_stack) == 1 and app.focused is not None
+        placed = app.grid.main is not None and bool(app.grid.main.size)
+        return started and placed and len(app.screen_stack) == 1 and app.focused is not None
 
     try:
         await wait_until(up, what="the panels")

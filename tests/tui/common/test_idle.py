@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from frame_window import EchoPanel, Window, signed_in
 from textual._compositor import CompositorUpdate
-from textual.app import App
+from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -79,6 +79,11 @@ async def test_a_dialog_is_drawn_with_the_panels_and_else_costs_nothing(
 
     class News(Dialog[None]):
         drawn = 0
+        first_classes: frozenset[str] = frozenset()
+
+        def body(self) -> ComposeResult:
+            self.first_classes = self.classes
+            yield from ()
 
         def redraw(self) -> None:
             self.drawn += 1
@@ -88,6 +93,7 @@ async def test_a_dialog_is_drawn_with_the_panels_and_else_costs_nothing(
         news = News()
         await app.push_screen(news)
         await wait_until(lambda: news.drawn, what="the first drawing")
+        assert news.first_classes >= {"-wide", "-tall"}, "later, all styles would be found twice"
 
         async def rests() -> bool:
             before = news.drawn

@@ -179,6 +179,11 @@ class Window:
         assert not steering(shown(self.app))
         await self.alone()
 
+    def keeps_parsed_styles(self) -> None:
+        """With one more than it keeps, each further dialog would have all of them parsed anew."""
+        sheet = self.app.stylesheet
+        assert 64 < len(sheet.source) < sheet._parse_cache.maxsize
+
 
 async def test_a_customer_reads_it_as_it_was_written(town: Rest, tmp_path: Path) -> None:
     app = CustomerApp(town.base_url, tokens=TokenStore(tmp_path / "tokens.json"))
@@ -192,6 +197,7 @@ async def test_a_customer_reads_it_as_it_was_written(town: Rest, tmp_path: Path)
             "Account", "Ask support", "Cancel the order", "New order", "Order details", "Your chats"
         )
         await window.shared()
+        window.keeps_parsed_styles()
 
 
 async def test_an_employee_reads_it_as_it_was_written(town: Rest, tmp_path: Path) -> None:
@@ -206,3 +212,4 @@ async def test_an_employee_reads_it_as_it_was_written(town: Rest, tmp_path: Path
         await window.dialog("a", panel=2)
         await window.commands("Account", "Assign an order to the driver", "Menu and sold out")
         await window.shared()
+        window.keeps_parsed_styles()

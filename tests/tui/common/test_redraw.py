@@ -1,6 +1,6 @@
 import pytest
 
-from tui.common.format import age_lasts, human_age
+from tui.common.format import age_lasts, human_age, news_age, news_age_lasts
 from tui.common.redraw import BUSY_SHARE, MAX_SKIPPED, STEP, Throttle
 
 FRAME = 0.05
@@ -77,3 +77,13 @@ def test_an_age_is_drawn_again_when_it_reads_differently(seconds: float) -> None
     assert lasts >= 1
     assert human_age(seconds + lasts * 0.99) == human_age(seconds)
     assert human_age(seconds + lasts * 1.01 + 1) != human_age(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "lasts"),
+    [(0, "now", 10), (9.5, "now", 0.5), (12, "<30s", 18), (45, "<1m", 15), (60, "1m", 30)],
+)
+def test_the_age_of_news_changes_three_times_in_the_first_minute(
+    seconds: float, words: str, lasts: float
+) -> None:
+    assert (news_age(seconds), news_age_lasts(seconds)) == (words, lasts)

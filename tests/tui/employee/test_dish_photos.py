@@ -46,19 +46,27 @@ async def pick(window: KitchenWindow, photo: Path) -> None:
     await window.press("enter")
 
 
-@pytest.mark.parametrize("size", [(160, 48), (100, 30), (80, 24)])
-async def test_the_demos_dishes_are_there_to_compare(
-    demo_server: LiveServer, tmp_path: Path, size: tuple[int, int]
+async def test_the_demos_dishes_are_there_to_compare_in_every_size(
+    demo_server: LiveServer, tmp_path: Path
 ) -> None:
-    async with photos_window(demo_server.url, tmp_path, size) as window:
+    async with photos_window(demo_server.url, tmp_path) as window:
         await window.press(str(panel_of(window).number))
-        await window.sees("Pad thai", "shown", "on the menu")
         view = panel_of(window).view
-        await wait_until(lambda: view.compares and view.settled, what="before and after")
-        await wait_until(lambda: panel_of(window).uploads.option_count == 8, what="the list")
-        await window.sees("◆", "before", "after")
-        await window.press("down")
-        await wait_until(lambda: view.compares and view.settled, what="the next one")
+        for size in ((160, 48), (100, 30), (80, 24)):
+            await window.pilot.resize_terminal(*size)
+            await window.sees("Pad thai", "shown", "on the menu")
+            await wait_until(lambda: view.compares and view.settled, what="before and after")
+            await wait_until(lambda: panel_of(window).uploads.option_count == 8, what="the list")
+            await window.sees("◆", "before", "after")
+            chosen = panel_of(window).row
+            await window.press("down")
+            await wait_until(
+                lambda chosen=chosen: (  # type: ignore[misc]
+                    panel_of(window).row is not chosen and view.compares and view.settled
+                ),
+                what="the next one",
+            )
+            await window.press("up")
 
 
 async def test_a_broken_result_is_reported_beside_the_original(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,10 @@ from server.features.chat.frame_schemas import (
     read_server_frame,
 )
 from server.features.chat.schemas import ChatMessage
-from server.features.shared.schemas import ProblemDetails
-from tui.common.client.errors import ApiError, ClientError, ResetStream, Unreachable
+from tui.common.client.errors import ResetStream
 from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
-from tui.common.client.stream import Stream
+from tui.common.client.socket_stream import SILENCE_SECONDS, SocketStream
 from tui.common.client.websocket import Closed, WebSocket
 
 if TYPE_CHECKING:
@@ -34,14 +32,12 @@ if TYPE_CHECKING:
     from tui.common.client.retry import Backoff
     from tui.common.client.session import Session
 
-SILENCE_SECONDS = 25.0
-"""More than two pings of ours and one of the server's."""
 AGAIN_SECONDS = 1.0
 """Until a message is sent again that could not be taken, where the server names no time."""
 CURSORS_KEPT = 1024
 
 
-class Room(Stream[WebSocket, ServerFrame]):
+class Room(SocketStream[ServerFrame]):
     """`async for frame in room`, inside `async with`, for ever.
 
     `cursor` is where to begin (a history's cursor; None for the present) and moves with each frame
@@ -53,6 +49,8 @@ class Room(Stream[WebSocket, ServerFrame]):
     Raises `ResetStream` when the server cannot go on from the cursor (read the history, open a new
     room with the same outbox), `ApiError` when it refuses for good, `SignedOut`.
     """
+
+    WHAT = "chat"
 
     def __init__(
         self,
@@ -67,20 +65,15 @@ class Room(Stream[WebSocket, ServerFrame]):
         backoff: Backoff | None = None,
     ) -> None:
         """`silence` and `echo` are seconds."""
-        super().__init__(session, meter, backoff)
+        path = f"/chats/{chat_id}/ws"
+        super().__init__(session, path, meter, cursor, silence=silence, backoff=backoff)
         self.chat_id = chat_id
-        self.cursor = cursor
         self.outbox = Outbox() if outbox is None else outbox
-        self._silence = silence
         self._seen: deque[str] = deque([cursor] if cursor else [], maxlen=CURSORS_KEPT)
         self.sender = OutboxSender(self.outbox, echo)
         self.sends = True
         """Whether it sends; else it only reads."""
         self._writing: asyncio.Task[None] | None = None
-        self._admitted = False
-        self._replaying = False
-        self._rejected: str | None = None
-        """The token with which the last connection was closed."""
 
     async def __aenter__(self) -> Room:
         self.outbox.on_put = self.sender.wake
@@ -111,23 +104,6 @@ class Room(Stream[WebSocket, ServerFrame]):
 
     # -- reading
 
-    async def _receive(self) -> None:
-        socket = self._connection or await self._open_connection()
-        news = await socket.receive()
-        if isinstance(news, Closed):
-            if (dropped := self._pop_drop_error()) is not None:
-                raise dropped
-            await self._on_closed(news, socket.token)
-            return
-        if not self._admitted:
-            self._admitted = True
-            self._rejected = None
-            self._backoff.opened()
-            self._set_open(State.LIVE)
-        if news is not None:
-            self._read_frame(news)
-        self._on_received(heartbeat=news is None)
-
     def resume_from(self, cursor: str | None) -> None:
         """Open the next connection from there; what was read and not handed out is dropped."""
         self._drop()
@@ -136,11 +112,6 @@ class Room(Stream[WebSocket, ServerFrame]):
         if cursor:
             self._seen.append(cursor)
         self.cursor = cursor
-
-    @property
-    def position(self) -> str | None:
-        """The cursor after all that was handed out."""
-        return self.cursor
 
     def send_on(self, *, sends: bool) -> None:
         """From now on send what there is to send, or leave that to somebody else."""
@@ -153,22 +124,7 @@ class Room(Stream[WebSocket, ServerFrame]):
             self._writing = asyncio.create_task(writing, name=f"room {self.chat_id}")
 
     async def _open_connection(self) -> WebSocket:
-        if self._meter.state is not State.CONNECTING:
-            self._meter.set_state(State.CONNECTING)
-        self._on_sent()
-        socket = await self._connect(
-            self._session.connect(
-                f"/chats/{self.chat_id}/ws",
-                meter=self._meter,
-                params={"after": self.cursor} if self.cursor else None,
-                silence=self._silence,
-                epoch=self._bind_epoch(),
-                rejected=self._rejected,
-            )
-        )
-        self.accepted = True
-        self._admitted = False
-        self._replaying = self._lost_before
+        socket = await super()._open_connection()
         self.send_on(sends=self.sends)
         return socket
 
@@ -176,14 +132,7 @@ class Room(Stream[WebSocket, ServerFrame]):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-        self._admitted = False
         super()._drop()
-
-    def drop_connection(self) -> None:
-        """Drop the connection now, as a failing network would; it comes back by itself."""
-        if self._connection is not None:
-            self._connection.drop()
-        super().drop_connection()
 
     def _read_frame(self, text: str) -> None:
         try:
@@ -256,9 +205,7 @@ class Room(Stream[WebSocket, ServerFrame]):
 
     async def _on_closed(self, closed: Closed, token: str) -> None:
         """The server has closed the connection: come back, or raise why not."""
-        self._drop()
-        code, retry_after = closed.code, closed.retry_after
-        if code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
+        if closed.code == CloseCode.TOO_LARGE and self.sender.in_flight is not None:
             # Sent again, it would end every connection.
             self._on_message_refused(
                 ErrorFrame(
@@ -268,37 +215,7 @@ class Room(Stream[WebSocket, ServerFrame]):
                     client_id=self.sender.in_flight,
                 )
             )
-        if code == CloseCode.UNAUTHORIZED:
-            if self._rejected is not None:  # a new token did not help
-                raise _refusal(closed)
-            self._rejected = token
-            await self._wait("token renewed", self._delay_after_end())
-        elif 4400 <= code < 4500 and code != CloseCode.STALLED:
-            raise _refusal(closed)
-        elif code == CloseCode.STALLED:
-            await self._wait("too slow to read", self._delay_after_end())
-        elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
-            words = (
-                "the server is shutting down"
-                if code == CloseCode.GOING_AWAY
-                else "the server ended it"
-            )
-            delay = self._delay_after_end()
-            if retry_after is not None:
-                delay = max(delay, retry_after * random.uniform(1.0, 1.1))  # noqa: S311 not a secret
-            await self._wait(words, delay)
-        else:
-            raise Unreachable(
-                f"The server has closed the chat's connection ({code} {closed.reason}).".replace(
-                    " )", ")"
-                ),
-                closed.reason or f"closed with {code}",
-                retry_after,
-            )
-
-    def _gives_up_on(self, error: ClientError) -> bool:
-        closed_for_good = isinstance(error, ApiError) and error.problem.type == FINAL
-        return closed_for_good or super()._gives_up_on(error)
+        await super()._on_closed(closed, token)
 
 
 class _Frames:
@@ -314,24 +231,3 @@ class _Frames:
     def drop(self) -> None:
         """Break the connection, so that the reader notices."""
         self._channel.drop()
-
-
-FINAL = "about:blank#close"
-
-
-def _refusal(closed: Closed) -> ApiError:
-    """A close code that is final, as the HTTP status it stands for."""
-    words = {
-        CloseCode.UNAUTHORIZED: "You are no longer logged in.",
-        CloseCode.FORBIDDEN: "This chat is not open to you.",
-        CloseCode.NOT_FOUND: "You have no such chat.",
-    }
-    detail = words.get(closed.code, f"The server refused the chat ({closed.code}).")
-    problem = ProblemDetails(
-        type=FINAL,
-        title=closed.reason or "refused",
-        status=closed.code - 4000,
-        detail=detail,
-        request_id="",
-    )
-    return ApiError(problem)

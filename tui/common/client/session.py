@@ -101,6 +101,16 @@ class Session:
         """
         return self._client.clock.now()
 
+    def with_own_connections(self, base_url: str) -> Session:
+        """The same log-in over connections of its own, at another address of the same server."""
+        other = Session(base_url, Wire())
+        other._tokens = self._tokens
+        return other
+
+    async def access_token(self, rejected: str | None = None) -> str:
+        """A valid token, another than `rejected`, for what sends its own requests."""
+        return await self._tokens.access(rejected)
+
     async def log_in(self, email: str, password: str | Secret[str]) -> schemas.Account:
         """Sign in; `ApiError` 401 where the two don't fit together."""
         from server.features.accounts.schemas import Credentials

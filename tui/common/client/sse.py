@@ -167,12 +167,15 @@ class EventStream(RequestStream[ServerSentEvent]):
         cursor: str | None = None,
         *,
         silence: float = SILENCE_SECONDS,
+        gather: float = GATHER_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
+        """`gather` is how long events that come quickly are gathered, in seconds."""
         super().__init__(session, meter, backoff)
         self.path = path
         self.cursor = cursor
         self._silence = silence
+        self._gather = gather
         self._parser = SSEParser(cursor or "")
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
@@ -183,8 +186,8 @@ class EventStream(RequestStream[ServerSentEvent]):
 
     async def _receive(self) -> None:
         request = self._connection or await self._open_connection()
-        if self._rushing:
-            await request.coalesce(GATHER_SECONDS)
+        if self._rushing and self._gather:
+            await request.coalesce(self._gather)
         chunk = await request.chunk()
         now = time.monotonic()
         self._rushing = now - self._heard_at < RUSH_SECONDS

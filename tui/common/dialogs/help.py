@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tui.common.client.meter import Pattern, State
 from tui.common.dialogs.base import Dialog
-from tui.common.format import human_age, human_bytes, human_latency
+from tui.common.format import human_bytes, human_latency, news_age
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
@@ -165,7 +165,8 @@ class NewsScreen(Dialog[None]):
             ("reconnected", f"{meter.reconnects}×, {meter.replayed} events replayed"),
         ]
         if meter.last_event_at is not None:
-            rows.append(("last event", f"{human_age(time.monotonic() - meter.last_event_at)} ago"))
+            age = news_age(time.monotonic() - meter.last_event_at)
+            rows.append(("last event", age if age == "now" else f"{age} ago"))
         if meter.latencies:
             rows.append(("round trip", human_latency(meter.latencies[-1])))
         detail = f": {plain(meter.detail)}" if meter.detail else ""

@@ -16,7 +16,7 @@ from server.features.accounts.schemas import Credentials
 from tui.demo.autopilot.kitchen import Autopilot
 from tui.demo.autopilot.news import Newsroom
 from tui.demo.autopilot.support import ChatClaims
-from tui.demo.processes import demo_folder
+from tui.demo.run import demo_folder
 
 log = logging.getLogger("autopilot")
 

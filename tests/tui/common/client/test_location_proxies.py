@@ -3,13 +3,18 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from driver_scene import BEHIND, Scene, scene_of, stream_in, watching
 
 from support.live_server import running_server, settings_for
+from support.town import PASSWORD
 from support.waiting import PATIENCE, keeps, wait_until
-from tui.common.client.meter import Pattern, State
+from tui.common.client.meter import Pattern, State, Wire
+from tui.common.client.session import Session
+from tui.lab.dials import PRESETS
+from tui.lab.network import Network
 
 INTERVAL = 0.5
 
@@ -56,6 +61,27 @@ async def test_behind_a_proxy_that_buffers_the_poll_carries(
         assert watcher.behind(scene.put_at) <= BEHIND
     assert watcher.in_order()
     assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
+
+
+async def test_behind_the_labs_corporate_proxy_the_poll_carries_in_time(scene: Scene) -> None:
+    """It holds a body back until 4 kB: some thirty positions."""
+    address = urlsplit(scene.server.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    async with Network(PRESETS["proxy"].dials) as network:
+        link = await network.listen("sse", address.hostname, address.port)
+        session = Session(f"http://127.0.0.1:{link.port}", Wire())
+        await session.log_in(scene.cast.place.employees[0], PASSWORD)
+        await scene.move()
+        async with watching(stream_in(scene, session)) as watcher, scene.moving(INTERVAL):
+            await watcher.carried_by(Pattern.LONG_POLL)
+            meter = watcher.stream.meter
+            await wait_until(lambda: meter.detail.startswith("no stream: nothing came for "))
+            await watcher.sees(6)
+            assert watcher.behind(scene.put_at) <= BEHIND
+        assert watcher.in_order()
+        assert watcher.carriers == [Pattern.SSE, Pattern.LONG_POLL]
+        await session.close()
 
 
 async def test_a_stream_that_comes_through_again_takes_over(scene: Scene) -> None:

@@ -40,6 +40,10 @@ async def test_a_new_order_appears_on_an_empty_board_and_rings(
         await wait_until(lambda: window.rings >= 2, what="the bell again")
         await window.press("down")
         assert window.kitchen.board.unseen == frozenset(), "looked at"
+        window.kitchen.needs_redraw = False
+        window.kitchen._cursor_moved()
+        assert not window.kitchen.needs_redraw, "the cursor alone draws its order, not the panel"
+        window.kitchen.request_redraw()
         later = datetime.now(UTC) + timedelta(hours=2)
         monkeypatch.setattr(ServerClock, "now", lambda _clock: later)  # it is right, ours is not
         await window.sees("2h00", f"{later.astimezone():%H:%M}")

@@ -1,6 +1,6 @@
 """Runs a module until the parent process ends.
 
-`python -m tui.demo.parent_guard MODULE ARGUMENTS...`: the parent holds the other end of standard
+`python -m tui.common.parent_guard MODULE ARGUMENTS...`: the parent holds the other end of standard
 input. When that pipe closes, this process gets a SIGTERM, and is killed after ten more seconds.
 """
 
@@ -29,7 +29,7 @@ def _wait_for_parent() -> None:
 def main() -> None:
     """Watch standard input in a thread, and run the module."""
     if len(sys.argv) < 2:
-        sys.exit("usage: python -m tui.demo.parent_guard MODULE ARGUMENTS...")
+        sys.exit("usage: python -m tui.common.parent_guard MODULE ARGUMENTS...")
     del sys.argv[0]
     threading.Thread(target=_wait_for_parent, name="parent-guard", daemon=True).start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

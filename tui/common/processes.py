@@ -1,4 +1,4 @@
-"""The demo's child processes: a server and an autopilot that end with this process."""
+"""Child processes that end with this one, such as the servers of a demo and of the lab."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 READY_SECONDS = 60.0
@@ -15,8 +16,8 @@ LOG_BYTES = 4_000_000
 TAIL_LINES = 20
 
 
-class DemoError(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+class ChildError(Exception):
+    """A child process does not do its work; the message says why and what to do."""
 
 
 class Child:
@@ -26,17 +27,25 @@ class Child:
     this process ends.
     """
 
-    def __init__(self, log_path: Path, module: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        log_path: Path,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` is this process's unless given."""
+        environment = os.environ if environment is None else environment
         self.log_path = log_path
         mode = "wb" if log_path.exists() and log_path.stat().st_size > LOG_BYTES else "ab"
         with log_path.open(mode) as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 our own modules, no shell
-                [sys.executable, "-m", "tui.demo.parent_guard", module, *arguments],
+                [sys.executable, "-m", "tui.common.parent_guard", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env={**environment, "PYTHONUNBUFFERED": "1"},
                 # Not in the terminal's foreground group: ctrl-c is for the app alone.
                 start_new_session=True,
             )
@@ -78,18 +87,6 @@ class Child:
             self._process.wait(timeout=5)
 
 
-def demo_folder() -> Path:
-    """Where the demo keeps its data: TIFFIN_DATA_DIR, as the server reads it, or a default.
-
-    Raises OSError where that names a user without a home.
-    """
-    named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
-    try:
-        return Path(named or ".tiffin/demo").expanduser()
-    except RuntimeError:
-        raise OSError(f"{named}: that user has no home") from None
-
-
 def port_is_free(port: int) -> bool:
     """Whether a server could listen there: nothing answers and the port can be bound."""
     with socket.socket() as probe:
@@ -115,11 +112,11 @@ def free_port() -> int:
 
 
 def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
-    """Return once the server is ready. Raises DemoError, with its last lines, if it never is."""
+    """Return once the server is ready. Raises ChildError, with its last lines, if it never is."""
     deadline = time.monotonic() + seconds
     while True:
         if not server.running:
-            raise DemoError(
+            raise ChildError(
                 f"The server ended at once (exit code {server.returncode}). Its last lines:\n"
                 f"{server.last_lines()}\nThe whole log is {server.log_path}."
             )
@@ -132,7 +129,7 @@ def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
         except (OSError, urllib.error.URLError):
             pass
         if time.monotonic() > deadline:
-            raise DemoError(
+            raise ChildError(
                 f"The server was not ready after {seconds:.0f} seconds. Its last lines:\n"
                 f"{server.last_lines()}\nThe whole log is {server.log_path}."
             )

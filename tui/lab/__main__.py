@@ -1,0 +1,200 @@
+"""The lab's command line: runs an experiment, lists what there is, compares two results."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import math
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from tui.common.client.errors import ClientError
+from tui.common.processes import ChildError
+from tui.lab.dials import PRESETS
+from tui.lab.records import PATTERNS, Pace, Plan, Shape
+from tui.lab.results import RunResult, compare, result_of, write
+from tui.lab.runner import LabRun
+from tui.lab.servers import servers_for
+from tui.lab.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXPERIMENTS = {
+    "patterns": (Plan(), "The same events over every pattern at the same time."),
+}
+FILES_A_READER = 5
+"""Its own connection and the two of the network's; for a moment Socket.IO has one more."""
+FILES = 256
+"""For everything else."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code: 1 where a pattern broke its promise, 2 where there
+    is no result."""
+    parser = argparse.ArgumentParser(prog="tiffin-lab", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run an experiment, and write its results"))
+    commands.add_parser("list", help="the experiments and the networks")
+    comparing = commands.add_parser("compare", help="what differs between two results")
+    comparing.add_argument("first", type=Path, metavar="A", help="the --out of a run")
+    comparing.add_argument("second", type=Path, metavar="B")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "list":
+            return _list()
+        if options.command == "compare":
+            sys.stdout.write(f"{compare(options.first, options.second)}\n")
+            return 0
+        given = sys.argv[1:] if arguments is None else arguments
+        return _run(options, shlex.join(("tiffin-lab", *given)))
+    except (ChildError, OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    except ClientError as error:
+        parser.exit(2, f"{parser.prog}: {error.message}\n")
+    except KeyboardInterrupt:
+        return 130
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--experiment", choices=EXPERIMENTS, default="patterns")
+    add("--network", choices=PRESETS, help="what is between readers and server")
+    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events are appended")
+    add("--readers", type=_number(int, above=0, most=1000), help="of each pattern, up to 1000")
+    add(
+        "--seed",
+        type=_number(int, above=-1, most=2**53 - 1),
+        help="the same one repeats source and network",
+    )
+    add("--out", type=Path, metavar="DIR", help="where to write the results")
+    add("--rate", type=_number(float, above=0, most=100_000), help="events a second, on average")
+    add("--shape", choices=get_args(Shape), help="how they follow each other")
+    add(
+        "--size",
+        type=_number(int, above=-1, most=2**24),
+        metavar="BYTES",
+        help="padding in each event",
+    )
+    add(
+        "--poll-seconds",
+        type=_number(float, above=-1),
+        metavar="N",
+        help="between an answer to a short poll and the next one",
+    )
+    add("--poll-pace", choices=get_args(Pace), help="a pause of so long, or a fixed rate")
+    add(
+        "--patterns",
+        type=_patterns,
+        metavar="A,B",
+        help=f"some of {','.join(PATTERNS)}",
+    )
+    add(
+        "--isolated",
+        action="store_true",
+        default=None,
+        help="a server process for each pattern, with Redis, for its CPU and memory",
+    )
+    add("--server", metavar="URL", default="", help="a demo's server, instead of one of our own")
+    add("--redis", metavar="URL", default="", help="for --isolated, instead of one of our own")
+
+
+def _list() -> int:
+    lines = ["Experiments:"]
+    lines += [f"  {name:<10} {words}" for name, (_, words) in EXPERIMENTS.items()]
+    lines += ["", "Networks:"]
+    lines += [f"  {name:<10} {preset.reason}" for name, preset in PRESETS.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _run(options: argparse.Namespace, command: str) -> int:
+    base, _ = EXPERIMENTS[options.experiment]
+    known = {field.name for field in fields(Plan)}
+    named = vars(options).items()
+    given = {name: value for name, value in named if name in known and value is not None}
+    plan = replace(base, **given)
+    _raise_file_limit(plan)
+    result = asyncio.run(_result(plan, options.server, options.redis, command))
+    with contextlib.ExitStack() as stack:
+        out = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write(result, out)
+        sys.stdout.write((out / "results.md").read_text())
+    if options.out is not None:
+        sys.stdout.write(f"\nWritten to {options.out}.\n")
+    return 0 if result.outcome.kept else 1
+
+
+async def _result(plan: Plan, server: str, redis: str, command: str) -> RunResult:
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError):  # there are no such signals on Windows
+        # What was started ends before this does.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    statistics = Statistics(plan)
+    async with servers_for(
+        plan.patterns, isolated=plan.isolated, url=server, redis_url=redis
+    ) as servers:
+        readers = f"{plan.readers} of each of {len(plan.patterns)} patterns"
+        sys.stderr.write(
+            f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
+        )
+        run = LabRun(plan, servers, statistics, statistics)
+        outcome = await run.go()
+    return result_of(outcome, statistics, command)
+
+
+def _raise_file_limit(plan: Plan) -> None:
+    """Let this process and its servers open enough files. Raises ValueError where they may not."""
+    try:
+        import resource
+    except ImportError:
+        return
+    needed = plan.readers * len(plan.patterns) * FILES_A_READER + FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"{plan.readers} readers of {len(plan.patterns)} patterns need {needed} open files, and"
+            f" this system allows {hard}. Take fewer, or some --patterns, or raise `ulimit -n`."
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _number(kind: type, above: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads a number above one and up to another."""
+
+    def read(text: str) -> float:
+        try:
+            number: float = kind(text)
+        except ValueError:
+            number = math.nan
+        if not above < number <= most:
+            bounds = f" and at most {most:g}" if most < math.inf else ""
+            whole = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text} is not {whole} above {above:g}{bounds}")
+        return number
+
+    return read
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    named = text.split(",")
+    if unknown := [name for name in named if name not in PATTERNS]:
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(unknown)}: the patterns are {', '.join(PATTERNS)}"
+        )
+    return tuple(name for name in PATTERNS if name in named)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

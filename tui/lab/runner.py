@@ -1,0 +1,278 @@
+"""One run of the lab: a source, readers of each pattern, and the network between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from server.features.accounts.schemas import Role
+from server.features.lab.schemas import EVENT, Costs, LabEvent, NewRun, Run, RunState, Shape
+from tui.common.client.errors import ClientError
+from tui.common.client.meter import Pattern, Wire
+from tui.common.client.request import parse
+from tui.common.client.retry import retry, retry_now, short_message
+from tui.common.client.session import Session
+from tui.common.client.sse import EventStream
+from tui.lab.clock import REFRESH_SECONDS, ServerClock
+from tui.lab.dials import PRESETS, Dials
+from tui.lab.ledger import Ledger
+from tui.lab.network import Network, Tap
+from tui.lab.readers import Recorder, read_run
+from tui.lab.records import SHORT_POLL, Appended, Cost, Outcome, Plan, Sink
+
+if TYPE_CHECKING:
+    from tui.lab.servers import Servers
+
+ASK_SECONDS = 0.05
+ATTEMPTS = 5
+OPENING = 32
+"""Readers that connect at a time: more would wait for each other, and time out."""
+CONNECT_SECONDS = 5.0
+"""How long a reader that is not answered keeps others from connecting."""
+IDLE_SECONDS = 1.0
+"""How long an isolated server is watched without readers."""
+SETTLE_SECONDS = 3.0
+"""After the source's end, for what is on its way; and four round trips."""
+LIFTED_SECONDS = 30.0
+"""After the network is lifted, for the next event to arrive at some reader that lacks some."""
+
+
+class LabRun:
+    """A run, which may be watched and turned while it goes on: a sink gets its records, a tap sees
+    its traffic, and `network` has the dials."""
+
+    def __init__(self, plan: Plan, servers: Servers, sink: Sink, tap: Tap | None = None) -> None:
+        self.plan = plan
+        self.ledger = Ledger(sink)
+        self.network = Network(PRESETS[plan.network].dials, plan.seed, tap)
+        self._servers = servers
+        self._control = Session(servers.source, Wire())
+        self._clock = ServerClock(self._ask_time)
+        self._path = ""
+
+    async def go(self) -> Outcome:
+        """The whole run, to its end. Raises ClientError where the source's server fails."""
+        try:
+            await self._control.demo(Role.CUSTOMER)
+            async with self.network:
+                ways = await self._open_ways()
+                run = await self._start()
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        return await self._measure(run, ways, group)
+                except* ClientError as errors:
+                    raise errors.exceptions[0] from None
+                finally:
+                    with suppress(ClientError):
+                        await self._control.request("DELETE", self._path)
+        finally:
+            await self._control.close()
+
+    async def _measure(
+        self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup
+    ) -> Outcome:
+        plan = self.plan
+        await self._clock.refresh()
+        costs = _Costs(self._control, self._servers, plan, self._path)
+        await costs.watch_idle()
+        tasks = [
+            group.create_task(self._watch_source(run)),
+            group.create_task(self._refresh_clock()),
+        ]
+        tasks += await self._connect_all(run, ways, group)
+        await costs.record_connected()
+        begun = parse(Run, await self._control.request("POST", f"{self._path}/begin")).begun
+        assert begun is not None
+        begins_at = self._clock.to_local(begun.monotonic)
+        self.network.begin()
+        cpu, began_wall = time.process_time(), time.time()
+        await asyncio.sleep(begins_at + plan.seconds - time.monotonic())
+        busy = (time.process_time() - cpu) / plan.seconds
+        events = await self._events_at_end()
+        await self._settle(events)
+        found = await costs.at_end()
+        for task in tasks:
+            task.cancel()
+        return Outcome(
+            plan=plan,
+            run_id=run.id,
+            began=begins_at,
+            began_wall=began_wall,
+            events=events,
+            clock_error=self._clock.error,
+            busy=busy,
+            verdicts={
+                pattern: self.ledger.verdict(pattern, events, plan.readers)
+                for pattern in plan.patterns
+            },
+            costs=found,
+        )
+
+    async def _open_ways(self) -> dict[str, str]:
+        """The address of each pattern's port in the network."""
+        ways = {}
+        for pattern in self.plan.patterns:
+            door = urlsplit(self._servers.doors[pattern])
+            link = await self.network.listen(pattern, door.hostname or "", door.port or 80)
+            ways[pattern] = f"http://127.0.0.1:{link.port}"
+        return ways
+
+    async def _start(self) -> Run:
+        plan = self.plan
+        source = NewRun(
+            rate=plan.rate,
+            shape=Shape(plan.shape),
+            size=plan.size,
+            seconds=plan.seconds,
+            seed=plan.seed,
+            held=True,
+        )
+        run = parse(Run, await self._control.request("POST", "/lab/runs", json=source))
+        self._path = f"/lab/runs/{run.id}"
+        return run
+
+    async def _connect_all(
+        self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup
+    ) -> list[asyncio.Task[None]]:
+        """Start the readers, a few at a time; returns once they are connected, or the network does
+        not let them."""
+        opening, readers = asyncio.Semaphore(OPENING), []
+
+        async def begun(recorder: Recorder) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONNECT_SECONDS + 8 * self._one_way):
+                    await recorder.has_begun.wait()
+            opening.release()
+
+        async with asyncio.TaskGroup() as waiting:
+            # Short polls last: they keep everything busy from their first one on.
+            for pattern in sorted(self.plan.patterns, key=lambda pattern: pattern == SHORT_POLL):
+                for number in range(self.plan.readers):
+                    await opening.acquire()
+                    recorder = Recorder(self.ledger, pattern, number, self._clock.to_local)
+                    readers.append(group.create_task(self._read(recorder, ways[pattern], run)))
+                    waiting.create_task(begun(recorder))
+        return readers
+
+    async def _read(self, recorder: Recorder, way: str, run: Run) -> None:
+        session = self._control.with_own_connections(way)
+        try:
+            await read_run(recorder, session, run.id, run.cursor, self.plan)
+        except ClientError as error:
+            self.ledger.failed(recorder.pattern, short_message(error))
+        finally:
+            recorder.has_begun.set()
+            await session.close()
+
+    async def _watch_source(self, run: Run) -> None:
+        """Report each event that the source appends, as its server's own stream shows it."""
+        meter = Wire().meter("source", Pattern.SSE)
+        stream = EventStream(self._control, f"{self._path}/stream", meter, run.cursor, gather=0)
+        async with stream:
+            async for sent in stream:
+                if sent.type == EVENT:
+                    event = LabEvent.model_validate_json(sent.data)
+                    committed = self._clock.to_local(event.monotonic)
+                    self.ledger.appended(Appended(event.seq, committed, len(sent.data)))
+
+    async def _events_at_end(self) -> int:
+        """How many events the source has appended, once it has ended."""
+        while True:
+            run = await self._ask()
+            if run.state is not RunState.RUNNING:
+                return run.seq
+            await asyncio.sleep(ASK_SECONDS)
+
+    async def _settle(self, events: int) -> None:
+        """Wait for what is on its way; then lift the network for readers that lack events."""
+        if not await self._is_complete(events, SETTLE_SECONDS + 8 * self._one_way):
+            self.ledger.lifted = True
+            self.network.turn(Dials())
+            self.network.cut()  # one may be half open
+            retry_now()
+            await self._is_complete(events, LIFTED_SECONDS)
+
+    async def _is_complete(self, events: int, seconds: float) -> bool:
+        """Whether every reader gets all events; False once none has come for so many seconds."""
+        seen, since = self.ledger.arrivals, time.monotonic()
+        while not self.ledger.is_complete(events, self.plan.patterns, self.plan.readers):
+            if seen != self.ledger.arrivals:
+                seen, since = self.ledger.arrivals, time.monotonic()
+            elif time.monotonic() - since > seconds:
+                return False
+            await asyncio.sleep(ASK_SECONDS)
+        return True
+
+    @property
+    def _one_way(self) -> float:
+        return self.network.dials.delay + self.network.dials.jitter
+
+    async def _refresh_clock(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with suppress(ClientError):
+                await self._clock.refresh()
+
+    async def _ask_time(self) -> float:
+        return (await self._ask()).clock.monotonic
+
+    async def _ask(self) -> Run:
+        return parse(
+            Run,
+            await retry(lambda: self._control.request("GET", self._path), attempts=ATTEMPTS),
+        )
+
+
+class _Costs:
+    """What the server processes of an isolated run use; nothing in any other run."""
+
+    def __init__(self, control: Session, servers: Servers, plan: Plan, path: str) -> None:
+        self._doors = dict(servers.doors) if plan.isolated else {}
+        self._control = control
+        self._path = f"{path}/costs"
+        self._idle: dict[str, float] = {}
+        self._before: dict[str, Costs] = {}
+        self._before_at = 0.0
+        self._connected: dict[str, Costs] = {}
+
+    async def watch_idle(self) -> None:
+        """Watch the processes for a while without readers."""
+        if self._doors:
+            first, began_at = await self._ask(), time.monotonic()
+            await asyncio.sleep(IDLE_SECONDS)
+            self._before, self._before_at = await self._ask(), time.monotonic()
+            self._idle = {
+                name: (cost.cpu_seconds - first[name].cpu_seconds) / (self._before_at - began_at)
+                for name, cost in self._before.items()
+            }
+
+    async def record_connected(self) -> None:
+        """The readers are connected, and nothing was sent yet."""
+        self._connected = await self._ask()
+
+    async def at_end(self) -> dict[str, Cost]:
+        """What was used since `watch_idle`."""
+        return {
+            name: Cost(
+                cpu_seconds=cost.cpu_seconds - self._before[name].cpu_seconds,
+                idle_cpu=self._idle[name],
+                seconds=time.monotonic() - self._before_at,
+                bytes_before=self._before[name].resident_bytes,
+                bytes_connected=self._connected[name].resident_bytes,
+            )
+            for name, cost in (await self._ask()).items()
+        }
+
+    async def _ask(self) -> dict[str, Costs]:
+        found = {}
+        for name, url in self._doors.items():
+            session = self._control.with_own_connections(url)
+            try:
+                found[name] = parse(Costs, await session.request("GET", self._path))
+            finally:
+                await session.close()
+        return found
