@@ -68,6 +68,8 @@ class Ledger:
         """`rows` are those of a statement."""
         self._rows = rows
         self.topics: dict[str, dict[int, Logged]] = {}
+        self.trimmed: dict[str, int] = {}
+        """The last `seq` of each topic that a trim has dropped."""
         self.states: dict[str, tuple[int, Any]] = {}
         self.orders: dict[str, tuple[str, int, str, str]] = {}
         """Customer, version, status and note of each."""
@@ -83,11 +85,13 @@ class Ledger:
     async def refresh(self) -> None:
         """Read what has come since the last check."""
         self.refreshed_at, topics = time.time(), dict(self.topics)
-        heads = {
-            row["name"]: row["seq"]
-            for row in await self._rows("SELECT name, seq FROM topics")
+        rows = [
+            row
+            for row in await self._rows("SELECT name, seq, trimmed FROM topics")
             if row["name"].startswith(("restaurant:", "announcements:", "chat:"))
-        }
+        ]
+        heads = {row["name"]: row["seq"] for row in rows}
+        self.trimmed = {row["name"]: row["trimmed"] for row in rows}
         for topic, head in heads.items():
             base = self._base.get(topic, 0)
             known = self.topics.get(topic, {})
@@ -194,8 +198,14 @@ class Ledger:
         if last is None or last.reset or not last.got:
             return None
         delivery = last.got[-1]
-        missing = delivery.at < self.refreshed_at and self._stored(reader, delivery) is None
-        return delivery if missing else None
+        if delivery.at >= self.refreshed_at or self._stored(reader, delivery) is not None:
+            return None
+        return None if self._trimmed_unread(reader.topic, delivery.seq) else delivery
+
+    def _trimmed_unread(self, topic: str, seq: int) -> bool:
+        """Whether a trim has dropped it before it was read here: its transaction took longer than
+        the trim leaves. Only its number can be compared."""
+        return seq <= self.trimmed.get(topic, 0) and seq not in self.topics.get(topic, {})
 
     def _stored(self, reader: Reader, delivery: Delivery) -> Logged | None:
         """The stored event, if it is the one that was delivered."""
@@ -221,7 +231,8 @@ class Ledger:
             if stored is None and may_undo and stretch.reset:
                 verdict.undone += 1
             elif stored is None:
-                verdict.blame(reader, "foreign", f"{delivery}")
+                if not self._trimmed_unread(reader.topic, delivery.seq):
+                    verdict.blame(reader, "foreign", f"{delivery}")
             elif delivery.at - stored.at > verdict.worst:
                 verdict.worst, verdict.latest = delivery.at - stored.at, reader.name
             seen.add(delivery.seq)
