@@ -23,11 +23,11 @@ READING = (
     ("↗", "the reader asks, or connects"),
     ("↘", "an answer without news"),
     ("◆", "news: an event, or the newest state"),
-    ("═", "held by the server: a poll, a stream, a socket"),
+    ("═", "held: a poll, a stream or a socket"),
     ("╌", "on the way: a short poll, a connection"),
     ("•", "heartbeat: the line is alive"),
     ("✕", "refused, cut or not answered"),
-    ("░", "the network was cut (above, beside the source)"),
+    ("░", "beside the source: the network was cut"),
     ("▁▄█", "how old the news were as they arrived"),
     ("┊", "your mark"),
 )

@@ -151,6 +151,7 @@ class Experiment:
                     self.servers = servers
                     await self._serve(servers)
             except (ChildError, OSError) as error:
+                self._wanted.clear()
                 self._fail(str(error))
             await self._wanted.wait()
 

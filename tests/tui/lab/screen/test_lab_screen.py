@@ -1,9 +1,11 @@
 """The lab's screen with real runs: strips, figures, dials, results, and a server that dies."""
 
+import asyncio
 import json
 import os
 import re
 import signal
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,22 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             press(app, "s")
             await until(experiment, "stopped")
             await sees(app, "· stopped")
+
+
+async def test_a_server_that_cannot_start_is_not_tried_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    experiment = Experiment(plan=PLAN)
+    serving = asyncio.create_task(experiment.serve())
+    try:
+        await until(experiment, "failed")
+        assert "No such file or directory" in experiment.error
+        assert experiment.error.endswith("Press s to start another.")
+        assert not experiment.is_going
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
 
 
 async def test_without_a_server_the_screen_says_what_to_do() -> None:
