@@ -140,7 +140,6 @@ class Experiment:
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._going: asyncio.Task[Outcome] | None = None
-        self._stopping: State = "stopped"
         self._restore: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -189,19 +188,18 @@ class Experiment:
         self._set("connecting")
         self._run = LabRun(plan, servers, self.watch, self.watch)
         going = self._going = asyncio.create_task(self._run.go(), name="lab screen's run")
-        self._stopping = "stopped"
         try:
             while not going.done():
                 await asyncio.wait({going}, timeout=CHECK_SECONDS)
                 if servers.ended():
-                    going.cancel()
+                    self._cancel()
                     await asyncio.wait({going})
                 elif not going.done():
                     self._advance()
             self._finish(going, servers)
         finally:
+            self._cancel()
             self._going = self._run = None
-            going.cancel()
             await asyncio.wait({going})
 
     def _advance(self) -> None:
@@ -217,7 +215,7 @@ class Experiment:
         if self._is_over(servers):
             return
         if going.cancelled():
-            self._set(self._stopping)
+            self._set("stopped")
         elif isinstance(error := going.exception(), ClientError | OSError):
             words = error.message if isinstance(error, ClientError) else str(error)
             self._fail(f"The run could not go on: {words}")
@@ -255,14 +253,17 @@ class Experiment:
     def start(self) -> None:
         """Begin the plan anew, in place of the run under way."""
         self._wanted.set()
-        if self._going is not None:
-            self._going.cancel()
+        self._cancel()
         self.on_change()
 
     def stop(self) -> None:
         """End the run; the server stays."""
         self._wanted.clear()
-        if self._going is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """End the run under way. Once: it then tells the server, which has one run at a time."""
+        if self._going is not None and not self._going.cancelling():
             self._going.cancel()
 
     def change(self, plan: Plan) -> None:

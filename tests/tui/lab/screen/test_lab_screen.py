@@ -178,6 +178,17 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             await until(experiment, "running")
             assert experiment.number == run + 1
             assert experiment.watch.timeline is not timeline
+
+            # However fast they are replaced, a run that was begun does not block the next one.
+            for state in ("connecting", "running", "connecting"):
+                experiment.start()
+                await until(experiment, state)
+                experiment.start()
+                experiment.start()
+            number = experiment.number
+            await wait_until(lambda: experiment.number > number, what="the last of them")
+            await until(experiment, "running")
+            assert not experiment.error
             press(app, "s")
             await until(experiment, "stopped")
             await sees(app, "· stopped")
