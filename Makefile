@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster server customer employee test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env dev-env model azurite
 
 PY := .venv/bin/python
@@ -36,6 +36,9 @@ customer: run-env ## the customer app (SERVER=http://host:port)
 
 employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
+
+lab: run-env model ## the lab: the same events over every pattern, measured live (SERVER=http://host:port)
+	@exec $(PY) -m tui.lab $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
 	@# In a fresh clone every worker would rewrite all test modules: done once, they find them done.

@@ -32,6 +32,9 @@ from tui.common.processes import Child, free_port, wait_ready
 from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
+from tui.lab.records import Plan
+from tui.lab.screen.app import LabApp
+from tui.lab.screen.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()
@@ -73,6 +76,11 @@ PICTURES = {
     "dish-photo-narrow": Picture(EmployeeApp, (80, 24), ("5",)),
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
 }
+
+LAB_PICTURES = {"lab-wide": (160, 48), "lab-medium": (100, 30), "lab-narrow": (80, 24)}
+LAB_PLAN = Plan(seconds=60, network="office")
+LAB_SECONDS = (5.0, 17.0)
+"""Until all lines are cut, and from there on until the picture is taken."""
 
 
 @dataclass
@@ -246,6 +254,26 @@ async def take(picture: Picture, url: str, folder: Path, town: Town) -> str:
             await pilot.press(key)
         await pilot.pause(1.0 + picture.drive_seconds)
         drawn = app.export_screenshot(title=f"tiffin-{picture.app.ROLE}")
+    return _without_fonts(drawn)
+
+
+async def take_lab(size: tuple[int, int], url: str) -> str:
+    """Run the lab, cut its lines once; returns the screen as SVG."""
+    experiment = Experiment(url, LAB_PLAN)
+    app = LabApp(experiment)
+    async with app.run_test(size=size, notifications=True):
+        await wait_until(lambda: experiment.state == "running", "the run")
+        app.simulate_key("3")
+        await asyncio.sleep(LAB_SECONDS[0])
+        app.simulate_key("x")
+        await asyncio.sleep(LAB_SECONDS[1])
+        drawn = app.export_screenshot(title="tiffin-lab")
+        experiment.stop()
+        await wait_until(lambda: not experiment.is_going, "the run's end")
+    return _without_fonts(drawn)
+
+
+def _without_fonts(drawn: str) -> str:
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
 
 
@@ -266,8 +294,11 @@ async def main(names: list[str]) -> None:
                 town = Town(http, url, accounts[0]["password"])
                 await make_busy(town)
                 await make_sociable(town)
-                for name in names or PICTURES:
-                    drawn = await take(PICTURES[name], url, Path(folder), town)
+                for name in names or (*PICTURES, *LAB_PICTURES):
+                    if name in LAB_PICTURES:
+                        drawn = await take_lab(LAB_PICTURES[name], url)
+                    else:
+                        drawn = await take(PICTURES[name], url, Path(folder), town)
                     (OUT / f"{name}.svg").write_text(drawn, encoding="utf-8")
                     print(OUT.name, name)
         finally:

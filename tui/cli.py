@@ -1,8 +1,11 @@
-"""The command line of both apps."""
+"""The command line of the apps."""
 
 import argparse
 import os
+from collections.abc import Callable
 from importlib.metadata import version
+
+from textual.app import App
 
 from tui.common.app import DEFAULT_SERVER, TiffinApp
 from tui.common.crash import REPORT
@@ -23,14 +26,24 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--hint", metavar="TEXT", default="", help="show this once, after log-in")
     options = parser.parse_args(argv)
+
+    def window() -> TiffinApp:
+        made = app(options.server.strip() or DEFAULT_SERVER)
+        made.hint = options.hint
+        return made
+
+    return run_window(parser, window)
+
+
+def run_window(parser: argparse.ArgumentParser, make: Callable[[], App[None]]) -> int:
+    """Run the app that `make` makes in this terminal; the exit code as above."""
     if not (os.isatty(0) and os.isatty(1)):
         parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
     for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
         os.environ.pop(frozen, None)
     if not os.environ.get("NO_COLOR"):  # set to nothing, it is not set: Textual looks no further
         os.environ.pop("NO_COLOR", None)
-    window = app(options.server.strip() or DEFAULT_SERVER)
-    window.hint = options.hint
+    window = make()
     try:
         window.run()
     except Exception as error:

@@ -22,7 +22,7 @@ from tui.lab.dials import PRESETS
 from tui.lab.records import PATTERNS, Pace, Plan, Shape
 from tui.lab.results import RunResult, compare, result_of, write
 from tui.lab.runner import LabRun
-from tui.lab.servers import servers_for
+from tui.lab.servers import raise_file_limit, servers_for
 from tui.lab.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "patterns": (Plan(), "The same events over every pattern at the same time."),
 }
-FILES_A_READER = 5
-"""Its own connection and the two of the network's; for a moment Socket.IO has one more."""
-FILES = 256
-"""For everything else."""
+
+SERVER_HELP = "a demo's server, instead of one of our own"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is no result."""
     parser = argparse.ArgumentParser(prog="tiffin-lab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", help="without one, the lab's screen"
+    )
     _add_run(commands.add_parser("run", help="run an experiment, and write its results"))
     commands.add_parser("list", help="the experiments and the networks")
     comparing = commands.add_parser("compare", help="what differs between two results")
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparing.add_argument("second", type=Path, metavar="B")
     options = parser.parse_args(arguments)
     try:
+        if options.command is None:
+            return _screen(parser, options.server)
         if options.command == "list":
             return _list()
         if options.command == "compare":
@@ -104,8 +107,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="a server process for each pattern, with Redis, for its CPU and memory",
     )
-    add("--server", metavar="URL", default="", help="a demo's server, instead of one of our own")
+    add("--server", metavar="URL", default=argparse.SUPPRESS, help=SERVER_HELP)
     add("--redis", metavar="URL", default="", help="for --isolated, instead of one of our own")
+
+
+def _screen(parser: argparse.ArgumentParser, server: str) -> int:
+    from tui.cli import run_window
+    from tui.lab.screen.app import LabApp
+    from tui.lab.screen.experiment import Experiment
+
+    return run_window(parser, lambda: LabApp(Experiment(server)))
 
 
 def _list() -> int:
@@ -123,7 +134,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     named = vars(options).items()
     given = {name: value for name, value in named if name in known and value is not None}
     plan = replace(base, **given)
-    _raise_file_limit(plan)
+    raise_file_limit(plan)
     result = asyncio.run(_result(plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:
         out = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -151,23 +162,6 @@ async def _result(plan: Plan, server: str, redis: str, command: str) -> RunResul
         run = LabRun(plan, servers, statistics, statistics)
         outcome = await run.go()
     return result_of(outcome, statistics, command)
-
-
-def _raise_file_limit(plan: Plan) -> None:
-    """Let this process and its servers open enough files. Raises ValueError where they may not."""
-    try:
-        import resource
-    except ImportError:
-        return
-    needed = plan.readers * len(plan.patterns) * FILES_A_READER + FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ValueError(
-            f"{plan.readers} readers of {len(plan.patterns)} patterns need {needed} open files, and"
-            f" this system allows {hard}. Take fewer, or some --patterns, or raise `ulimit -n`."
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _number(kind: type, above: float, most: float = math.inf) -> Callable[[str], float]:

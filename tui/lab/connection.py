@@ -210,7 +210,7 @@ class Watcher(Protocol):
         """A client has connected; returns whether it may."""
         ...
 
-    def passed(self, at: float, *, up: bool, size: int) -> None:
+    def passed(self, at: float, *, up: bool, data: bytes) -> None:
         """Bytes have passed the client's socket."""
         ...
 
@@ -303,7 +303,7 @@ class Connection:
 
     def _from_client(self, data: bytes) -> None:
         self.active_at = time.monotonic()
-        self._watcher.passed(self.active_at, up=True, size=len(data))
+        self._watcher.passed(self.active_at, up=True, data=data)
         if not self._vanishes():
             self._up.push(data, self.client.transport)
 
@@ -336,7 +336,7 @@ class Connection:
             self.client.close(item)
         elif self.client.write(item):
             self.active_at = time.monotonic()
-            self._watcher.passed(self.active_at, up=False, size=len(item))
+            self._watcher.passed(self.active_at, up=False, data=item)
 
     def _client_ended(self, end: End) -> None:
         if self.client.is_lost:

@@ -27,8 +27,8 @@ class Tap(Protocol):
         """A client has made a TCP connection."""
         ...
 
-    def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
-        """So many bytes have passed at once, to the server or from it."""
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
+        """These bytes have passed at once, to the server or from it."""
         ...
 
     def late(self, at: float, seconds: float) -> None:
@@ -76,8 +76,9 @@ class Link:
             return False
         return True
 
-    def passed(self, at: float, *, up: bool, size: int) -> None:
+    def passed(self, at: float, *, up: bool, data: bytes) -> None:
         """Bytes have passed the client's socket."""
+        size = len(data)
         if up:
             self.bytes_up += size
             self.packets_up += 1
@@ -85,7 +86,7 @@ class Link:
             self.bytes_down += size
             self.packets_down += 1
         if self._network.tap is not None:
-            self._network.tap.passed(self.pattern, at, up=up, size=size)
+            self._network.tap.passed(self.pattern, at, up=up, data=data)
 
     def changed(self, connection: Connection) -> None:
         """One of a connection's sockets is gone."""

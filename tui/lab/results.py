@@ -41,17 +41,21 @@ class RunResult:
     command: str
     machine: dict[str, str | int]
     versions: dict[str, str]
+    turned: tuple[str, ...] = ()
+    """What was done to the network while the run went on, each with its second."""
 
     def rows(self) -> list[dict[str, Value]]:
         """Of each pattern, its figures by their names."""
         return [row_of(figures, self.outcome) for figures in self.figures]
 
 
-def result_of(outcome: Outcome, statistics: Statistics, command: str) -> RunResult:
-    """The result of a run on this machine that has ended just now."""
+def result_of(
+    outcome: Outcome, statistics: Statistics, command: str, turned: tuple[str, ...] = ()
+) -> RunResult:
+    """The result of a run on this machine that has ended."""
     figures = tuple(statistics.figures(time.monotonic()))
     late = statistics.lateness
-    return RunResult(outcome, figures, late, command, this_machine(), these_versions())
+    return RunResult(outcome, figures, late, command, this_machine(), these_versions(), turned)
 
 
 def this_machine() -> dict[str, str | int]:
@@ -92,6 +96,7 @@ def document_of(result: RunResult) -> dict[str, Any]:
         "command": result.command,
         "began": datetime.fromtimestamp(outcome.began_wall, UTC).isoformat(timespec="seconds"),
         "network": {"preset": plan.network, **asdict(PRESETS[plan.network].dials)},
+        "turned": list(result.turned),
         "source": {"rate": plan.rate, "shape": plan.shape, "size": plan.size},
         "seconds": plan.seconds,
         "readers": plan.readers,
@@ -242,6 +247,8 @@ def _remarks(result: RunResult) -> list[str]:
         )
     if outcome.clock_error:
         remarks.append(f"Latencies may be wrong by {outcome.clock_error * 1000:.1f} ms (clocks).")
+    if result.turned:
+        remarks.append(f"Turned by hand while it ran: {'; '.join(result.turned)}.")
     if outcome.kept:
         remarks.insert(0, "Every pattern kept its promise.")
     return ["  \n".join(remarks)]

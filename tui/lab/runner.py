@@ -131,7 +131,17 @@ class LabRun:
             seed=plan.seed,
             held=True,
         )
-        run = parse(Run, await self._control.request("POST", "/lab/runs", json=source))
+        starting = asyncio.create_task(
+            self._control.request("POST", "/lab/runs", json=source), name="lab run's start"
+        )
+        try:
+            run = parse(Run, await asyncio.shield(starting))
+        except asyncio.CancelledError:
+            # It may have begun: the server would refuse the next one.
+            with suppress(ClientError):
+                run = parse(Run, await starting)
+                await self._control.request("DELETE", f"/lab/runs/{run.id}")
+            raise
         self._path = f"/lab/runs/{run.id}"
         return run
 

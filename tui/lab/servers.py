@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.processes import Child, ChildError, free_port, wait_ready
+from tui.lab.records import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,10 @@ SETTINGS = {
 } | dict.fromkeys(UNLIMITED, "0")
 """Of a server of the lab."""
 REDIS_SECONDS = 10.0
+FILES_A_READER = 5
+"""Its own connection and the two of the network's; for a moment Socket.IO has one more."""
+FILES = 256
+"""For everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,18 @@ class Servers:
 
     source: str
     doors: Mapping[str, str]
+    children: tuple[Child, ...] = ()
+    """The processes of our own."""
+
+    def ended(self) -> str:
+        """What there is to say of a process of our own that has ended; "" while all run."""
+        for child in self.children:
+            if not child.running:
+                return (
+                    f"The lab's server has ended (exit code {child.returncode}). Its last lines:\n"
+                    f"{child.last_lines()}"
+                )
+        return ""
 
 
 @asynccontextmanager
@@ -84,11 +101,13 @@ async def servers_for(
         if isolated and not redis_url:
             redis_url = stack.enter_context(_redis(folder))
         environment = _environment(folder, redis_url)
+        children: list[Child] = []
 
         async def start(name: str) -> str:
             port = free_port()
             arguments = ("server", "--demo", "--host", "127.0.0.1", "--port", str(port))
             child = Child(folder / f"{name}.log", *arguments, environment=environment)
+            children.append(child)
             stack.push_async_callback(asyncio.to_thread, child.end)
             started = f"http://127.0.0.1:{port}"
             await asyncio.to_thread(wait_ready, child, started)
@@ -100,7 +119,24 @@ async def servers_for(
             doors = dict(zip(patterns, started, strict=True))
         else:
             doors = dict.fromkeys(patterns, source)
-        yield Servers(source, doors)
+        yield Servers(source, doors, tuple(children))
+
+
+def raise_file_limit(plan: Plan) -> None:
+    """Let this process and its servers open enough files. Raises ValueError where they may not."""
+    try:
+        import resource
+    except ImportError:
+        return
+    needed = plan.readers * len(plan.patterns) * FILES_A_READER + FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"{plan.readers} readers of {len(plan.patterns)} patterns need {needed} open files, and"
+            f" this system allows {hard}. Take fewer, or some --patterns, or raise `ulimit -n`."
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _environment(folder: Path, redis_url: str) -> dict[str, str]:

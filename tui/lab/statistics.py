@@ -299,16 +299,16 @@ class Statistics:
         if at <= self._ends:
             self._patterns[pattern].traffic.connections += 1
 
-    def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
         """See `Tap`."""
         if at > self._ends:
             return
         kept = self._patterns[pattern]
         if up:
-            kept.traffic.bytes_up += size
+            kept.traffic.bytes_up += len(data)
             kept.traffic.packets_up += 1
         else:
-            kept.traffic.bytes_down += size
+            kept.traffic.bytes_down += len(data)
             kept.traffic.packets_down += 1
         kept.wakes.add(at)
         kept.radio.add(at)

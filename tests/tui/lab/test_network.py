@@ -74,8 +74,8 @@ class Tapped:
     def connected(self, pattern: str, at: float) -> None:
         self.connections.append(at)
 
-    def passed(self, pattern: str, at: float, *, up: bool, size: int) -> None:
-        self.packets.append((at, up, size))
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
+        self.packets.append((at, up, len(data)))
 
     def late(self, at: float, seconds: float) -> None:
         self.lateness.append(seconds)

@@ -32,7 +32,7 @@ def result_with(
         for pattern in plan.patterns if arrive else ():
             if pattern == LONG_POLL or seq % 2:
                 at = 100 + seq + latency
-                statistics.passed(pattern, at, up=False, size=360)
+                statistics.passed(pattern, at, up=False, data=bytes(360))
                 statistics.arrived(Arrival(pattern, 0, seq, 100.0 + seq, at, False))
     for _ in range(10):
         statistics.late(110, 0.012)

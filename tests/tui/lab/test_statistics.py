@@ -173,12 +173,12 @@ def test_traffic_counts_while_the_source_goes_on() -> None:
 
     def happen(at: float) -> None:
         statistics.connected(LONG_POLL, at)
-        statistics.passed(LONG_POLL, at, up=True, size=300)
+        statistics.passed(LONG_POLL, at, up=True, data=bytes(300))
         for kind in ("request", "connection"):
             for state in ("started", "answered"):
                 statistics.exchanged(Exchange(LONG_POLL, 0, 1, kind, state, at, 0, 0))  # type: ignore[arg-type]
         statistics.exchanged(Exchange(LONG_POLL, 0, 2, "request", "failed", at, 0, 0))
-        statistics.passed(LONG_POLL, at + 0.01, up=False, size=700)
+        statistics.passed(LONG_POLL, at + 0.01, up=False, data=bytes(700))
 
     happen(5)
     statistics.begun(10)

@@ -102,10 +102,20 @@ class HelpScreen(Dialog[None]):
         Binding("up", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, title: str, keys: Keys, panels: Iterable["Panel"]) -> None:
-        """`keys` work where the help was opened, and come first; then those of `panels`."""
+    def __init__(
+        self,
+        title: str,
+        keys: Keys,
+        panels: Iterable["Panel"],
+        *,
+        general: Keys = GENERAL,
+        reading: Content | None = None,
+    ) -> None:
+        """`keys` work where the help was opened, and come first; then those of `panels`. `reading`
+        says how to read the screen: by default, the wire line and the patterns."""
         super().__init__()
-        groups = [(title, keys), ("Keys everywhere", GENERAL)]
+        self._reading = _reading() if reading is None else reading
+        groups = [(title, keys), ("Keys everywhere", general)]
         groups += [(panel.TITLE, panel.KEYS) for panel in panels]
         self._groups = [group for group in groups if group[1]]
 
@@ -118,7 +128,7 @@ class HelpScreen(Dialog[None]):
                 with Vertical(classes="keys"):
                     yield Static(self._keys())
                 with Vertical(classes="reading"):
-                    yield Static(_reading())
+                    yield Static(self._reading, markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll."""

@@ -1,0 +1,225 @@
+"""The lab's screen with real runs: strips, figures, dials, results, and a server that dies."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import App
+
+from support.live_server import running_server, settings_for
+from support.screen import misses, sees, shown, told
+from support.waiting import PATIENCE, wait_until
+from tui.common.processes import Child
+from tui.lab.dials import PRESETS
+from tui.lab.records import PATTERNS, PROMISES, SHORT_POLL, Plan
+from tui.lab.screen.app import LabApp
+from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.figures import NAMES
+
+PLAN = Plan(seconds=2.0, rate=40.0, poll_seconds=0.1)
+SIZES = ((160, 48), (80, 24), (100, 30))
+GLYPHS = "↗↘◆═╌•✕┊"
+
+
+def press(app: App[None], *keys: str) -> None:
+    """Without waiting until the app rests: while a run goes on it does not."""
+    for key in keys:
+        app.simulate_key(key)
+
+
+def lane(app: App[None], pattern: str) -> str:
+    """The row of a pattern's strip."""
+    name = re.escape(NAMES[pattern])
+    found = re.search(rf"^│ [▸ ]\d {name}.*$", shown(app), re.MULTILINE)
+    return found[0] if found else ""
+
+
+def results_in(folder: Path) -> dict[str, Any]:
+    (written,) = folder.glob("lab-results/*/results.json")
+    found: dict[str, Any] = json.loads(written.read_text())
+    return found
+
+
+async def until(experiment: Experiment, *states: str) -> None:
+    await wait_until(lambda: experiment.state in states, what=f"{states}, and no error")
+
+
+async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment(plan=PLAN)
+    app = LabApp(experiment)
+    children: list[Child] = []
+    async with app.run_test(size=SIZES[0], notifications=True) as pilot:
+        await sees(app, "the server starts")
+        await until(experiment, "ended")
+        await sees(app, "run 1 · ended, every promise kept")
+        assert experiment.servers is not None
+        children += experiment.servers.children
+
+        # Nothing changes any more, and every size shows every pattern with its strip and figures.
+        for columns, rows in SIZES:
+            await pilot.resize_terminal(columns, rows)
+            for pattern in PATTERNS:
+                await wait_until(lambda name=pattern: "◆" in lane(app, name), what=pattern)  # type: ignore[misc]
+            await sees(
+                app, "poisson 40/s", "req/min", "B/event", "p99", "Quit", "lab late by", "now"
+            )
+            assert {len(line) for line in shown(app).splitlines()} == {columns}
+            assert ("Ladder of short poll" in shown(app)) is (rows > 24)
+        events = experiment.watch.statistics.source.newest
+        assert events == experiment.outcome.events  # type: ignore[union-attr]
+        for pattern, result in experiment.watch.results().items():
+            got = result.figures.latency.count
+            assert got + result.seen.missed == events, pattern
+            assert pattern == SHORT_POLL or got == events
+
+        await pilot.press("3", "i")
+        await sees(app, "What is seen of SSE", "times its payload")
+        await pilot.press("escape", "enter")
+        await sees(app, "Ladder of SSE", "event", "B ")
+        await misses(app, "All patterns")
+        await pilot.press("escape", "question_mark")
+        await sees(app, "Reading a strip", "Cut 10 s")
+        await pilot.press("escape", "e")
+        await wait_until(lambda: list(tmp_path.glob("lab-results/*/plot.svg")), what="a plot")
+        document = results_in(tmp_path)
+        assert document["promises_kept"]
+        assert document["command"].startswith("tiffin-lab run --experiment patterns")
+        assert [one["arrivals"] for one in document["patterns"][1:]] == [events] * len(PROMISES)
+
+        os.killpg(children[0].pid, signal.SIGKILL)
+        await sees(app, "The lab's server has ended (exit code -9)", "Press s to start another.")
+        await pilot.press("s")
+        await until(experiment, "running", "settling", "ended")
+        await sees(app, "run 2 ·")
+        await misses(app, "exit code")
+        children += experiment.servers.children
+        press(app, "c")
+        await sees(app, "Multiples of run 1", "×")
+        assert [child.running for child in children] == [False, True]
+    assert not children[1].running, "the server ends with the screen"
+
+
+async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+    limits = dict.fromkeys(("lab_seconds", "lab_events_per_second"), 0)
+    settings = settings_for(tmp_path, demo=True, photo_workers=0, **limits)
+    async with running_server(settings) as server:
+        experiment = Experiment(server.url, replace(PLAN, seconds=600.0))
+        app = LabApp(experiment)
+        async with app.run_test(size=SIZES[1], notifications=True):
+            await until(experiment, "running")
+            timeline = experiment.watch.timeline
+            for pattern in PATTERNS:
+                await wait_until(lambda name=pattern: "◆" in lane(app, name), what=pattern)  # type: ignore[misc]
+            assert app.no_color
+            assert "▸" in lane(app, SHORT_POLL), "the focus is seen without colour"
+
+            # A network and a dial, which hold at once for the same run.
+            press(app, "n")
+            await sees(app, "Hotel Wi-Fi")
+            press(app, "down", "enter")
+            await sees(app, "network office")
+            run = experiment.number
+            press(app, "d")
+            await sees(app, "delay, one way")
+            press(app, "right")
+            await sees(app, "‹ 10 ms ›")
+            press(app, "escape")
+            await sees(app, "network by hand")
+            assert experiment.dials == replace(PRESETS["office"].dials, delay=0.01)
+            assert experiment.number == run
+
+            # A cut that is held, seen in every strip, and what comes back after it.
+            press(app, "X")
+            await sees(app, "CUT, X restores")
+            for pattern in PATTERNS:
+                await wait_until(lambda name=pattern: "✕" in lane(app, name), what=pattern)  # type: ignore[misc]
+            await wait_until(lambda: "░" in shown(app), what="the cut beside the source")
+            press(app, "X", "m")
+            await misses(app, "CUT")
+            await wait_until(
+                lambda: all(
+                    one.figures.replayed
+                    for name, one in experiment.watch.results().items()
+                    if name in PROMISES
+                ),
+                what="what was missed is replayed",
+            )
+            await wait_until(lambda: "┊" in shown(app), what="the mark")
+            assert [words.partition(": ")[2] for words in experiment.turned] == [
+                "network “office”", "delay, one way: 10 ms", "cut until restored", "restored",
+            ]  # fmt: skip
+
+            # A frozen picture stands still while the run goes on.
+            press(app, "space")
+            await sees(app, "frozen, space goes on")
+            picture, revision = lane(app, SHORT_POLL), timeline.revision
+            await wait_until(lambda: timeline.revision > revision + 50, what="news")
+            assert lane(app, SHORT_POLL) == picture
+            press(app, "space")
+            await misses(app, "frozen")
+            await wait_until(lambda: lane(app, SHORT_POLL) != picture, what="the picture moves")
+
+            # Another source is another run; the network stays.
+            press(app, "plus")
+            await sees(app, "poisson 50/s")
+            await until(experiment, "running")
+            assert experiment.number == run + 1
+            assert experiment.watch.timeline is not timeline
+
+            # However fast they are replaced, a run that was begun does not block the next one.
+            for _ in range(4):
+                number = experiment.number
+                async with asyncio.timeout(PATIENCE):
+                    while experiment.number == number:  # the run before tells the server its end
+                        experiment.start()
+                        await asyncio.sleep(0.001)
+                await asyncio.sleep(0)  # the server is asked to begin a run
+            await until(experiment, "running")
+            assert not experiment.error
+            press(app, "s")
+            await until(experiment, "stopped")
+            await sees(app, "· stopped")
+
+
+async def test_a_server_that_cannot_start_is_not_tried_again_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    experiment = Experiment(plan=PLAN)
+    serving = asyncio.create_task(experiment.serve())
+    try:
+        await until(experiment, "failed")
+        assert "No such file or directory" in experiment.error
+        assert experiment.error.endswith("Press s to start another.")
+        assert not experiment.is_going
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def test_without_a_server_the_screen_says_what_to_do() -> None:
+    experiment = Experiment("http://127.0.0.1:9", PLAN)
+    app = LabApp(experiment)
+    async with app.run_test(size=SIZES[2], notifications=True) as pilot:
+        await until(experiment, "failed")
+        await sees(app, "The run could not go on", "Press s to try again.")
+        await pilot.press("e")
+        await told(app, "There are results once a run has ended.")
+        await pilot.resize_terminal(56, 16)
+        await misses(app, "All patterns", "too small")
+        await sees(app, "Press s to try again.", "Quit")
+        await pilot.resize_terminal(50, 12)
+        await sees(app, "too small")

@@ -1,0 +1,365 @@
+"""The runs behind the screen: their servers, the one under way, its dials, and the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tui.common.client.errors import ClientError
+from tui.common.processes import ChildError
+from tui.lab.dials import PRESETS, Dials
+from tui.lab.records import PATTERNS, Appended, Arrival, Exchange, Outcome, Plan
+from tui.lab.results import result_of, write
+from tui.lab.runner import LabRun
+from tui.lab.screen.figures import Result
+from tui.lab.screen.ladder import Ladder, is_heartbeat
+from tui.lab.screen.timeline import Timeline
+from tui.lab.servers import Servers, raise_file_limit, servers_for
+from tui.lab.statistics import Statistics
+
+CUT_SECONDS = 10.0
+CHECK_SECONDS = 0.25
+"""Between two looks whether the server still runs."""
+SETTLE_SECONDS = 0.3
+"""After the last change of the plan, until a run begins with it: keys come several at a time."""
+PLAN = Plan(seconds=60.0)
+State = Literal["starting", "connecting", "running", "settling", "ended", "stopped", "failed"]
+
+
+class Watch:
+    """A sink and a tap of one run: passes all on to figures, strips and ladders."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.statistics = Statistics(plan)
+        self.timeline = Timeline(plan.patterns)
+        self.ladder = Ladder(plan.patterns)
+        self.began: float | None = None
+        """When the source began, by `time.monotonic`."""
+
+    @property
+    def revision(self) -> int:
+        """Another one whenever something was recorded."""
+        return self.timeline.revision + self.ladder.revision
+
+    def appended(self, record: Appended) -> None:
+        """See `Sink`."""
+        self.statistics.appended(record)
+        self.timeline.appended(record)
+        self.ladder.appended(record)
+
+    def arrived(self, record: Arrival) -> None:
+        """See `Sink`."""
+        self.statistics.arrived(record)
+        self.timeline.arrived(record)
+        self.ladder.arrived(record)
+
+    def exchanged(self, record: Exchange) -> None:
+        """See `Sink`."""
+        self.statistics.exchanged(record)
+        self.timeline.exchanged(record)
+        self.ladder.exchanged(record)
+
+    def begun(self, at: float) -> None:
+        """See `Tap`."""
+        self.began = at
+        self.statistics.begun(at)
+
+    def connected(self, pattern: str, at: float) -> None:
+        """See `Tap`."""
+        self.statistics.connected(pattern, at)
+        self.ladder.connected(pattern, at)
+
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
+        """See `Tap`."""
+        self.statistics.passed(pattern, at, up=up, data=data)
+        self.ladder.passed(pattern, at, up=up, data=data)
+        if not up and is_heartbeat(data):
+            self.timeline.heartbeat(pattern, at)
+
+    def late(self, at: float, seconds: float) -> None:
+        """See `Tap`."""
+        self.statistics.late(at, seconds)
+
+    def results(self) -> dict[str, Result]:
+        """Of each pattern, up to now."""
+        newest = self.statistics.source.newest
+        return {
+            one.pattern: Result(one, self.timeline.seen[one.pattern], newest)
+            for one in self.statistics.figures(time.monotonic())
+        }
+
+    def mark(self) -> None:
+        """Set a mark everywhere."""
+        self.timeline.mark(time.monotonic())
+        self.ladder.mark(time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """What a run that is over has come to, to compare the next one with."""
+
+    number: int
+    plan: Plan
+    network: str
+    results: dict[str, Result]
+
+
+class Experiment:
+    """Runs one plan after another against the same servers, each until it ends or is replaced."""
+
+    def __init__(self, server: str = "", plan: Plan = PLAN) -> None:
+        """`server` is a demo's server, instead of one of our own."""
+        self.server = server
+        self.plan = plan
+        self.servers: Servers | None = None
+        """Those of now or before; None until the first have started."""
+        self.watch = Watch(plan)
+        self.state: State = "starting"
+        self.error = ""
+        """Why there is no run, and what to do."""
+        self.outcome: Outcome | None = None
+        self.last: LastRun | None = None
+        self.number = 0
+        """Of the run, from 1."""
+        self.turned: list[str] = []
+        """What was done to the network during the run, as it is told in exported results."""
+        self.held = False
+        """Whether the network is cut until it is restored."""
+        self.cut_until = 0.0
+        self.on_change: Callable[[], object] = lambda: None
+        """Called when a run begins or ends, or something was turned."""
+        self.network = plan.network
+        """The preset in between now, or that it was turned by hand."""
+        self._dials = PRESETS[plan.network].dials
+        self._run: LabRun | None = None
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._going: asyncio.Task[Outcome] | None = None
+        self._restore: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> None:
+        """Start the server and do the runs, until this is cancelled."""
+        while True:
+            try:
+                async with servers_for(PATTERNS, isolated=False, url=self.server) as servers:
+                    self.servers = servers
+                    await self._serve(servers)
+            except (ChildError, OSError) as error:
+                self._wanted.clear()
+                self._fail(str(error))
+            await self._wanted.wait()
+
+    async def _serve(self, servers: Servers) -> None:
+        """One run after another; returns once a server has ended."""
+        while True:
+            await self._until_wanted(servers)
+            if self._is_over(servers):
+                return
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._wanted.clear()
+            await self._go(servers)
+
+    async def _until_wanted(self, servers: Servers) -> None:
+        while not self._wanted.is_set() and not servers.ended():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._wanted.wait()
+
+    def _is_over(self, servers: Servers) -> bool:
+        """Whether a server has ended; says so."""
+        if ended := servers.ended():
+            self._wanted.clear()
+            self._fail(ended)
+        return bool(ended)
+
+    async def _go(self, servers: Servers) -> None:
+        """One run, to its end."""
+        self._keep_last()
+        plan = self.plan
+        self.number += 1
+        self.watch, self.outcome, self.error, self.turned = Watch(plan), None, "", []
+        self.network, self._dials = plan.network, PRESETS[plan.network].dials
+        self._end_cut()
+        self._set("connecting")
+        self._run = LabRun(plan, servers, self.watch, self.watch)
+        going = self._going = asyncio.create_task(self._run.go(), name="lab screen's run")
+        try:
+            while not going.done():
+                await asyncio.wait({going}, timeout=CHECK_SECONDS)
+                if servers.ended():
+                    self._cancel()
+                    await asyncio.wait({going})
+                elif not going.done():
+                    self._advance()
+            self._finish(going, servers)
+        finally:
+            self._cancel()
+            self._going = self._run = None
+            await asyncio.wait({going})
+
+    def _advance(self) -> None:
+        began = self.watch.began
+        if began is None:
+            return
+        over = time.monotonic() > began + self.watch.statistics.plan.seconds
+        state: State = "settling" if over else "running"
+        if self.state != state:
+            self._set(state)
+
+    def _finish(self, going: asyncio.Task[Outcome], servers: Servers) -> None:
+        if self._is_over(servers):
+            return
+        if going.cancelled():
+            self._set("stopped")
+        elif isinstance(error := going.exception(), ClientError | OSError):
+            words = error.message if isinstance(error, ClientError) else str(error)
+            self._fail(f"The run could not go on: {words}")
+        else:
+            self.outcome = going.result()
+            self._set("ended")
+
+    def _keep_last(self) -> None:
+        """The run before becomes the one to compare with, if it has measured anything."""
+        if self.watch.began is not None and self.watch.statistics.source.newest:
+            results = self.watch.results()
+            self.last = LastRun(self.number, self.watch.statistics.plan, self.network, results)
+
+    def _fail(self, words: str) -> None:
+        again = "Press s to try again." if self.server else "Press s to start another."
+        self.error = f"{words.rstrip()}\n{again}"
+        self._set("failed")
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self.on_change()
+
+    # -- the plan
+
+    @property
+    def is_going(self) -> bool:
+        """Whether a run is under way, or about to be."""
+        return self._going is not None or self._wanted.is_set()
+
+    @property
+    def dials(self) -> Dials:
+        """Of the network, but for a cut by hand."""
+        return self._dials
+
+    def start(self) -> None:
+        """Begin the plan anew, in place of the run under way."""
+        self._wanted.set()
+        self._cancel()
+        self.on_change()
+
+    def stop(self) -> None:
+        """End the run; the server stays."""
+        self._wanted.clear()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """End the run under way. Once: it then tells the server, which has one run at a time."""
+        if self._going is not None and not self._going.cancelling():
+            self._going.cancel()
+
+    def change(self, plan: Plan) -> None:
+        """Go on with another plan: a run has one from its beginning to its end. Raises ValueError
+        where the system does not allow it."""
+        raise_file_limit(plan)
+        self.plan = plan
+        self.start()
+
+    # -- the network, which may be turned while a run goes on
+
+    def turn(self, network: str) -> None:
+        """Put another network in between, for this run and those after it."""
+        self.plan = replace(self.plan, network=network)
+        self.turn_dials(PRESETS[network].dials, f"network “{network}”")
+        self.network = network
+
+    def watch_network(self) -> None:
+        """Record whether the network is cut now, by hand or by its schedule."""
+        if self._run is not None:
+            self.watch.timeline.cut(time.monotonic(), is_cut=self._run.network.is_cut)
+
+    def turn_dials(self, dials: Dials, words: str) -> None:
+        """Turn the dials; `words` say what was turned."""
+        self._dials, self.network = dials, "by hand"
+        self._note(words)
+        self._apply()
+
+    def cut(self, seconds: float = CUT_SECONDS) -> None:
+        """Cut all lines, and let them back after so many seconds."""
+        self._end_cut()
+        self.cut_until = time.monotonic() + seconds
+        self._restore = asyncio.get_running_loop().call_later(seconds, self.restore)
+        self._note(f"cut for {seconds:g} s")
+        self._apply()
+
+    def hold_cut(self) -> None:
+        """Cut all lines until they are restored, or restore them."""
+        if self.is_cut:
+            self.restore()
+            return
+        self.held = True
+        self._note("cut until restored")
+        self._apply()
+
+    def restore(self) -> None:
+        """Let the lines back."""
+        self._end_cut()
+        self._note("restored")
+        self._apply()
+
+    def cut_one(self, pattern: str) -> None:
+        """Cut one pattern's connections once; they may come back."""
+        if self._run is not None and pattern in self._run.network.links:
+            self._run.network.links[pattern].cut()
+            self._note(f"{pattern} cut once")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the lines are cut by hand."""
+        return self.held or bool(self.cut_until)
+
+    def _end_cut(self) -> None:
+        self.held, self.cut_until = False, 0.0
+        if self._restore is not None:
+            self._restore.cancel()
+            self._restore = None
+
+    def _apply(self) -> None:
+        if self._run is not None:
+            self._run.network.turn(replace(self._dials, cut=self._dials.cut or self.is_cut))
+        self.on_change()
+
+    def _note(self, words: str) -> None:
+        if self._run is not None and (began := self.watch.began) is not None:
+            self.turned.append(f"{time.monotonic() - began:.1f} s: {words}")
+
+    # -- results
+
+    async def export(self) -> Path:
+        """Write the results of the run that has ended into a folder of their own, here. Raises
+        OSError; ValueError where none has ended."""
+        outcome, statistics = self.outcome, self.watch.statistics
+        if outcome is None:
+            raise ValueError("There are results once a run has ended.")
+        result = result_of(outcome, statistics, command_of(outcome.plan), tuple(self.turned))
+        folder = Path.cwd() / "lab-results" / time.strftime("%Y-%m-%d-%H%M%S")
+        await asyncio.to_thread(write, result, folder)
+        return folder
+
+
+def command_of(plan: Plan) -> str:
+    """The command that repeats a run without a screen."""
+    return (
+        f"tiffin-lab run --experiment {plan.experiment} --network {plan.network}"
+        f" --seconds {plan.seconds:g} --readers {plan.readers} --seed {plan.seed}"
+        f" --rate {plan.rate:g} --shape {plan.shape} --size {plan.size}"
+        f" --poll-seconds {plan.poll_seconds:g} --poll-pace {plan.poll_pace}"
+    )

@@ -1,0 +1,168 @@
+"""The race: a strip for each pattern, all on one axis of time, with its figures beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from textual.content import Content
+
+from tui.common.format import fit
+from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.figures import INKS, NAMES, Result, beside
+from tui.lab.screen.lines import Lines, Row, error_rows, joined
+from tui.lab.screen.timeline import (
+    BUCKET_SECONDS,
+    Timeline,
+    ages_of,
+    columns_of,
+    source_of,
+    strip_of,
+)
+
+LABEL_CELLS = 14
+BESIDE_CELLS = 48
+WIDE = 132
+"""From so many cells on the figures stand beside the strips."""
+LEGEND = "↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost"
+LEAST_WORST = 0.05
+"""Seconds that a full bar of age stands for at least."""
+
+
+class Race:
+    """The rows of the race: a strip for each pattern, all on one axis of time."""
+
+    def __init__(self, width: int, window: float, *, tall: bool) -> None:
+        """`width` cells, of which the strips' share shows `window` seconds."""
+        self.wide = width >= WIDE
+        self.tall = tall
+        self.width = width
+        self.cells = width - LABEL_CELLS - (BESIDE_CELLS if self.wide else 0)
+        self.buckets = max(1, round(window / BUCKET_SECONDS / max(1, self.cells)))
+
+    @property
+    def window(self) -> float:
+        """Seconds that a strip really shows."""
+        return self.cells * self.buckets * BUCKET_SECONDS
+
+    def column(self, now: float) -> int:
+        """The number of the cell of that time: the picture moves when it changes."""
+        return int(now / BUCKET_SECONDS) // self.buckets
+
+    def rows(
+        self, timeline: Timeline, words: Mapping[str, tuple[str, str]], now: float, focus: str
+    ) -> list[Row]:
+        """All of them, the source first and the axis last."""
+        begin = (self.column(now) - self.cells + 1) * self.buckets
+        until = self.cells - 1
+        columns = columns_of(timeline.source, begin, self.cells, self.buckets)
+        newest = timeline.newest
+        count = f"{newest:,} event{'' if newest == 1 else 's'} committed"
+        rows = [joined([("  source      ", "title"), *source_of(columns, until)])]
+        if self.wide:
+            rows[0] += ((f"  {count}", "wire-ink"),)
+        strips = {
+            pattern: columns_of(buckets, begin, self.cells, self.buckets)
+            for pattern, buckets in timeline.strips.items()
+        }
+        oldest = (column.age for columns in strips.values() for column in columns)
+        worst = max(max(oldest, default=0.0), LEAST_WORST)
+        for number, (pattern, columns) in enumerate(strips.items(), start=1):
+            ink, front = INKS[pattern], pattern == focus
+            label = f"{'▸' if front else ' '}{number} {NAMES[pattern]}".ljust(LABEL_CELLS)
+            strip = [(label, f"bold {ink}" if front else ink), *strip_of(columns, ink, until)]
+            first, second = words.get(pattern, ("", ""))
+            ages = [(" " * LABEL_CELLS, ""), *ages_of(columns, ink, worst)]
+            if self.wide:
+                rows.append(joined([*strip, (f"  {first}", "foreground")]))
+                rows.append(joined([*ages, (f"  {second}", "wire-ink")]))
+                if self.tall:
+                    rows.append(())
+                continue
+            rows.append(joined(strip))
+            if self.tall:
+                rows.append(joined(ages))
+            below = f"{first} · {second.replace('/event', '/ev')}" if first else ""
+            below = fit(below, self.width - LABEL_CELLS)
+            rows.append(((" " * LABEL_CELLS, ""), (below, "wire-ink")))
+        rows.append(self._axis(worst, count))
+        return rows
+
+    def _axis(self, worst: float, count: str) -> Row:
+        left, middle = f"-{self.window:.0f} s", f"-{self.window / 2:.0f} s"
+        half = self.cells // 2
+        line = left.ljust(half - len(middle) // 2) + middle
+        line = line.ljust(self.cells - 4) + "now "
+        if self.wide or self.tall:
+            told = f"  bars: age of news, full {worst * 1000:,.0f} ms" if self.wide else ""
+        else:
+            told = ""
+        label = " " * LABEL_CELLS if self.wide else fit(count.split(" comm")[0], 13, pad=True) + " "
+        return ((label, "wire-ink"), (line, "wire-ink"), (told, "wire-ink"))
+
+
+def height_of_race(patterns: int, *, tall: bool) -> int:
+    """Lines with the border."""
+    each = 3 if tall else 2
+    return 4 + patterns * each
+
+
+class RacePanel(Lines):
+    """The race of the run under way; or why there is none."""
+
+    def __init__(self) -> None:
+        super().__init__("Race", id="race")
+        self._drawn: object = None
+        self._words: dict[str, tuple[str, str]] = {}
+        """Beside each strip."""
+
+    def draw(
+        self,
+        experiment: Experiment,
+        focus: str,
+        window: float,
+        frozen_at: float | None,
+        *,
+        tall: bool,
+    ) -> None:
+        """Draw what has changed; `frozen_at` is the time of a picture that stands still."""
+        width = self.size.width
+        if experiment.state == "failed":
+            self._drawn = None
+            self.show(error_rows(experiment.error, width))
+            return
+        watch, now = experiment.watch, time.monotonic()
+        at = frozen_at
+        if at is None:
+            ends = (watch.began or now) + watch.statistics.plan.seconds
+            at = now if experiment.is_going else min(now, ends)
+        race = Race(width, window, tall=tall)
+        what: tuple[object, ...] = (width, tall, window, focus, watch, race.column(at))
+        if frozen_at is None:
+            what = (*what, watch.timeline.revision, id(self._words))
+        if what != self._drawn:
+            self._drawn = what
+            self.show(race.rows(watch.timeline, self._words, at, focus))
+
+    def draw_figures(
+        self,
+        experiment: Experiment,
+        results: Mapping[str, Result],
+        *,
+        frozen: bool,
+        short: bool,
+    ) -> None:
+        """What is run, through which network; and the figures beside, with the next strips."""
+        if not frozen:
+            self._words = {pattern: beside(result) for pattern, result in results.items()}
+        plan = experiment.watch.statistics.plan
+        source = f"{plan.shape} {plan.rate:g}/s, {plan.size:,} B, {plan.readers:,} × 5 readers"
+        if not short:
+            source += f", short polls {plan.poll_seconds:g} s apart"
+        cut = ""
+        if experiment.held:
+            cut = " · CUT, X restores"
+        elif experiment.is_cut:
+            cut = f" · CUT, {max(0.0, experiment.cut_until - time.monotonic()):.0f} s left"
+        self.border_title = Content(f"{source} · network {experiment.network}{cut}")
+        self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND)

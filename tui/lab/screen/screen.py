@@ -1,0 +1,396 @@
+"""The lab's screen: the race of the patterns, their figures, and the ladder of one of them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar, get_args
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.worker import Worker, WorkerCancelled, WorkerFailed
+
+from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.help import HelpScreen, keys_of
+from tui.common.redraw import FRAME_SECONDS, Throttle
+from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.too_small import TooSmall, add_size_classes
+from tui.common.widgets.top_bar import TopBar
+from tui.lab.records import Shape
+from tui.lab.screen.dialogs import DialsDialog, ExplainDialog, NetworkDialog, reading
+from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.figures import NAMES, Result, explain
+from tui.lab.screen.ladder import LadderPanel
+from tui.lab.screen.race import RacePanel, height_of_race
+from tui.lab.screen.table import TablePanel
+
+FIGURES_SECONDS = 0.5
+"""Between two looks at the figures."""
+AROUND = 10
+"""Lines of bar, keys and table."""
+LEAST_LADDER = 4
+SHORT_TITLE = 92
+"""Cells below which the title says less."""
+GENERAL = (("1 … 5", "go to a pattern"), ("t", "day / night"), ("^q", "quit"))
+TALL_ROWS = 40
+RATES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+READERS = (1, 10, 100, 1000)
+SIZES = (16, 64, 1024, 16 * 1024, 64 * 1024)
+POLLS = (0.5, 1.0, 2.0, 5.0)
+WINDOWS = (5.0, 10.0, 20.0, 60.0)
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+STATES = {
+    "starting": "the server starts",
+    "connecting": "readers connect",
+    "settling": "waits for what is on its way",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+class LabScreen(Screen[None]):
+    """Runs experiments with servers of its own, for as long as it is open."""
+
+    DEFAULT_CSS = """
+    LabScreen {
+        layers: base cover;
+        & #table { height: 8; }
+        & #ladder { height: 1fr; }
+        &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "toggle_run", "Start/stop"),
+        Binding("space", "freeze", "Freeze"),
+        Binding("n", "network", "Network"),
+        Binding("x", "cut", "Cut 10 s"),
+        Binding("enter", "ladder", "Ladder"),
+        Binding("i", "explain", "Explain"),
+        Binding("plus,equals_sign", "rate(1)", "Faster", key_display="+"),
+        Binding("minus", "rate(-1)", "Slower", key_display="-"),
+        Binding("l", "readers(1)", "Readers"),
+        Binding("e", "export", "Export"),
+        Binding("d", "dials", "Dials"),
+        Binding("c", "compare", "Compare"),
+        Binding("m", "mark", "Mark"),
+        Binding("b", "shape", "Burst, steady, random", show=False),
+        Binding("z", "size", "Size of an event", show=False),
+        Binding("p", "poll", "Pause of short polls", show=False),
+        Binding("L", "readers(-1)", "Fewer readers", show=False),
+        Binding("X", "hold_cut", "Hold the cut, or restore", show=False),
+        Binding("k", "cut_one", "Cut this pattern once", show=False),
+        Binding("left_square_bracket", "window(-1)", "Shorter window", show=False),
+        Binding("right_square_bracket", "window(1)", "Longer window", show=False),
+        Binding("down,tab", "focus_pattern(1)", "Next pattern", show=False),
+        Binding("up,shift+tab", "focus_pattern(-1)", "Pattern before", show=False),
+        *(Binding(str(n), f"go_to_pattern({n})", "Pattern", show=False) for n in range(1, 6)),
+        Binding("pageup", "scroll_ladder(1)", "Ladder up", show=False),
+        Binding("pagedown", "scroll_ladder(-1)", "Ladder down", show=False),
+        Binding("escape", "back", "Back", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+    ]
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.focused_pattern = self.experiment.plan.patterns[0]
+        self.window = 20.0
+        self.compares = False
+        self.frozen_at: float | None = None
+        """`time.monotonic()` of the picture, while it stands still."""
+        self.bar = TopBar("lab")
+        self.race = RacePanel()
+        self.table = TablePanel()
+        self.ladder = LadderPanel()
+        self._worker: Worker[None] | None = None
+        self._timer: Timer | None = None
+        self._throttle = Throttle()
+        self._results: dict[str, Result] = {}
+        self._figures_at = 0.0
+        self._cpu = (time.monotonic(), time.process_time())
+        self._share = 0.0
+
+    def compose(self) -> ComposeResult:
+        """Bar, race, table, ladder and keys."""
+        add_size_classes(self)
+        yield self.bar
+        yield self.race
+        yield self.table
+        yield self.ladder
+        yield KeyBar()
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Start the server and the first run."""
+        self.experiment.on_change = self._on_change
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._restyle())
+        self._timer = self.set_interval(FRAME_SECONDS, self._on_frame)
+        self._worker = self.run_worker(self.experiment.serve(), group="lab")
+        self._lay_out()
+
+    async def on_unmount(self) -> None:
+        """End the run and its server."""
+        if self._worker is not None:
+            self._worker.cancel()
+            with suppress(WorkerCancelled, WorkerFailed):
+                await self._worker.wait()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw for the new size."""
+        self._lay_out()
+        self.call_after_refresh(self._redraw_all)
+
+    def _lay_out(self) -> None:
+        height = self.app.size.height
+        lines = height_of_race(len(self.experiment.plan.patterns), tall=self._tall)
+        self.race.styles.height = lines
+        alone = self.has_class("-ladder")
+        self.race.display = not alone
+        self.table.display = not alone and height - lines >= AROUND
+        self.ladder.display = alone or height - lines - AROUND >= LEAST_LADDER
+
+    @property
+    def _tall(self) -> bool:
+        return bool(self.app.size.height >= TALL_ROWS)
+
+    def _restyle(self) -> None:
+        for lines in (self.race, self.table, self.ladder):
+            lines.restyle()
+
+    # -- drawing
+
+    def _on_change(self) -> None:
+        """A run has begun or ended, or something was turned."""
+        self._figures_at = 0.0
+        if self._timer is not None:
+            self._timer.resume()
+
+    def _redraw_all(self) -> None:
+        self._on_change()
+        self._on_frame()
+
+    def _on_frame(self) -> None:
+        """Draw what has changed; there are no more frames once nothing goes on."""
+        if not self.is_attached or not self._throttle.due():
+            return
+        now, experiment = time.monotonic(), self.experiment
+        experiment.watch_network()
+        if now >= self._figures_at:
+            self._figures_at = now + FIGURES_SECONDS
+            self._draw_figures(now)
+        if not self.has_class("-ladder"):
+            self.race.draw(
+                experiment,
+                self.focused_pattern,
+                self.window,
+                self.frozen_at,
+                tall=self._tall,
+            )
+        if self.ladder.display:
+            watch = experiment.watch
+            readers = watch.statistics.plan.readers
+            self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
+        over = experiment.state in ("ended", "stopped", "failed") and not experiment.is_going
+        if over and self._timer is not None:
+            self._timer.pause()
+
+    def _draw_figures(self, now: float) -> None:
+        """What changes slowly."""
+        experiment = self.experiment
+        self._results = experiment.watch.results()
+        self.table.draw(experiment, self._results, self.focused_pattern, compares=self.compares)
+        short = self.app.size.width < SHORT_TITLE
+        frozen = self.frozen_at is not None
+        self.race.draw_figures(experiment, self._results, frozen=frozen, short=short)
+        (wall, cpu), self._cpu = self._cpu, (now, time.process_time())
+        if now - wall > FIGURES_SECONDS / 2:
+            self._share = (self._cpu[1] - cpu) / (now - wall)
+        self.bar.headline = Content(self._headline(now))
+        self.bar.who = f"lab {self._share:.0%} of a core"
+        self.bar.update()
+        for screen in self.app.screen_stack:
+            if isinstance(screen, Dialog) and screen.is_mounted:
+                screen.redraw()
+
+    def _headline(self, now: float) -> str:
+        experiment = self.experiment
+        watch, plan = experiment.watch, experiment.watch.statistics.plan
+        words = STATES.get(experiment.state, "")
+        if experiment.state == "running" and watch.began is not None:
+            words = f"{now - watch.began:.0f} of {plan.seconds:g} s"
+        elif experiment.state == "ended" and (outcome := experiment.outcome) is not None:
+            broken = [
+                NAMES[name] for name, verdict in outcome.verdicts.items() if not verdict.kept(name)
+            ]
+            words = "ended, every promise kept"
+            if broken:
+                words = f"ended, {', '.join(broken)} broke its promise"
+        return f"run {experiment.number} · {words}" if experiment.number else words
+
+    # -- actions
+
+    def action_toggle_run(self) -> None:
+        """Stop the run, or begin another."""
+        if self.experiment.is_going:
+            self.experiment.stop()
+        else:
+            self.experiment.start()
+
+    def action_freeze(self) -> None:
+        """Let the picture stand still while the run goes on; or go on."""
+        self.frozen_at = time.monotonic() if self.frozen_at is None else None
+        self.ladder.freeze(None if self.frozen_at is None else self.experiment.watch.ladder)
+        self._redraw_all()
+
+    def action_scroll_ladder(self, pages: int) -> None:
+        """Scroll the ladder by so many pages; that freezes the picture."""
+        if self.frozen_at is None:
+            self.action_freeze()
+        self.ladder.scroll_by(pages * max(1, self.ladder.size.height - 1))
+        self._redraw_all()
+
+    def action_ladder(self) -> None:
+        """The ladder alone, and back."""
+        self.toggle_class("-ladder")
+        self._lay_out()
+        self.call_after_refresh(self._redraw_all)
+
+    def action_back(self) -> None:
+        """From the ladder to the race, and out of a frozen picture."""
+        if self.has_class("-ladder"):
+            self.action_ladder()
+        elif self.frozen_at is not None:
+            self.action_freeze()
+
+    def action_focus_pattern(self, distance: int) -> None:
+        """The pattern above or below; while the ladder is alone and stands still, scroll it."""
+        if self.has_class("-ladder") and self.frozen_at is not None:
+            self.ladder.scroll_by(-distance)
+        else:
+            patterns = self.experiment.plan.patterns
+            at = patterns.index(self.focused_pattern) + distance
+            self.focused_pattern = patterns[at % len(patterns)]
+        self._redraw_all()
+
+    def action_go_to_pattern(self, number: int) -> None:
+        """The pattern of that number."""
+        self.focused_pattern = self.experiment.plan.patterns[number - 1]
+        self._redraw_all()
+
+    def action_window(self, distance: int) -> None:
+        """A shorter or longer time in view."""
+        self.window = _next(WINDOWS, self.window, distance)
+        self._redraw_all()
+
+    def action_rate(self, distance: int) -> None:
+        """A faster or slower source."""
+        self._change(rate=_next(RATES, self.experiment.plan.rate, distance))
+
+    def action_readers(self, distance: int) -> None:
+        """More or fewer readers of each pattern."""
+        self._change(readers=_next(READERS, self.experiment.plan.readers, distance))
+
+    def action_size(self) -> None:
+        """Another size of an event."""
+        self._change(size=_next(SIZES, self.experiment.plan.size, 1, around=True))
+
+    def action_shape(self) -> None:
+        """Another way in which events follow each other."""
+        at = SHAPES.index(self.experiment.plan.shape) + 1
+        self._change(shape=SHAPES[at % len(SHAPES)])
+
+    def action_poll(self) -> None:
+        """Another pause between short polls."""
+        self._change(poll_seconds=_next(POLLS, self.experiment.plan.poll_seconds, 1, around=True))
+
+    def _change(self, **changes: Any) -> None:
+        """A new run with another plan."""
+        plan = replace(self.experiment.plan, **changes)
+        if plan == self.experiment.plan:
+            return
+        try:
+            self.experiment.change(plan)
+        except ValueError as error:
+            self.notify(str(error), title="Plan", severity="error")
+            return
+        words = ", ".join(
+            f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in changes.items()
+        )
+        self.notify(f"A new run: {words}.", title="Plan", timeout=3)
+
+    def action_network(self) -> None:
+        """Choose a network."""
+
+        def chosen(network: str | None) -> None:
+            if network is not None:
+                self.experiment.turn(network)
+
+        self.app.push_screen(NetworkDialog(self.experiment.plan.network), chosen)
+
+    def action_dials(self) -> None:
+        """Turn the network's dials."""
+        self.app.push_screen(DialsDialog(self.experiment.dials, self.experiment.turn_dials))
+
+    def action_cut(self) -> None:
+        """Cut all lines for ten seconds."""
+        self.experiment.cut()
+
+    def action_hold_cut(self) -> None:
+        """Cut all lines until the next time."""
+        self.experiment.hold_cut()
+
+    def action_cut_one(self) -> None:
+        """Cut the connections of the pattern in focus once."""
+        self.experiment.cut_one(self.focused_pattern)
+
+    def action_mark(self) -> None:
+        """Set a mark in strips and ladders."""
+        self.experiment.watch.mark()
+        self._redraw_all()
+
+    def action_compare(self) -> None:
+        """The figures as multiples of the last run's, or as they are."""
+        if self.experiment.last is None:
+            self.notify("There is no run before this one yet.", title="Compare", severity="warning")
+            return
+        self.compares = not self.compares
+        self._redraw_all()
+
+    def action_explain(self) -> None:
+        """Explain what is being seen of the pattern in focus."""
+        pattern = self.focused_pattern
+
+        def words() -> str:
+            experiment = self.experiment
+            plan = experiment.watch.statistics.plan
+            return explain(experiment.watch.results()[pattern], plan, experiment.dials)
+
+        self.app.push_screen(ExplainDialog(f"What is seen of {NAMES[pattern]}", words))
+
+    async def action_export(self) -> None:
+        """Write the results of the run that has ended."""
+        try:
+            folder = await self.experiment.export()
+        except (OSError, ValueError) as error:
+            self.notify(str(error), title="Export", severity="warning")
+            return
+        self.notify(f"Written to {folder}.", title="Export", timeout=10)
+
+    def action_help(self) -> None:
+        """The keys, and how to read the screen."""
+        keys = [(key, words) for key, words in keys_of(self) if words != "Pattern"]
+        self.app.push_screen(HelpScreen("The lab", keys, (), general=GENERAL, reading=reading()))
+
+
+def _next(steps: tuple[float, ...], now: float, distance: int, *, around: bool = False) -> Any:
+    """The step above or below now; the last one where there is none, or `around` the first."""
+    beyond = [one for one in steps if (one - now) * distance > 0]
+    if beyond:
+        return min(beyond) if distance > 0 else max(beyond)
+    return steps[0] if around else now
