@@ -161,7 +161,7 @@ async def test_a_probe_that_the_poll_has_overtaken_goes_on_from_where_that_is(
     log: Log, make: Make, faulty: FaultyServer
 ) -> None:
     """What both bring is handed out once, whichever is first."""
-    stream, seen = make(replace(QUICK, silence=5)), list[int]()
+    stream, seen = make(replace(QUICK, silence=PATIENCE)), list[int]()
     log.turn("refused")
     reading = asyncio.create_task(read(stream, seen))
     await wait_until(lambda: stream.carrier is Pattern.LONG_POLL)
