@@ -173,18 +173,21 @@ class Requests:
 
     def __init__(self, client: Client, connections: int) -> None:
         self._client = client
-        self._idle = [client.connect(index, self._on_data) for index in range(connections)]
-        self._waiting: deque[bytes] = deque()
+        self._connections = [client.connect(index, self._on_data) for index in range(connections)]
+        self._waiting: list[deque[bytes]] = [deque() for _ in range(connections)]
+        """Of each connection, what it is to carry; the first is on its way."""
         self.bodies: list[bytes] = []
         self._sent = 0
 
-    def send(self, request: bytes) -> None:
-        """Send it as soon as a connection is free."""
+    def send(self, request: bytes, group: int = 0) -> None:
+        """Send it once those of its group that were sent before are answered: of two requests on
+        two connections, a server may handle either first."""
         self._sent += 1
-        if self._idle:
-            self._idle.pop().send(request)
-        else:
-            self._waiting.append(request)
+        connection = self._connections[group % len(self._connections)]
+        waiting = self._waiting[connection.index]
+        waiting.append(request)
+        if len(waiting) == 1:
+            connection.send(request)
 
     def finish(self) -> None:
         """Wait for every answer."""
@@ -193,10 +196,10 @@ class Requests:
     def _on_data(self, connection: Connection, data: bytes) -> None:
         for response in connection.answers(data):
             self.bodies.append(response.must(200, 201, 202).body)
-            if self._waiting:
-                connection.send(self._waiting.popleft())
-            else:
-                self._idle.append(connection)
+            waiting = self._waiting[connection.index]
+            waiting.popleft()
+            if waiting:
+                connection.send(waiting[0])
 
 
 def ask(port: int, *requests: bytes) -> list[bytes]:

@@ -182,7 +182,8 @@ def kitchens(server: Server, number: int, seconds: float) -> Measured:
         requests = Requests(client, 32)
 
         def place(event: int) -> None:
-            requests.send(channels[event % number].publish(mark(event)))
+            kitchen = event % number
+            requests.send(channels[kitchen].publish(mark(event)), group=kitchen)
 
         meter.begin()
         orders = client.paced(500, seconds, place)
@@ -356,7 +357,7 @@ def polls_apart(server: Server, number: int, seconds: float) -> Measured:
         requests = Requests(client, 32)
 
         def step(event: int) -> None:
-            requests.send(orders[event].publish(mark(event)))
+            requests.send(orders[event].publish(mark(event)), group=event)
 
         meter.begin()
         steps = client.paced(300, seconds, step)

@@ -39,19 +39,36 @@ class RunState(StrEnum):
         return self in (RunState.WAITING, RunState.RUNNING)
 
 
-class NewRun(Wire):
+Rate = Annotated[float, Field(gt=0, le=100_000)]
+Size = Annotated[int, Field(ge=0, le=16 * 1024 * 1024)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seed = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Source(Wire):
     """The source of a run: the same values give the same schedule. The server's limits are lower
     than those here."""
 
-    rate: Annotated[float, Field(gt=0, le=100_000)] = 1.0
+    rate: Rate
     """Events a second, on average."""
-    shape: Shape = Shape.POISSON
-    size: Annotated[int, Field(ge=0, le=16 * 1024 * 1024)] = 64
+    shape: Shape
+    size: Size
     """Bytes of padding in each event."""
-    seconds: Annotated[float, Field(gt=0, le=86_400)] = 20.0
-    seed: Annotated[int, Field(ge=0, lt=2**53)] = 1
-    held: bool = False
+    seconds: Seconds
+    seed: Seed
+    held: bool
     """Whether it waits until it is begun, so that readers can connect before."""
+
+
+class NewRun(Source):
+    """A run to be started."""
+
+    rate: Rate = 1.0
+    shape: Shape = Shape.POISSON
+    size: Size = 64
+    seconds: Seconds = 20.0
+    seed: Seed = 1
+    held: bool = False
 
 
 class Clock(Wire):
@@ -65,7 +82,7 @@ class Run(Wire):
     """A run of the lab."""
 
     id: str
-    source: NewRun
+    source: Source
     state: RunState
     started_at: Timestamp
     """When it was begun, or while it waits, made."""

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator
 from itertools import count
 
-from server.features.lab.schemas import NewRun, Shape
+from server.features.lab.schemas import Shape, Source
 
 BURST = 10
 """Events of a burst."""
 
 
-def due_times(source: NewRun) -> Iterator[float]:
+def due_times(source: Source) -> Iterator[float]:
     """When each event is due, in seconds from the beginning, in order, up to the run's end."""
     chance = random.Random(source.seed)  # noqa: S311 not a secret
     at = 0.0
