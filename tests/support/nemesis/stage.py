@@ -53,6 +53,7 @@ class BreakableCluster(Cluster):
     def __init__(self, folder: Path, relays: Mapping[str, Relay], *, sqlite: bool) -> None:
         super().__init__(folder)
         self.relays = relays
+        self._loop = asyncio.get_running_loop()
         self.sqlite = sqlite
         self.disk: Path | None = None
         """The folder of the database's data."""
@@ -106,11 +107,11 @@ class BreakableCluster(Cluster):
         shutil.rmtree(primary.data)
 
     def redirect(self, service: str, port: int) -> None:
-        """Where new connections to that service lead; 0: nowhere."""
+        """Where new connections to that service lead; 0: nowhere. Called in a thread."""
         for name, relay in self.relays.items():
             if name.startswith(service):
                 relay.target = f"tcp://127.0.0.1:{port or 1}"
-                relay.cut()
+                self._loop.call_soon_threadsafe(relay.cut)
 
     @property
     def where(self) -> Path | str:
