@@ -25,7 +25,8 @@ async def counted(who: Rest, made: dict[str, object]) -> tuple[int, int]:
 
 async def test_a_thousand_acknowledgements_of_one_account_count_once(cast: Cast) -> None:
     made = await announce(cast.employee)
-    await asyncio.gather(*(ack(cast.customer, made) for _ in range(1000)))
+    for _ in range(10):  # a hundred at once: each waits for the ones before it
+        await asyncio.gather(*(ack(cast.customer, made) for _ in range(100)))
     assert (await counted(cast.employee, made))[0] == 1
     path = f"/announcements/{made['id']}/acks/stream"
     async with event_stream(cast.employee, path) as events:

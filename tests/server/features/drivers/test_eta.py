@@ -185,7 +185,7 @@ async def test_with_a_map_the_remaining_distance_is_along_its_streets(
         # Too far away in too little time; the next one is near that.
         await put(cast, *CORNER, ago=-0.01, before=seen)
         assert (await cast.employee.get("/drivers")).json["items"][0]["location"]["suspect"]
-        seen = await put(cast, 48.85001, 2.36)
+        seen = await put(cast, 48.85001, 2.36, ago=-0.02, before=seen)
         await becomes(cast, order, distance(CORNER, DOOR) / 5 / 60, seen)
         assert len(searches) == 1, "a driver on the path needs no other"
         await put(cast, 48.85501, 2.355, driver=0)
