@@ -178,7 +178,7 @@ class Connections:
     def drain(self) -> None:
         """Accept nothing more, and end everything: many connections at even intervals over most of
         the time that there is, so that their clients do not all arrive at another process in one
-        second. They are told to return at once. Until its turn has come, a stream goes on.
+        second. They are told to return soon. Until its turn has come, a stream goes on.
         """
         self.draining = True
         if self._held <= ENDED_AT_ONCE:

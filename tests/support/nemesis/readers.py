@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from server.realtime.event import Cursor
@@ -57,6 +57,21 @@ class Reader:
     async def fetch(self, path: str) -> Any:
         """A GET that has to succeed. Raises Refused."""
         return succeeded(await self.door.ask("GET", path)).json
+
+    async def pages(self, path: str) -> AsyncGenerator[Any]:
+        """What is new, by long polling, until the cursor is not honoured. The cursor moves once a
+        page has been dealt with."""
+        while True:
+            asked = f"{path}?after={self.cursor}&timeout={POLL_SECONDS}"
+            reply = await self.door.ask("GET", asked, seconds=POLL_SECONDS + IDLE_SECONDS)
+            if reply.status == 410:
+                self.reset()
+                return
+            if succeeded(reply).status == 204:
+                continue
+            page = reply.json
+            yield page
+            self.cursor = page["cursor"]
 
 
 def succeeded(reply: Reply) -> Reply:
@@ -112,19 +127,10 @@ class PollReader(LogReader):
 
     async def follow(self) -> None:
         """See `Reader`."""
-        while True:
-            path = f"{self.path}?after={self.cursor}&timeout={POLL_SECONDS}"
-            reply = await self.door.ask("GET", path, seconds=POLL_SECONDS + IDLE_SECONDS)
-            if reply.status == 410:
-                self.reset()
-                return
-            if succeeded(reply).status == 204:
-                continue
-            page = reply.json
+        async for page in self.pages(self.path):
             last = seq_of(page["cursor"])
             for number, event in enumerate(page["events"], last - len(page["events"]) + 1):
                 self.history.add(number, event["type"], event["data"])
-            self.cursor = page["cursor"]
 
 
 class SocketReader(LogReader):
@@ -259,19 +265,10 @@ class OrdersReader(Reader):
 
     async def follow(self) -> None:
         """See `Reader`."""
-        while True:
-            path = f"/orders?after={self.cursor}&timeout={POLL_SECONDS}"
-            reply = await self.door.ask("GET", path, seconds=POLL_SECONDS + IDLE_SECONDS)
-            if reply.status == 410:
-                self.reset()
-                return
-            if succeeded(reply).status == 204:
-                continue
-            page = reply.json
+        async for page in self.pages("/orders"):
             for order in page["items"]:
                 self.versions[order["id"]] = order["version"]
                 self.history.add(seq_of(page["cursor"]), "order", order)
-            self.cursor = page["cursor"]
 
 
 class StatusReader(Reader):
