@@ -224,7 +224,7 @@ class Bench:
                     task.cancel()
                 await asyncio.wait({going, turning})
             outcome = going.result()
-        turned = tuple(f"{turn.at:g} s: {turn.words}" for turn in turns)
+        turned = tuple(f"{turn.at:.1f} s: {turn.words}" for turn in turns)
         result = result_of(outcome, statistics, name=name, dials=dials, turned=turned)
         self._runs.append(result)
         return result
