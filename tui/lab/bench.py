@@ -14,7 +14,7 @@ from tui.lab.network import Tap
 from tui.lab.records import Plan, Sink
 from tui.lab.results import Check, Finding, Report, RunResult, result_of
 from tui.lab.runner import LabRun
-from tui.lab.servers import Servers, raise_file_limit, servers_for
+from tui.lab.servers import OwnProcesses, Servers, raise_file_limit, servers_for
 from tui.lab.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -100,12 +100,19 @@ class Bench:
         )
 
     async def run(
-        self, plan: Plan, name: str = "", *, dials: Dials | None = None, alone: bool = False
+        self,
+        plan: Plan,
+        name: str = "",
+        *,
+        dials: Dials | None = None,
+        alone: bool = False,
+        servers: Servers | None = None,
     ) -> RunResult:
         """One run to its end; it is in the report by that name, which tells it from others of the
         same experiment.
 
-        `dials` replace those of the plan's network. `alone`: on a server started for it.
+        `dials` replace those of the plan's network. `alone`: on a server started for it; or on
+        these `servers`.
         """
         raise_file_limit(plan)
         statistics = Statistics(plan)
@@ -113,7 +120,7 @@ class Bench:
         dials = dials or PRESETS[plan.network].dials
         async with AsyncExitStack() as stack:
             self.say(_words(plan, name, "starting"))
-            servers = await self._servers(plan, stack, alone=alone)
+            servers = servers or await self._servers(plan, stack, alone=alone)
             if watch is None:
                 run = LabRun(plan, servers, statistics, statistics)
             else:
@@ -132,6 +139,23 @@ class Bench:
         result = result_of(outcome, statistics, name=name, dials=dials)
         self._runs.append(result)
         return result
+
+    def own_processes(self, plan: Plan, *, network: bool = False) -> OwnProcesses:
+        """For an experiment that starts its servers itself. `network`: its readers reach them
+        through the plan's. Raises ValueError where the plan asks for what it does not do."""
+        for refused, option in (
+            (self.server, "--server"),
+            (plan.isolated, "--isolated"),
+            (not network and plan.network != Plan().network, "--network"),
+        ):
+            if refused:
+                raise ValueError(
+                    f"The experiment {plan.experiment} starts its own servers"
+                    f"{'' if network else ', and its readers reach them directly'}: leave out"
+                    f" {option}."
+                )
+        raise_file_limit(plan)
+        return OwnProcesses()
 
     def find(self, name: str, value: Value, unit: str, words: str) -> None:
         """Write down a figure that answers the experiment's question; None: there is none.
