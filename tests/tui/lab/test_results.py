@@ -49,7 +49,17 @@ def report_with(
         SHORT_POLL: Verdict(1, 1, 5, 0, 0, 0, ()),
         LONG_POLL: Verdict(1, 1, lost, 0, 0, 0, ()),
     }
-    cost = Cost(cpu_seconds=0.3, idle_cpu=0.01, seconds=20, bytes_before=10, bytes_connected=4010)
+    cost = Cost(
+        cpu_seconds=0.3,
+        idle_cpu=0.01,
+        seconds=20,
+        held_cpu=0.01,
+        bytes_before=10,
+        bytes_connected=4010,
+        threads_before=1,
+        threads_connected=1,
+        held=1,
+    )
     outcome = Outcome(
         plan=plan,
         run_id="r",
@@ -118,30 +128,40 @@ def test_several_runs_and_what_they_show_are_in_every_file(tmp_path: Path) -> No
             title="Twice",
             question="What | for?",
             runs=(replace(run, name="first"), replace(run, name="second")),
-            findings=(Finding("waited", latency * 10, "s", "How long | it was."),),
+            findings=(
+                Finding("waited", latency * 10, "s", "How long | it was."),
+                Finding("long_poll_lost", 3, "events", "What did not come.", "long-poll"),
+                Finding("sse_lost", None, "events", "What did not come.", "sse"),
+            ),
             checks=(Check("It came.", kept=True), Check("It was red.", kept=folder == one)),
         )
         write(report, folder)
         assert report.kept is (folder == one)
     document = json.loads((one / "results.json").read_text())
     assert [run["name"] for run in document["runs"]] == ["first", "second"]
-    assert document["findings"][0] | {"words": ""} == {
-        "name": "waited",
-        "value": 1,
-        "unit": "s",
-        "words": "",
-    }
+    assert [(one["name"], one["value"]) for one in document["findings"]] == [
+        ("waited", 1),
+        ("long_poll_lost", 3),
+        ("sse_lost", None),
+    ]
     with (one / "results.csv").open(newline="") as file:
         runs = [row["run"] for row in csv.DictReader(file)]
     assert runs == ["first", "first", "second", "second"]
     with (one / "findings.csv").open(newline="") as file:
-        assert [row["value"] for row in csv.DictReader(file)] == ["1.0"]
+        assert [row["value"] for row in csv.DictReader(file)] == ["1.0", "3", ""]
     text = (two / "results.md").read_text()
-    for said in ("# Twice", "| waited | 3 s | How long \\| it was. |", "## second", "**Broken**"):
+    for said in (
+        "# Twice",
+        "| waited | 3 s | How long \\| it was. |",
+        "| figure | long-poll | sse | |",
+        "| lost | 3 events | – | What did not come. |",
+        "## second",
+        "**Broken**",
+    ):
         assert said in text
     assert "long-poll, second" in (one / "plot.svg").read_text()
     lines = compare(one, two).splitlines()
-    assert "waited  3" in lines
+    assert "waited          3" in lines
     assert {"first", "second"} <= {*lines}
 
 

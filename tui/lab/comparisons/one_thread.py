@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 from tui.common.processes import ChildError
+from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import CONNECT_SECONDS, Address, ask, connect_all, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, Usage, usage_of
 from tui.lab.comparisons.product_run import ProductRun, product_run
-
-if TYPE_CHECKING:
-    from tui.lab.bench import Bench
-    from tui.lab.records import Plan
+from tui.lab.records import LONG_POLL, Plan
 
 SERVER = "tui.lab.comparisons.threaded_server"
 ASKED = 20
 """Requests of the second window, of which the median counts."""
+ONE, MANY, PRODUCT = "one thread", "threads", "product"
+"""The servers, as their findings name them."""
+TIMEOUT_SECONDS = 5.0
 AT_ONCE = 1.0
 """Seconds: an answer that takes longer is no answer at once."""
 REST_SECONDS = 0.1
@@ -29,7 +30,7 @@ HELD_SECONDS = 60
 """How long the product, and a thread, hold a poll: as long as the report has it."""
 
 
-async def one_thread(bench: Bench, plan: Plan) -> None:
+async def measure(bench: Bench, plan: Plan) -> None:
     """A poll is held for `seconds`; the second window has half of that to be answered."""
     async with bench.own_processes(plan) as own:
         bench.say("one-thread: starting three servers")
@@ -52,7 +53,10 @@ async def one_thread(bench: Bench, plan: Plan) -> None:
             looped = await beside_held(
                 run.poll(HELD_SECONDS), run.status, plan.readers, loop.pid, run
             )
-    _tell_held(bench, plan.readers, threaded, looped)
+    _tell_held(bench, MANY, plan.readers, threaded)
+    _tell_held(bench, PRODUCT, plan.readers, looped)
+    words = f"The product answers a window at once while {plan.readers:,} others wait."
+    bench.check(looped.wait < AT_ONCE, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,8 @@ async def beside_held(
         if run is not None:
             await _all_held(run, count)
         after = usage_of(pid)
-        waits = [await _timed(asked, AT_ONCE * 5) for _ in range(ASKED)]
-    took = [float("inf") if wait is None else wait for wait in waits]
+        waits = [await _timed(asked, TIMEOUT_SECONDS) for _ in range(ASKED)]
+    took = [math.inf if wait is None else wait for wait in waits]
     return Held(median(took), before, after)
 
 
@@ -157,52 +161,57 @@ async def _all_held(run: ProductRun, count: int) -> None:
 
 def _tell_frozen(bench: Bench, found: Frozen) -> None:
     bench.find(
-        "one_thread_timed_out",
-        int(not found.answered),
-        "of 1 request",
-        "One thread: of a second window, sent while the first one waited for news, and given"
-        f" {found.patience:g} s.",
+        "wait",
+        found.waited * 1000,
+        "ms",
+        "From the other window's first request to its first answer.",
+        of=ONE,
     )
     bench.find(
-        "one_thread_wait_s",
-        found.waited,
-        "s",
-        "One thread: from the second window's first request to an answer, while the first one's"
-        f" poll was held for {found.patience * 2:g} s. The report holds one for {HELD_SECONDS} s.",
+        "timed_out",
+        not found.answered,
+        "",
+        f"Whether that window's first request, which it gave {found.patience:g} s, timed out.",
+        of=ONE,
     )
+    bench.find("waiting", 1, "windows", "Windows that waited for news meanwhile.", of=ONE)
     bench.find(
-        "one_thread_after_leave_s",
+        "frozen_after_leave",
         found.after_leave,
         "s",
-        "One thread: how long of that the first window had been closed already. The thread does not"
-        " notice.",
+        "For how long the server with one thread stayed frozen after the only window that waited"
+        f" had been closed: until its poll ended, which was held for {found.patience * 2:g} s. The"
+        f" report holds one for {HELD_SECONDS} s.",
     )
 
 
-def _tell_held(bench: Bench, count: int, threads: Held, loop: Held) -> None:
-    windows = f"{count:,} windows wait for news"
-    for name, title, held in (
-        ("threads", "A thread for each connection", threads),
-        ("event_loop", "The product, on an event loop", loop),
+def _tell_held(bench: Bench, name: str, count: int, held: Held) -> None:
+    timed_out = held.wait == math.inf
+    wait = None if timed_out else held.wait * 1000
+    bench.find("wait", wait, "ms", f"The p50 of {ASKED} requests, where many wait.", of=name)
+    bench.find("timed_out", timed_out, "", f"There, within {TIMEOUT_SECONDS:g} s.", of=name)
+    bench.find("waiting", count, "windows", "Windows that waited for news meanwhile.", of=name)
+    unknown, threads, memory, reserved = f" It was {NOT_TOLD}.", None, None, None
+    if held.before is not None and held.after is not None:
+        before, after, unknown = held.before, held.after, ""
+        threads = after.threads - before.threads
+        memory = (after.resident - before.resident) / count
+        reserved = (after.reserved - before.reserved) / count
+    for figure, value, unit, words in (
+        ("more_threads", threads, "threads", "Threads that were started for them"),
+        ("memory_each", memory, "B", "Memory for each of them"),
+        ("reserved_each", reserved, "B", "Address space for each, stacks of threads included"),
     ):
-        bench.find(
-            f"{name}_wait_ms",
-            held.wait * 1000 if held.wait < AT_ONCE * 5 else None,
-            "ms",
-            f"{title}: another window's request while {windows}, p50 of {ASKED}.",
-        )
-        unknown, threads_more, kb_each, reserved = f" It was {NOT_TOLD}.", None, None, None
-        if held.before is not None and held.after is not None:
-            before, after, unknown = held.before, held.after, ""
-            threads_more = after.threads - before.threads
-            kb_each = (after.resident - before.resident) / count / 1024
-            reserved = (after.reserved - before.reserved) / count / 1024
-        for what, value, unit, words in (
-            ("more_threads", threads_more, "threads", f"how many more while {windows}"),
-            ("kb_each", kb_each, "KiB", "memory for each window that waits"),
-            ("reserved_kb_each", reserved, "KiB", "address space for each, with threads' stacks"),
-        ):
-            bench.find(f"{name}_{what}", value, unit, f"{title}: {words}.{unknown}")
-    bench.check(
-        loop.wait < AT_ONCE, f"The product answers a window at once while {count:,} others wait."
-    )
+        bench.find(figure, value, unit, f"{words}.{unknown}", of=name)
+
+
+ONE_THREAD = Experiment(
+    "one-thread",
+    "The server that freezes the second window",
+    "One window waits for news, and another one asks for something else: of a server with one "
+    "thread, with a thread for each connection, and with an event loop. Why did the report's "
+    "authors see their second window freeze, and what do the two remedies cost?",
+    Plan(seconds=4, readers=500, patterns=(LONG_POLL,)),
+    measure,
+    PLAN - {"seconds", "readers"},
+)

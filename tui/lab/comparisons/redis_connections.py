@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tui.common.processes import ChildError
+from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
 from tui.lab.comparisons.product_run import ProductRun, product_run
+from tui.lab.records import SSE, Plan
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from tui.lab.bench import Bench
-    from tui.lab.records import Plan
     from tui.lab.statistics import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
@@ -28,7 +28,7 @@ SETTLE_SECONDS = 5.0
 REDIS_SECONDS = 10.0
 
 
-async def redis(bench: Bench, plan: Plan) -> None:
+async def measure(bench: Bench, plan: Plan) -> None:
     """Each side sends its events for `seconds` to `readers`."""
     from redis.asyncio import Redis  # here, as the lab starts without it
 
@@ -50,7 +50,13 @@ async def redis(bench: Bench, plan: Plan) -> None:
             async with product_run(source, plan, plan.seconds) as run:
                 shared = await one_process(plan, run, door, child.pid, told, before)
             most = (await told.info("clients")).get("maxclients")
-    _tell(bench, plan.readers, each, shared, most)
+    _tell(bench, "each reader", each)
+    _tell(bench, "each process", shared)
+    words = (
+        "Clients that this Redis accepts (`maxclients`); small managed ones accept some hundreds."
+    )
+    bench.find("accepted", most, "connections", words)
+    bench.check(shared.complete, "Each reader of the product got each event once and in order.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,33 +198,30 @@ def _or_none(value: float | None, times: float) -> float | None:
     return None if value is None else value * times
 
 
-def _tell(bench: Bench, readers: int, each: Side, shared: Side, most: int | None) -> None:
-    _tell_side(bench, "each", "A connection for each reader", each, f"for {readers:,} readers")
-    product = "The product, one for each process"
-    whom = f"for {readers:,} readers, of two processes that publish and listen"
-    _tell_side(bench, "shared", product, shared, whom)
-    bench.find(
-        "redis_most_connections",
-        most,
-        "connections",
-        "How many clients this Redis accepts (`maxclients`); managed ones of the small sizes accept"
-        " some hundreds.",
-    )
-    bench.check(shared.complete, "Each reader of the product got each event once and in order.")
-
-
-def _tell_side(bench: Bench, prefix: str, title: str, side: Side, whom: str) -> None:
+def _tell(bench: Bench, name: str, side: Side) -> None:
     p50, p99 = (_or_none(side.latency.percentile(percent), 1000) for percent in (50, 99))
-    cpu, memory = _or_none(side.server_cpu, 1000), _or_none(side.server_memory, 1 / 1024)
-    for what, value, unit, words in (
-        ("connections", side.connections, "connections", f"to Redis, {whom}"),
-        ("redis_cpu_us", side.redis_cpu * 1e6, "µs an event", "CPU of Redis"),
-        ("redis_bytes", side.redis_bytes, "B an event", "sent by Redis"),
-        ("redis_kb_each", side.redis_memory / 1024, "KiB a reader", "memory of Redis"),
-        ("server_cpu_ms", cpu, "ms an event", "CPU of the process that has the readers"),
-        ("server_kb_each", memory, "KiB a reader", "memory of that process"),
-        ("p50_ms", p50, "ms", "from the source to a reader, p50"),
-        ("p99_ms", p99, "ms", "from the source to a reader, p99"),
+    cpu = _or_none(side.server_cpu, 1000)
+    for figure, value, unit, words in (
+        ("connections", side.connections, "connections", "To Redis"),
+        ("redis_cpu", side.redis_cpu * 1e6, "µs an event", "CPU of Redis"),
+        ("redis_bytes", side.redis_bytes, "B an event", "Sent by Redis"),
+        ("redis_memory", side.redis_memory, "B a reader", "Memory of Redis"),
+        ("server_cpu", cpu, "ms an event", "CPU of the process that has the readers"),
+        ("server_memory", side.server_memory, "B a reader", "Memory of that process"),
+        ("p50", p50, "ms", "From the source to a reader, p50"),
+        ("p99", p99, "ms", "The same, p99"),
     ):
         unknown = "" if value is not None else f" It was {NOT_TOLD}."
-        bench.find(f"{prefix}_{what}", value, unit, f"{title}: {words}.{unknown}")
+        bench.find(figure, value, unit, f"{words}.{unknown}", of=name)
+
+
+REDIS = Experiment(
+    "redis",
+    "A connection to Redis for each reader, or one for each process",
+    "The report subscribes to Redis once for each client that reads a stream. The product "
+    "subscribes once for each server process, and passes events on from there. What do the two "
+    "cost, in Redis and in the server?",
+    Plan(seconds=4, rate=10, readers=300, patterns=(SSE,), shape="steady"),
+    measure,
+    PLAN - {"seconds", "rate", "readers", "size"},
+)

@@ -6,25 +6,24 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
 from tui.lab.comparisons.product_run import ProductRun, product_run
+from tui.lab.records import SSE, Plan
 from tui.lab.statistics import Histogram
 
-if TYPE_CHECKING:
-    from tui.lab.bench import Bench
-    from tui.lab.records import Plan
-
 SERVER = "tui.lab.comparisons.broadcaster"
+TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
+"""The servers, as their findings name them."""
 SETTLE_SECONDS = 5.0
 """For what is on its way; and after the slow reader reads again, for what it lacks."""
 GRACE_SECONDS = 1.0
 """What the others lack so long after the last event, they lack because of the slow reader."""
 
 
-async def slow_reader(bench: Bench, plan: Plan) -> None:
+async def measure(bench: Bench, plan: Plan) -> None:
     """On each server `readers` read for `seconds`; in the second half one of them does not."""
     async with bench.own_processes(plan) as own:
         bench.say("slow-reader: starting three servers")
@@ -33,15 +32,25 @@ async def slow_reader(bench: Bench, plan: Plan) -> None:
             own.start("queue", SERVER, "queue"),
             own.server("product"),
         )
-        found: list[Slowed] = []
-        for way, url, child in (("turn", turn, turning), ("queue", queue, queueing)):
-            bench.say(f"slow-reader: {plan.readers} readers. {TITLES[way]}")
-            found.append(await of_broadcaster(plan, url, child.pid))
+        for name, url, child in ((TURN, turn, turning), (QUEUE, queue, queueing)):
+            bench.say(f"slow-reader: {plan.readers} readers, {name}")
+            queued = await of_broadcaster(plan, url, child.pid)
+            _tell(bench, name, queued)
             child.request_end()
-        bench.say(f"slow-reader: {plan.readers} readers. {TITLES['product']}")
+        bench.say(f"slow-reader: {plan.readers} readers, {PRODUCT}")
         async with product_run(product, plan, plan.seconds) as run:
-            found.append(await of_product(plan, run, serving.pid))
-    _tell(bench, plan, dict(zip(TITLES, found, strict=True)))
+            kept = await of_product(plan, run, serving.pid)
+    _tell(bench, PRODUCT, kept)
+    size = plan.size / 1024
+    bench.find(
+        "queue_bytes",
+        queued.waiting * plan.size,
+        "B",
+        f"What the slow one's queue held after {plan.seconds / 2:g} s. It has no limit, and grows"
+        f" by {plan.rate * size:,.0f} KiB a second for as long as nobody reads it.",
+    )
+    bench.check(kept.others_complete, "The product's other readers got each event once, in order.")
+    bench.check(kept.slow_complete, "So did the slow one, once it read again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,55 +155,33 @@ async def _slowed(
     )
 
 
-TITLES = {
-    "turn": "One reader after the other",
-    "queue": "A queue for each reader",
-    "product": "The product",
-}
-
-
-def _tell(bench: Bench, plan: Plan, found: dict[str, Slowed]) -> None:
-    for name, one in found.items():
-        _tell_server(bench, name, one)
-    queue = found["queue"]
-    bench.find(
-        "queue_waiting",
-        queue.waiting,
-        "events",
-        "A queue for each reader: what the queue of the slow one held in the end. It has no limit.",
-    )
-    size = plan.size / 1024
-    bench.find(
-        "queue_waiting_kb",
-        queue.waiting * size,
-        "KiB",
-        f"The same in memory, after {plan.seconds / 2:g} s; for as long as it is not read it grows"
-        f" by {plan.rate * size:,.0f} KiB a second.",
-    )
-    kept = found["product"]
-    bench.check(kept.others_complete, "The product's other readers got each event once, in order.")
-    bench.check(
-        kept.slow_complete, "So did the slow one, once it read again: nothing is lost or repeated."
-    )
-
-
-def _tell_server(bench: Bench, name: str, one: Slowed) -> None:
+def _tell(bench: Bench, name: str, one: Slowed) -> None:
     def ms(latency: Histogram, percent: float) -> float | None:
         found = latency.percentile(percent)
         return None if found is None else found * 1000
 
-    told = "" if one.each is not None else f"; {NOT_TOLD}"
-    for what, value, unit, words in (
-        ("p99_before_ms", ms(one.before, 99), "ms", "from the source to a reader, p99, all read"),
-        ("p50_ms", ms(one.beside, 50), "ms", "the same to the others, p50, while one does not"),
-        ("p99_ms", ms(one.beside, 99), "ms", "the same, p99"),
-        (
-            "late_share",
-            one.late * 100,
-            "%",
-            "of what the others should have got meanwhile, what came only after that",
-        ),
-        ("caught_up_ms", one.caught_up * 1000, "ms", "until the slow one then had everything"),
-        ("kb_each", one.each and one.each / 1024, "KiB", f"memory for each idle reader{told}"),
+    told = "" if one.each is not None else f" It was {NOT_TOLD}."
+    for figure, value, unit, words in (
+        ("p50_before", ms(one.before, 50), "ms", "From the source to a reader, p50, all read."),
+        ("p99_before", ms(one.before, 99), "ms", "The same, p99."),
+        ("p50", ms(one.beside, 50), "ms", "To the others, p50, of what was sent while one slept."),
+        ("p99", ms(one.beside, 99), "ms", "The same, p99."),
+        ("late", one.late, "of events", "Of these, what came only once the slow one read again."),
+        ("waiting", one.waiting, "events", "What the server then kept in memory for it."),
+        ("caught_up", one.caught_up * 1000, "ms", "Until the slow one then had everything."),
+        ("memory_each", one.each, "B", f"Memory for each reader, while nothing is sent.{told}"),
     ):
-        bench.find(f"{name}_{what}", value, unit, f"{TITLES[name]}: {words}.")
+        bench.find(figure, value, unit, words, of=name)
+
+
+SLOW_READER = Experiment(
+    "slow-reader",
+    "One slow reader among a thousand",
+    "One of a thousand readers stops to read, as a phone does in a pocket. What do the others "
+    "notice, and what does a queue for each reader cost? Of a server that writes to one after the "
+    "other, of one with a queue for each, and of the product, where a slow reader reads on in the "
+    "log.",
+    Plan(seconds=6, rate=10, size=16 * 1024, readers=1000, patterns=(SSE,), shape="steady"),
+    measure,
+    PLAN - {"seconds", "rate", "readers", "size"},
+)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from tui.lab.bench import Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
-from tui.lab.records import PROMISES, SSE
+from tui.lab.records import PROMISES, SSE, Plan
 from tui.lab.servers import Servers
 
 if TYPE_CHECKING:
-    from tui.lab.bench import Bench
-    from tui.lab.records import Plan
     from tui.lab.results import RunResult
 
 SERVER = "tui.lab.comparisons.broadcaster"
@@ -20,13 +19,12 @@ MEMORY_RATE = 100.0
 SETTLE_SECONDS = 5.0
 NEVER_SECONDS = 0.5
 """After the writer's own reader has got everything: what another lacks then never comes."""
-PREFIXES = ("same", "without_redis", "with_redis")
-"""Of the names of each run's findings."""
+MISSED = "What never came; of the product, over the patterns that promise every event."
 
 
-async def two_servers(bench: Bench, plan: Plan) -> None:
+async def measure(bench: Bench, plan: Plan) -> None:
     """Runs for readers at the writer's own process, and at another one without and with Redis."""
-    async with bench.own_processes(plan, network=True) as own:
+    async with bench.own_processes(plan) as own:
         bench.say("two-servers: starting six servers")
         redis_url = bench.redis or own.redis()
         (
@@ -44,17 +42,16 @@ async def two_servers(bench: Bench, plan: Plan) -> None:
             own.server("told-source", redis_url, data="told"),
             own.server("told-door", redis_url, data="told"),
         )
-        bench.say("two-servers: events from memory, without a log")
+        bench.say("two-servers: events kept in memory")
         got, missed = await from_memory(one, other)
-        runs = {}
+        bench.find("missed", missed / MEMORY_EVENTS, "of events", MISSED, of="memory")
         for name, writer, reader in (
             ("same process", source, source),
-            ("other process", source, door),
-            ("other process, Redis", told_source, told_door),
+            ("without redis", source, door),
+            ("with redis", told_source, told_door),
         ):
             servers = Servers(writer, dict.fromkeys(plan.patterns, reader), tuple(own.children))
-            runs[name] = await bench.run(plan, name, servers=servers)
-    _tell(bench, plan, got, missed, runs)
+            _tell_run(bench, name, await bench.run(plan, name, servers=servers))
 
 
 async def from_memory(one: str, other: str) -> tuple[int, int]:
@@ -69,29 +66,23 @@ async def from_memory(one: str, other: str) -> tuple[int, int]:
     return len(near.seqs), MEMORY_EVENTS - len(far.seqs)
 
 
-def _tell(bench: Bench, plan: Plan, got: int, missed: int, runs: dict[str, RunResult]) -> None:
-    bench.find(
-        "memory_missed",
-        missed,
-        f"of {MEMORY_EVENTS} events",
-        "Servers that keep events in memory alone: never seen by a reader at the other process; one"
-        f" at the writer's own has got {got}.",
-    )
-    pattern = next((one for one in (SSE, *plan.patterns) if one in plan.patterns), SSE)
-    for prefix, (name, run) in zip(PREFIXES, runs.items(), strict=True):
-        row = run.row(pattern)
-        for percent in (50, 99):
-            bench.find(
-                f"{prefix}_p{percent}_ms",
-                row[f"latency_p{percent}_ms"],
-                "ms",
-                f"The product, {name}: {pattern}, from commit to reader, p{percent}.",
-            )
-        verdicts = run.outcome.verdicts.items()
-        lost = sum(one.lost + one.repeated for name, one in verdicts if name in PROMISES)
-        bench.find(
-            f"{prefix}_lost",
-            lost,
-            "events",
-            f"The product, {name}: lost or repeated by the patterns that promise every event.",
-        )
+def _tell_run(bench: Bench, name: str, run: RunResult) -> None:
+    for row in run.rows():
+        if row["pattern"] == SSE:
+            words = "A stream, from commit to reader, "
+            bench.find("p50", row["latency_p50_ms"], "ms", f"{words}p50.", of=name)
+            bench.find("p99", row["latency_p99_ms"], "ms", f"{words}p99.", of=name)
+    verdicts = run.outcome.verdicts.items()
+    lost = sum(verdict.lost for pattern, verdict in verdicts if pattern in PROMISES)
+    bench.find("missed", lost / run.outcome.events, "of events", MISSED, of=name)
+
+
+TWO_SERVERS = Experiment(
+    "two-servers",
+    "Two server processes, with and without Redis",
+    "A reader is connected to another server process than the one that writes. What does it get, "
+    "and when: where events are kept in memory alone, from the product without Redis, and with it?",
+    Plan(seconds=5, rate=4),
+    measure,
+    frozenset({"isolated"}),
+)
