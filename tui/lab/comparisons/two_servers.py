@@ -43,7 +43,7 @@ async def measure(bench: Bench, plan: Plan) -> None:
             own.server("told-door", redis_url, data="told"),
         )
         bench.say("two-servers: events kept in memory")
-        got, missed = await from_memory(one, other)
+        _, missed = await from_memory(one, other)
         bench.find("missed", missed / MEMORY_EVENTS, "of events", MISSED, of="memory")
         for name, writer, reader in (
             ("same process", source, source),
