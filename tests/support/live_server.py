@@ -10,19 +10,18 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.core.databases import migrate
 from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
-from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, where_for
+from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, new_database, where_for
 from tools.ports import free_port
 
 sqlite_only = pytest.mark.skipif(
@@ -73,15 +72,6 @@ def _settings(
 
 
 @cache
-def _new_database() -> bytes:
-    """A migrated SQLite file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "new.sqlite3"
-        asyncio.run(migrate(path))
-        return path.read_bytes()
-
-
-@cache
 def _new_demo() -> Path:
     """A folder of data as a demo's first start leaves it."""
     folder = Path(mkdtemp())
@@ -113,7 +103,7 @@ async def _prepare(settings: Settings) -> None:
         demo = await asyncio.to_thread(_new_demo)
         shutil.copytree(demo, path.parent, copy_function=_copied, dirs_exist_ok=True)
     else:
-        path.write_bytes(await asyncio.to_thread(_new_database))
+        new_database(path)
 
 
 @asynccontextmanager
