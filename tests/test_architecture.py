@@ -382,7 +382,9 @@ def test_no_wait_of_a_test_is_shorter_than_the_patience_of_them_all() -> None:
         blocks = [node for node in nodes if isinstance(node, ast.With)] if short else []
         failing = [node for node in blocks if "Error" in "".join(map(ast.unparse, node.items))]
         expected = {inner for block in failing for inner in ast.walk(block)}
-        found += [f"{path.relative_to(ROOT)}:{node.lineno}" for node in short if node not in expected]
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno}" for node in short if node not in expected
+        ]
     assert not found, found
 
 

@@ -1,7 +1,6 @@
 """The server inside the test's own loop, on a real port."""
 
 import asyncio
-import atexit
 import os
 import shutil
 import socket
@@ -10,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
+from support.preloaded import alone
 from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, new_database, where_for
 from tools.ports import free_port
 
@@ -74,15 +73,17 @@ def _settings(
 @cache
 def _new_demo() -> Path:
     """A folder of data as a demo's first start leaves it."""
-    folder = Path(mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with alone("demo") as folder:
+        if not folder.exists():
+            new = folder.with_name("new-demo")
 
-    async def run() -> None:
-        async with running_server(settings_for(folder / "first", demo=True), copied=False):
-            pass
+            async def run() -> None:
+                async with running_server(settings_for(new, demo=True), copied=False):
+                    pass
 
-    asyncio.run(run())
-    return folder / "first"
+            asyncio.run(run())
+            new.rename(folder)
+    return folder
 
 
 def _copied(source: str, target: str) -> None:
