@@ -157,6 +157,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         """The session that this belongs to: the one at which it was first opened."""
         if self._epoch is None:
             self._epoch = self._session.epoch
+            self._meter.begin_news()
         return self._epoch
 
     async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:

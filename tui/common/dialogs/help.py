@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tui.common.client.meter import Pattern, State
+from tui.common.client.meter import ROUND_TRIPS, Pattern, State
 from tui.common.dialogs.base import Dialog
 from tui.common.format import human_bytes, human_latency, news_age
 from tui.common.sanitize import plain
@@ -178,7 +178,7 @@ class NewsScreen(Dialog[None]):
             age = news_age(time.monotonic() - meter.last_event_at)
             rows.append(("last event", age if age == "now" else f"{age} ago"))
         if meter.latencies:
-            rows.append(("round trip", human_latency(meter.latencies[-1])))
+            rows.append((ROUND_TRIPS[meter.pattern], human_latency(meter.latencies[-1])))
         detail = f": {plain(meter.detail)}" if meter.detail else ""
         return Content("\n").join(
             [
@@ -200,8 +200,14 @@ def _reading() -> Content:
     ]
     lines += [
         Content(""),
-        Content("Then: events, bytes, age of the last,"),
-        Content("and the latency of round trips."),
+        Content("Then: events; the age of news as it"),
+        Content("arrives, from its being logged by the"),
+        Content("server (p50: half are younger, p95: 95"),
+        Content("in 100 are, ±: the clocks' error); bytes"),
+        Content("and requests an event; overhead: bytes"),
+        Content("on the wire for each byte of data. At"),
+        Content("the right, the age of the newest, or"),
+        Content("the last round trip where none is known."),
         Content(""),
         Content.assemble(("Patterns", "bold")),
     ]

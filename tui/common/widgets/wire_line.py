@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.common.client.meter import State
+from tui.common.client.meter import ROUND_TRIPS, State
 from tui.common.format import fit, human_bytes, human_latency, news_age, news_age_lasts, sparkline
 from tui.common.sanitize import plain
 from tui.common.styles import Part, ThemeStyles
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5
+LABELLED = 44
+"""Cells from which on the figure at the right has a name."""
 LEAST_WORDS = 16
 """Cells from which on words are cut rather than left out."""
 
@@ -55,7 +57,7 @@ class WireLine(Widget):
         self._theme_styles = None
 
     def render_line(self, y: int) -> Strip:
-        """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
+        """State and pattern, count, reconnects, costs, sparkline; the newest age at the right."""
         width = self.size.width
         styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         self._drawn = self._line(width)
@@ -69,8 +71,13 @@ class WireLine(Widget):
             (f"{glyph} ", ink.removeprefix("$")),
             (str(meter.pattern), f"bold {hue}"),
         ]
-        latency = human_latency(meter.latencies[-1]) if meter.latencies else "–"
+        # Ages of news where there are any, else what it has of round trips.
+        name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
+        shown = meter.ages or meter.latencies
+        latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
+        if shown and width >= LABELLED:
+            right = f"{name} {right}"
         room = width - 2 - len(meter.pattern) - len(right) - 1
         tail: list[Part] = []
         for text, style in self._parts():
@@ -80,11 +87,11 @@ class WireLine(Widget):
             if cells <= room:
                 tail += [(" · ", "wire-sep"), (text, style)]
                 room -= cells
-        wide = min(SPARK_CELLS, room - 1) if room >= 6 and meter.latencies else 0
+        wide = min(SPARK_CELLS, room - 1) if room >= 6 and shown else 0
         if wide:
             right = f" {right}"
             room -= 1
-        drawn = sparkline(meter.latencies, wide, low=0.0)
+        drawn = sparkline(shown, wide, low=0.0)
         return [*head, *tail, (" " * max(1, room + 1 - wide), ""), (drawn, hue), (right, "")]
 
     def _parts(self) -> list[Part]:
@@ -108,7 +115,20 @@ class WireLine(Widget):
         if meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "title"))
-        parts.append((human_bytes(meter.bytes), "wire-ink"))
+        figures = meter.figures
+        if figures.age_p50_ms is not None and figures.age_p95_ms is not None:
+            ages = (
+                f"p50 {human_latency(figures.age_p50_ms)} p95 {human_latency(figures.age_p95_ms)}"
+            )
+            error = human_latency(max(1.0, meter.clock_error_ms or 0.0))
+            parts.append((f"age {ages} ±{error}", "wire-ink"))
+        if figures.bytes_per_event is not None and figures.requests_per_event is not None:
+            parts.append((f"{human_bytes(figures.bytes_per_event)}/ev", "wire-ink"))
+            parts.append((f"{figures.events_per_minute} ev/min", "wire-ink"))
+            parts.append((f"{figures.requests_per_event:.1f} req/ev", "wire-ink"))
+        if figures.overhead is not None:
+            parts.append((f"overhead {figures.overhead:.1f}×", "wire-ink"))
+        parts.append((human_bytes(figures.bytes), "wire-ink"))
         if meter.last_event_at is not None:
             parts.append((news_age(now - meter.last_event_at), "wire-ink"))
         return parts

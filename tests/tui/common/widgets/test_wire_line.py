@@ -26,7 +26,7 @@ def busy() -> Meter:
     meter.set_state(State.LIVE)
     for count in range(214):
         meter.received(96)
-        meter.event("order.updated", 96)
+        meter.event("order.updated", 96, payload=48)
         meter.measured(count % 9 + 1)
     return meter
 
@@ -40,9 +40,12 @@ async def drawn(meter: Meter, width: int) -> str:
 async def test_parts_go_by_worth_as_it_narrows() -> None:
     meter = busy()
     wide = await drawn(meter, 80)
-    for part in ("● SSE", "214 ev", "20.5 kB", " now ", "▂", "7ms"):
+    for part in ("● SSE", "214 ev", "96 B/ev", "214 ev/min", "0.0 req/ev", "opening   7ms"):
         assert part in wide
-    assert "20.5 kB" not in await drawn(meter, 26)
+    widest = await drawn(meter, 120)
+    for part in ("overhead 2.0×", "20.5 kB", " now ", "▂"):
+        assert part in widest
+    assert "96 B/ev" not in await drawn(meter, 26)
     assert "214 ev" in await drawn(meter, 26)
     for width in range(20, 90):
         line = await drawn(meter, width)

@@ -22,7 +22,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
-from tui.common.client.http import ServerClock
+from tui.common.client.clock import ServerClock
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.feed import FEED
