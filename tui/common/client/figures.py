@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -24,25 +24,25 @@ def byte_length(text: str) -> int:
 
 
 class LastMinute:
-    """How often something has happened in the last 60 seconds, to the second."""
+    """How much has happened in the last 60 seconds, to the second."""
 
     def __init__(self) -> None:
         self._seconds: deque[tuple[int, int]] = deque()
-        """Each second in which it has happened, and how often."""
+        """Each second in which it has happened, and how much."""
 
-    def add(self) -> None:
-        """It happens now."""
+    def add(self, amount: int = 1) -> None:
+        """So much happens now."""
         second = int(time.monotonic())
         seconds = self._seconds
         if seconds and seconds[-1][0] == second:
-            seconds[-1] = second, seconds[-1][1] + 1
+            seconds[-1] = second, seconds[-1][1] + amount
         else:
-            seconds.append((second, 1))
+            seconds.append((second, amount))
             self._trim()
 
     @property
     def count(self) -> int:
-        """How often."""
+        """How much."""
         self._trim()
         return sum(count for _, count in self._seconds)
 
@@ -50,6 +50,40 @@ class LastMinute:
         oldest = int(time.monotonic()) - WINDOW_SECONDS
         while self._seconds and self._seconds[0][0] < oldest:
             self._seconds.popleft()
+
+
+@dataclass
+class Outage:
+    """A time without a connection, by `time.monotonic()`, and what came back after it."""
+
+    began: float
+    counted: int = 0
+    """Events that a request beside the cut line has brought meanwhile."""
+    counts: Callable[[], bool] = lambda: False
+    """Whether that request is there now; else nobody can know what is missed."""
+    asked_at: float = 0.0
+    """When the connection was opened again."""
+    back_at: float | None = None
+    replayed: int = 0
+    replayed_bytes: int = 0
+    replayed_at: float = 0.0
+    """When the last of them came."""
+
+    @property
+    def missed(self) -> int | None:
+        """The events missed until now; None where nobody can know."""
+        return self.counted if self.counts() else None
+
+    def is_from_before(self, age_ms: float) -> bool:
+        """Whether news of that age is older than the new connection: a poll's answer does not say
+        so itself."""
+        return age_ms > (time.monotonic() - self.asked_at) * 1000
+
+    def add_replayed(self, size: int) -> None:
+        """An event of before has come, of so many bytes."""
+        self.replayed += 1
+        self.replayed_bytes += size
+        self.replayed_at = time.monotonic()
 
 
 class Counted(Protocol):

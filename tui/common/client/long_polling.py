@@ -176,6 +176,9 @@ class StatusPoll(LongPoll["TrackedStatus"]):
             news.status is not self.last_status or news.terminal
         )
 
+    def _open_gap(self, meter: Meter) -> StatusPoll:
+        return StatusPoll(self._session, self.order_id, meter, self.last_status)
+
     def _name(self, news: TrackedStatus) -> str:
         return news.status.value
 
@@ -273,6 +276,12 @@ class OrdersPoll(CursorPoll["OrderPage"]):
 
     def _is_news(self, news: OrderPage) -> bool:
         return bool(news.items) and super()._is_news(news)
+
+    def _open_gap(self, meter: Meter) -> OrdersPoll | None:
+        return None if self.cursor is None else OrdersPoll(self._session, meter, self.cursor)
+
+    def _gap_size(self, news: OrderPage) -> int:
+        return len(news.items)
 
     def _count(self, news: OrderPage, size: int, payload: int) -> None:
         newest = len(news.items) - 1

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from math import inf
-from typing import Literal
 
 from tui.common.client.clock import ServerClock
-from tui.common.client.figures import AGES_KEPT, LATENCIES_KEPT, Figures, LastMinute
+from tui.common.client.figures import AGES_KEPT, LATENCIES_KEPT, Figures, LastMinute, Outage
+from tui.common.client.frame import ROUND_TRIPS, Direction, Frame, Pattern
+
+__all__ = ["ROUND_TRIPS", "Frame", "Meter", "Pattern", "PatternTotals", "State", "Wire"]
 
 FRAMES_KEPT = 2000
 STATE_SECONDS = 0.0
@@ -24,29 +26,6 @@ CUT = "cut by you"
 """What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
 """Characters kept of a frame's description: the server chooses it, and many frames are kept."""
-
-Direction = Literal["in", "out"]
-
-
-class Pattern(StrEnum):
-    """How news travels from the server to this client."""
-
-    REST = "REST"
-    LONG_POLL = "long poll"
-    SSE = "SSE"
-    WEBSOCKET = "WebSocket"
-    SHORT_POLL = "short poll"
-
-
-ROUND_TRIPS = {
-    Pattern.REST: "first byte",
-    Pattern.LONG_POLL: "first answer",
-    Pattern.SSE: "opening",
-    Pattern.WEBSOCKET: "ping",
-    Pattern.SHORT_POLL: "first byte",
-}
-"""What a pattern's `latencies` are: from a request's leaving to the first byte of its answer, where
-that was not held, to that of a stream; from a ping to its answer."""
 
 
 class State(StrEnum):
@@ -62,26 +41,6 @@ class State(StrEnum):
     """Lost; it comes back by itself."""
     DOWN = "down"
     """It does not come back by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message that crossed the wire, or several heartbeats with nothing else between them.
-
-    `at` is `time.time()`, `size` is in bytes; `meter` is "" for heartbeats of several meters.
-    """
-
-    at: float
-    meter: str
-    pattern: Pattern
-    direction: Direction
-    what: str
-    size: int
-    heartbeats: int = 0
-    """How many it stands for; 0 for any other message."""
-    age_ms: float | None = None
-    """Of the news in it, when it arrived."""
-    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +82,8 @@ class Meter:
         """`time.monotonic()` of the newest event."""
         self.reconnects = 0
         self.replayed = 0
+        self.outage: Outage | None = None
+        """The last time without a connection, or the present one."""
         self.retry_at: float | None = None
         """`time.monotonic()` of the next attempt, while there is one to wait for."""
         self.connections = 0
@@ -133,6 +94,7 @@ class Meter:
         """`time.monotonic()` from which on what happens is news."""
         self._requests = LastMinute()
         self._events = LastMinute()
+        self._bytes = LastMinute()
         self._cut_until = 0.0
         self._cut_changed = asyncio.Event()
 
@@ -157,6 +119,7 @@ class Meter:
 
     async def uncut(self) -> None:
         """Wait while the line is cut, and show that."""
+        self._lost()
         while self.is_cut:
             left = self.line._cut_until - time.monotonic()
             self._set(State.RETRY, CUT, None if left == inf else left)
@@ -171,6 +134,7 @@ class Meter:
 
     def retrying(self, detail: str, delay: float) -> None:
         """Lost, for the reason given; back in `delay` seconds."""
+        self._lost()
         self._set(State.RETRY, detail, delay)
 
     def set_waiting(self, delay: float) -> None:
@@ -180,18 +144,20 @@ class Meter:
     def sent(self, what: str, size: int) -> None:
         """A request has left."""
         self.requests += 1
-        self.bytes_sent += size
         self._requests.add()
+        self._count_sent(size)
         self._record("out", what, size)
 
     def sent_frame(self, what: str, size: int) -> None:
         """A message has left over a connection that stands: no request of its own."""
-        self.bytes_sent += size
+        self._count_sent(size)
         self._record("out", what, size)
 
     def opened(self) -> None:
         """A connection is now in use."""
         self.connections += 1
+        if self.outage is not None and self.outage.back_at is None:
+            self.outage.asked_at = time.monotonic()
         self._wire.changed()
 
     @property
@@ -207,6 +173,8 @@ class Meter:
     def reconnected(self) -> None:
         """The stream is open again after having been lost."""
         self.reconnects += 1
+        if self.outage is not None and self.outage.back_at is None:
+            self.outage.back_at = time.monotonic()
         self._wire.changed()
 
     def measured(self, milliseconds: float) -> None:
@@ -217,6 +185,7 @@ class Meter:
     def received(self, size: int) -> None:
         """Bytes arrived, of whatever they are part."""
         self.bytes += size
+        self._bytes.add(size)
         self._wire.changed(HEARTBEAT_SECONDS)
 
     def frame(self, what: str, size: int) -> None:
@@ -229,7 +198,7 @@ class Meter:
 
     def sent_heartbeat(self, what: str, size: int) -> None:
         """Such a message has left."""
-        self.bytes_sent += size
+        self._count_sent(size)
         self._record("out", what, size, heartbeats=1)
 
     def event(
@@ -249,15 +218,25 @@ class Meter:
         self.events += 1
         self.payload += payload
         self._events.add()
-        if replayed:
-            self.replayed += 1
         now = self.last_event_at = time.monotonic()
         age = self._wire.clock.age_ms(logged_at) if logged_at else None
+        if self.outage is not None:
+            if self.pattern is Pattern.LONG_POLL and age is not None:
+                replayed = replayed or self.outage.is_from_before(age)
+            if replayed:
+                self.outage.add_replayed(size)
+        self.replayed += replayed
         if age is not None and age <= (now - self._news_since) * 1000:
             self.ages.append(age)
         else:
             age = None
         self._record("in", what, size, age_ms=age, replayed=replayed)
+
+    def missed(self, count: int) -> None:
+        """So many more events have passed beside the cut line."""
+        if self.outage is not None:
+            self.outage.counted += count
+            self._wire.changed()
 
     def begin_news(self) -> None:
         """A stream is opened for the first time: what happens from now on is news."""
@@ -274,9 +253,22 @@ class Meter:
         return self._events.count
 
     @property
+    def bytes_per_minute(self) -> int:
+        """Both ways, in the last 60 seconds."""
+        return self._bytes.count
+
+    @property
     def figures(self) -> Figures:
         """Its costs in figures."""
         return Figures.of([self])
+
+    def _count_sent(self, size: int) -> None:
+        self.bytes_sent += size
+        self._bytes.add(size)
+
+    def _lost(self) -> None:
+        if self.outage is None or self.outage.back_at is not None:
+            self.outage = Outage(time.monotonic())
 
     def _set(self, state: State, detail: str, delay: float | None) -> None:
         if (state, detail) != (self.state, self.detail):

@@ -14,12 +14,15 @@ from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
+    from tui.common.client.figures import Outage
     from tui.common.client.meter import Meter
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5
 LABELLED = 44
 """Cells from which on the figure at the right has a name."""
+TOLD_SECONDS = 30.0
+"""For how long it tells what came back after an outage."""
 LEAST_WORDS = 16
 """Cells from which on words are cut rather than left out."""
 
@@ -47,8 +50,12 @@ class WireLine(Widget):
             self._drawn = line
             self.refresh()
         meter, now = self.meter, time.monotonic()
+        if meter.state is State.RETRY and meter.is_cut:
+            return 1.0
         if meter.state is State.RETRY and meter.retry_at is not None:
             return 1.0 if meter.retry_at - now >= 1 else None
+        if (left := self._told_for(now)) > 0:
+            return left
         return None if meter.last_event_at is None else news_age_lasts(now - meter.last_event_at)
 
     def notify_style_update(self) -> None:
@@ -62,6 +69,12 @@ class WireLine(Widget):
         styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         self._drawn = self._line(width)
         return Strip(styles.line(self._drawn, width, "wire"), width)
+
+    def _told_for(self, now: float) -> float:
+        """For how many seconds more it tells of the last outage."""
+        outage = self.meter.outage
+        back_at = None if outage is None else outage.back_at
+        return 0.0 if back_at is None else back_at + TOLD_SECONDS - now
 
     def _line(self, width: int) -> list[Part]:
         meter = self.meter
@@ -99,8 +112,14 @@ class WireLine(Widget):
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
             return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
-        if meter.state is State.RETRY and meter.is_held:
-            return [("cut by you", "bold warning"), ("X restores it", "wire-ink")]
+        if meter.state is State.RETRY and meter.is_cut and meter.outage is not None:
+            words = f"cut, {now - meter.outage.began:.0f} s"
+            if (missed := meter.outage.missed) is not None:
+                words += f": {missed} {'event' if missed == 1 else 'events'} missed so far"
+            left = "X restores it"
+            if not meter.is_held:
+                left = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
+            return [(words, "bold warning"), (left, "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
@@ -112,7 +131,9 @@ class WireLine(Widget):
         parts: list[Part] = [(f"{count} {verb}", "wire-ink")]
         if meter.detail:  # why it is not carried as usual
             parts.append((plain(meter.detail), "warning"))
-        if meter.reconnects:
+        if meter.outage is not None and self._told_for(now) > 0:
+            parts.append((_told(meter.outage), "bold title"))
+        elif meter.reconnects:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "title"))
         figures = meter.figures
@@ -132,3 +153,16 @@ class WireLine(Widget):
         if meter.last_event_at is not None:
             parts.append((news_age(now - meter.last_event_at), "wire-ink"))
         return parts
+
+
+def _told(outage: "Outage") -> str:
+    """What came back after it: `back after 12.4 s: 3 replayed in 18 ms, 1,204 B`."""
+    words = f"back after {(outage.back_at or outage.began) - outage.began:.1f} s"
+    missed = f" of {outage.counted}" if outage.counted > outage.replayed else ""
+    if not outage.replayed:
+        return f"{words}: 0{missed} replayed"
+    took = (outage.replayed_at - outage.asked_at) * 1000
+    return (
+        f"{words}: {outage.replayed}{missed} replayed in {took:,.0f} ms,"
+        f" {outage.replayed_bytes:,} B"
+    )

@@ -6,7 +6,7 @@ from textual.app import App, ComposeResult
 
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.theme import NIGHT
-from tui.common.widgets.wire_line import WireLine
+from tui.common.widgets.wire_line import TOLD_SECONDS, WireLine
 
 
 class Line(App[None]):
@@ -77,11 +77,21 @@ async def test_one_is_not_counted_as_several() -> None:
 
 async def test_it_tells_what_was_replayed() -> None:
     meter = busy()
+    meter.retrying("lost", 1.0)
+    meter.set_state(State.LIVE)
+    meter.opened()
+    meter.missed(3)
     meter.reconnected()
-    meter.event("order.placed", 96, replayed=True)
-    assert "back, 1 replayed" in await drawn(meter, 80)
+    assert "back after 0.0 s: 0 of 3 replayed" in await drawn(meter, 80)
+    for _ in range(3):
+        meter.event("order.placed", 1096, replayed=True)
+    line = await drawn(meter, 80)
+    assert re.search(r"back after 0\.0 s: 3 replayed in [\d,]+ ms, 3,288 B", line), line
+    assert meter.outage is not None
+    meter.outage.back_at = time.monotonic() - TOLD_SECONDS
+    assert "back, 3 replayed" in await drawn(meter, 80)
     meter.reconnected()
-    assert "back 2×, 1 replayed" in await drawn(meter, 80)
+    assert "back 2×, 3 replayed" in await drawn(meter, 80)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ async def test_a_cut_ends_by_itself_also_without_an_open_order(
         meter = orders_of(app).meter
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await pilot.press("x")
-        await sees(app, "cut by you")
+        await sees(app, "◌ long poll · cut, ")
         await wait_until(lambda: meter.state is State.WAITING, what="held again")
         assert meter.reconnects == 1
 
