@@ -25,6 +25,15 @@ class WirePanel(Panel):
 
     TITLE = "Wire"
     PATTERN = Pattern.REST
+    WHY = (
+        "What is asked once and answered once, such as a log-in or a page of history, needs "
+        "no connection that stays."
+    )
+    SOURCES = (
+        "server/core/routing.py",
+        "tui/common/client/session.py",
+        "tui/common/client/meter.py",
+    )
     NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
