@@ -240,8 +240,8 @@ class Runner(web.AppRunner):
         """Stop. Who has connected is accepted first: the kernel would reset that connection."""
         if isinstance(self.server, Server):
             loop, waiting = asyncio.get_running_loop(), select.poll()
-            for site in self.sites:
-                for one in cast(asyncio.Server, site._server).sockets:
+            for listener in (site._server for site in self.sites if site._server is not None):
+                for one in cast(asyncio.Server, listener).sockets:
                     waiting.register(one, select.POLLIN)
             until = loop.time() + LAST_REQUESTS_SECONDS
             while waiting.poll(0) and loop.time() < until:

@@ -215,14 +215,17 @@ class Stage:
 
     def _limit_files(self, size: str) -> None:
         """For all processes that write them, and those that they start from now on."""
+
+        def limit(pid: int, user: str | None) -> None:
+            # As the user that it runs as: in a container root may not do it to others.
+            command = ["prlimit", f"--fsize={size}:", "--pid", str(pid)]
+            subprocess.run(command, check=False, capture_output=True, user=user)  # it may be gone
+
         for service in self.masters if self.cluster.sqlite else [self.cluster.postgres]:
-            # As the user that they run as: in a container root may not do it to others.
-            command = ["prlimit", f"--fsize={size}:", "--pid"]
+            limit(service.pid, service.user)
             with contextlib.suppress(psutil.NoSuchProcess):
-                main = psutil.Process(service.pid)
-                subprocess.run([*command, str(main.pid)], check=False, user=service.user)
-                for child in main.children(recursive=True):
-                    subprocess.run([*command, str(child.pid)], check=False, user=service.user)
+                for child in psutil.Process(service.pid).children(recursive=True):
+                    limit(child.pid, service.user)
 
     def put_ahead(self, number: int, seconds: float) -> None:
         """Restart that master with its clock so far ahead."""
