@@ -112,11 +112,12 @@ class Nemesis:
         return Row("", "all", sums, misplaced, sum(row.seconds for row in self.rows))
 
     def _order(self, seconds: float) -> Sequence[Sequence[Fault]]:
+        chance, known = self.scene.chance, [one for one in FAULTS if one.possible_on(self.stage)]
         if self.only:
-            return [[FAULTS[number - 1] for number in numbers] for numbers in self.only]
-        chance = self.scene.chance
+            named = [[FAULTS[number - 1] for number in numbers] for numbers in self.only]
+            return [faults for faults in named if {*faults} <= {*known}]
         most = QUICK_SECONDS if seconds < LONG_SECONDS else math.inf
-        some = [one for one in FAULTS if one.possible_on(self.stage) and one.seconds <= most]
+        some = [one for one in known if one.seconds <= most]
         pairs = [pair for pair in combinations(some, 2) if pair[0].goes_with(pair[1])]
         fresh, left = list[Sequence[Fault]](), {*some}
         for pair in chance.sample(pairs, len(pairs)):  # each once, as many as possible at a time
