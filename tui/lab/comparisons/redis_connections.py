@@ -52,9 +52,7 @@ async def measure(bench: Bench, plan: Plan) -> None:
             most = (await told.info("clients")).get("maxclients")
     _tell(bench, "each reader", each)
     _tell(bench, "each process", shared)
-    words = (
-        "Clients that this Redis accepts (`maxclients`); small managed ones accept some hundreds."
-    )
+    words = "Clients that this Redis accepts (`maxclients`); small managed ones accept fewer."
     bench.find("accepted", most, "connections", words)
     bench.check(shared.complete, "Each reader of the product got each event once and in order.")
 
