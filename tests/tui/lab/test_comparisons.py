@@ -22,7 +22,7 @@ from tui.lab.bench import Bench
 from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
 from tui.lab.comparisons.crowd import Address, Crowd
 from tui.lab.comparisons.process_usage import usage_of
-from tui.lab.comparisons.product_run import product_run
+from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
 from tui.lab.servers import UNLIMITED, OwnProcesses
@@ -89,7 +89,7 @@ async def test_a_slow_reader_keeps_others_waiting_only_where_they_are_served_in_
     assert in_turn.late > 0
     assert in_turn.others_complete
     assert (queued.late, logged.late) == (0, 0)
-    assert queued.waiting > 0
+    assert queued.waiting
     assert logged.others_complete
     assert logged.slow_complete
 
@@ -130,6 +130,8 @@ async def test_what_cannot_be_measured_is_said() -> None:
     plan = Plan(experiment="redis")
     with pytest.raises(ValueError, match="leave out --server"):
         Bench("http://127.0.0.1:1").own_processes(plan)
+    with pytest.raises(ValueError, match="too few to measure"):
+        events_of(Plan(seconds=1, rate=1))
     assert usage_of(2**22 + 1) is None
 
 
@@ -138,7 +140,7 @@ async def test_what_cannot_be_measured_is_said() -> None:
     ("name", "findings"),
     [
         ("one-thread", {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
-        ("slow-reader", {"product_late": (0, 0)}),
+        ("slow-reader", {"product_late": (0, 0), "positions_seen": (0.01, 0.9)}),
         ("redis", {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
         ("two-servers", {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
     ],

@@ -12,7 +12,7 @@ from tui.common.processes import ChildError
 from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
-from tui.lab.comparisons.product_run import ProductRun, product_run
+from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
 from tui.lab.records import SSE, Plan
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class Side:
 
 async def each_reader(plan: Plan, url: str, pid: int, told: Redis, before: int) -> Side:
     """The comparison: a connection to Redis for each reader."""
-    count = max(1, round(plan.rate * plan.seconds))
+    count = events_of(plan)
     address = Address(f"{url}/")
 
     async def send() -> int:
-        await asyncio.gather(*await publish(address, range(1, count + 1), plan.rate, plan.size))
+        await publish(address, count, plan.rate, plan.size)
         return count
 
     return await _side(plan, address, send, pid, told, before)
