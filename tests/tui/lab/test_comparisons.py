@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -53,10 +54,9 @@ async def test_the_one_thread_server_freezes_and_the_event_loop_does_not(
             own.start("one", one_thread.SERVER, "--threads", "1"),
             own.start("many", one_thread.SERVER, "--threads", "many"),
         )
-        frozen = await one_thread.frozen(one, held=1)
-        assert not frozen.answered
-        assert frozen.waited >= 0.99
-        assert frozen.after_leave > 0
+        began = time.monotonic()
+        await one_thread.frozen(one, held=1)
+        assert time.monotonic() - began >= 1, "the second window was answered meanwhile"
         held = Address(f"{threads}/status?timeout=60")
         threaded = await one_thread.beside_held(held, Address(f"{threads}/"), MANY, child.pid)
     assert not any(child.running for child in own.children)
@@ -174,7 +174,7 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
         sys.executable, "-m", "tui.lab", "run", "--experiment", "redis", cwd=ROOT
     )
     lab = psutil.Process(process.pid)
-    children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 3 and found)
+    children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 2 and found)
     process.send_signal(number)
     await process.wait()
     await wait_until(lambda: not any(child.is_running() for child in children))
