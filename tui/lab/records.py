@@ -14,7 +14,7 @@ PATTERNS = (SHORT_POLL, LONG_POLL, SSE, WEBSOCKET, SOCKETIO)
 PROMISES = frozenset(PATTERNS) - {SHORT_POLL}
 """Those that bring every event, once and in order; short polling brings states."""
 
-Shape = Literal["steady", "poisson", "burst"]
+Shape = Literal["steady", "poisson", "burst", "hand"]
 Pace = Literal["pause", "rate"]
 """Of short polls: a fixed pause after each answer, or a fixed rate."""
 
