@@ -227,3 +227,14 @@ def row_of(figures: Figures, outcome: Outcome) -> dict[str, Value]:
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in values.items()
     }
+
+
+def cell(value: Value, name: str = "") -> str:
+    """A value as text for a table; `name` is that of its field."""
+    if value is None:
+        return "–"
+    if name == "radio_on_share":
+        return f"{value:.0%}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

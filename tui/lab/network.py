@@ -161,6 +161,11 @@ class Network:
             connection.flush()
 
     @property
+    def began(self) -> float | None:
+        """When the run began, by `time.monotonic`; None before."""
+        return self._conditions.began if self._has_begun else None
+
+    @property
     def dials(self) -> Dials:
         """As they are set now."""
         return self._conditions.dials

@@ -286,8 +286,9 @@ async def test_a_run_from_the_command_line_leaves_its_results(
     code, printed = await lab_command("run", *plan, "--server", server.url, "--out", str(out))
     assert code == 0, printed
     found = json.loads((out / "results.json").read_text())
-    assert (found["seed"], found["promises_kept"]) == (5, True)
-    assert [one["pattern"] for one in found["patterns"]] == [SHORT_POLL, SSE]
+    (run,) = found["runs"]
+    assert (run["seed"], found["promises_kept"]) == (5, True)
+    assert [one["pattern"] for one in run["patterns"]] == [SHORT_POLL, SSE]
     assert (out / "results.md").read_text() in printed
 
 
@@ -299,7 +300,7 @@ async def test_each_pattern_has_a_server_of_its_own_where_costs_are_measured(
     plan = ("--seconds", "2", "--rate", "50", "--readers", "20", "--patterns", "sse,long-poll")
     code, printed = await lab_command("run", "--isolated", *plan, "--out", str(tmp_path))
     assert code == 0, printed
-    rows = json.loads((tmp_path / "results.json").read_text())["patterns"]
+    rows = json.loads((tmp_path / "results.json").read_text())["runs"][0]["patterns"]
     assert [one["pattern"] for one in rows] == [LONG_POLL, SSE]
     # A held poll is a request for each event, a stream is not.
     assert rows[0]["cpu_us_per_event"] > rows[1]["cpu_us_per_event"] > 0

@@ -13,8 +13,9 @@ from typing import Literal
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
 from tui.lab.dials import PRESETS, Dials
+from tui.lab.export import write
 from tui.lab.records import PATTERNS, Appended, Arrival, Exchange, Outcome, Plan
-from tui.lab.results import result_of, write
+from tui.lab.results import Report, result_of
 from tui.lab.runner import LabRun
 from tui.lab.screen.figures import Result
 from tui.lab.screen.ladder import Ladder, is_heartbeat
@@ -349,9 +350,10 @@ class Experiment:
         outcome, statistics = self.outcome, self.watch.statistics
         if outcome is None:
             raise ValueError("There are results once a run has ended.")
-        result = result_of(outcome, statistics, command_of(outcome.plan), tuple(self.turned))
+        result = result_of(outcome, statistics, turned=tuple(self.turned))
+        report = Report(outcome.plan.experiment, command_of(outcome.plan), (result,))
         folder = Path.cwd() / "lab-results" / time.strftime("%Y-%m-%d-%H%M%S")
-        await asyncio.to_thread(write, result, folder)
+        await asyncio.to_thread(write, report, folder)
         return folder
 
 

@@ -1,0 +1,173 @@
+"""What an experiment of the lab is, and the bench on which it runs and notes what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from tui.lab.dials import PRESETS, Dials
+from tui.lab.network import Tap
+from tui.lab.records import Plan, Sink
+from tui.lab.results import Check, Finding, Report, RunResult, result_of
+from tui.lab.runner import LabRun
+from tui.lab.servers import Servers, raise_file_limit, servers_for
+from tui.lab.statistics import Statistics
+
+if TYPE_CHECKING:
+    from tui.lab.fields import Value
+    from tui.lab.plot import Curve
+
+PROGRESS_SECONDS = 0.5
+
+
+class Watch(Sink, Tap, Protocol):
+    """Takes all that a run records."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the records come to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Something that is measured, and what it is to answer."""
+
+    name: str
+    title: str
+    question: str
+    """What it shows, and why that matters, in a sentence or two."""
+    plan: Plan
+    """What it runs where nothing else is asked for; `measure` may vary it from run to run."""
+    measure: Callable[[Bench, Plan], Awaitable[None]]
+    """Does the runs on the bench, and tells it what they show."""
+
+
+class Bench:
+    """Runs plans for an experiment, one after the other, and keeps what it finds.
+
+    `async with Bench() as bench`, then `report`. Servers of our own start when they are first
+    needed, and end with the block.
+    """
+
+    def __init__(
+        self,
+        server: str = "",
+        redis: str = "",
+        *,
+        say: Callable[[str], object] = lambda words: None,
+        watch: Callable[[Plan], Watch] | None = None,
+    ) -> None:
+        """`server` and `redis` are URLs of what is there already, "" for our own. `say` is told
+        what is going on, about twice a second; `watch` makes what sees the records of each run."""
+        self.server, self.redis = server, redis
+        self.say = say
+        self._watch = watch
+        self._runs: list[RunResult] = []
+        self._findings: list[Finding] = []
+        self._checks: list[Check] = []
+        self._curves: list[Curve] = []
+        self._stack = AsyncExitStack()
+        self._shared: Servers | None = None
+        """The server of all runs that ask for no other."""
+
+    async def __aenter__(self) -> Bench:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def report(self, experiment: Experiment, plan: Plan, command: str) -> Report:
+        """All that the experiment shows with that plan. `command` repeats it.
+
+        Raises ChildError, ClientError, OSError; ValueError where the system does not allow it.
+        """
+        plan = replace(plan, experiment=experiment.name)
+        await experiment.measure(self, plan)
+        return Report(
+            experiment.name,
+            command,
+            tuple(self._runs),
+            title=experiment.title,
+            question=experiment.question,
+            findings=tuple(self._findings),
+            checks=tuple(self._checks),
+            curves=tuple(self._curves),
+        )
+
+    async def run(
+        self, plan: Plan, name: str = "", *, dials: Dials | None = None, alone: bool = False
+    ) -> RunResult:
+        """One run to its end; it is in the report by that name, which tells it from others of the
+        same experiment.
+
+        `dials` replace those of the plan's network. `alone`: on a server started for it.
+        """
+        raise_file_limit(plan)
+        statistics = Statistics(plan)
+        watch = None if self._watch is None else self._watch(plan)
+        dials = dials or PRESETS[plan.network].dials
+        async with AsyncExitStack() as stack:
+            self.say(_words(plan, name, "starting"))
+            servers = await self._servers(plan, stack, alone=alone)
+            if watch is None:
+                run = LabRun(plan, servers, statistics, statistics)
+            else:
+                statistics = watch.statistics
+                run = LabRun(plan, servers, watch, watch)
+            run.network.turn(dials)
+            going = asyncio.create_task(run.go(), name="lab experiment's run")
+            try:
+                while not going.done():
+                    self._tell(run, name)
+                    await asyncio.wait({going}, timeout=PROGRESS_SECONDS)
+            finally:
+                going.cancel()
+                await asyncio.wait({going})
+            outcome = going.result()
+        result = result_of(outcome, statistics, name=name, dials=dials)
+        self._runs.append(result)
+        return result
+
+    def find(self, name: str, value: Value, unit: str, words: str) -> None:
+        """Write down a figure that answers the experiment's question; None: there is none.
+
+        `name` is in snake case and unique within the experiment.
+        """
+        self._findings.append(Finding(name, value, unit, words))
+
+    def check(self, kept: bool, words: str) -> None:
+        """Write down whether the product kept a promise, which the words say."""
+        self._checks.append(Check(words, kept))
+
+    def draw(self, curve: Curve) -> None:
+        """Add a distribution to the plot, beside those of the runs."""
+        self._curves.append(curve)
+
+    async def _servers(self, plan: Plan, stack: AsyncExitStack, *, alone: bool) -> Servers:
+        own = alone or plan.isolated
+        if self._shared is None or own:
+            starting = servers_for(
+                plan.patterns, isolated=plan.isolated, url=self.server, redis_url=self.redis
+            )
+            if own:
+                return await stack.enter_async_context(starting)
+            self._shared = await self._stack.enter_async_context(starting)
+        source = self._shared.source
+        return replace(self._shared, doors=dict.fromkeys(plan.patterns, source))
+
+    def _tell(self, run: LabRun, name: str) -> None:
+        plan, began = run.plan, run.network.began
+        if began is None:
+            self.say(_words(plan, name, "connecting"))
+        else:
+            passed = min(plan.seconds, time.monotonic() - began)
+            self.say(_words(plan, name, f"{passed:.0f} of {plan.seconds:g} s"))
+
+
+def _words(plan: Plan, name: str, what: str) -> str:
+    return f"{plan.experiment}{f', {name}' if name else ''}: {what}"
