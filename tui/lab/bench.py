@@ -67,6 +67,7 @@ class Bench:
         self.server, self.redis = server, redis
         self.say = say
         self._watch = watch
+        self.run_under_way: LabRun | None = None
         self._runs: list[RunResult] = []
         self._findings: list[Finding] = []
         self._checks: list[Check] = []
@@ -120,12 +121,14 @@ class Bench:
                 statistics = watch.statistics
                 run = LabRun(plan, servers, watch, watch)
             run.network.turn(dials)
+            self.run_under_way = run
             going = asyncio.create_task(run.go(), name="lab experiment's run")
             try:
                 while not going.done():
                     self._tell(run, name)
                     await asyncio.wait({going}, timeout=PROGRESS_SECONDS)
             finally:
+                self.run_under_way = None
                 going.cancel()
                 await asyncio.wait({going})
             outcome = going.result()

@@ -73,9 +73,7 @@ class LabRun:
             await self._control.close()
 
     async def step(self) -> None:
-        """Have the source append one event now. Raises ClientError; ValueError before it began."""
-        if self.network.tap is None or not self._path:
-            raise ValueError("There is a source once the run has begun.")
+        """Have the source append one event now. Raises ClientError, also unless it has begun."""
         await self._control.request("POST", f"{self._path}/events")
 
     async def _measure(

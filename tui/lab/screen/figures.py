@@ -50,6 +50,11 @@ class Result:
         return None if value is None else value * 1000
 
 
+def source_words(plan: Plan) -> str:
+    """How events follow each other."""
+    return "events by hand" if plan.shape == "hand" else f"{plan.shape} {plan.rate:g}/s"
+
+
 def missed_words(result: Result) -> str:
     """What was passed over, or repeated."""
     words = f"{result.seen.missed:,} missed"
