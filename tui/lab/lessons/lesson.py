@@ -163,8 +163,8 @@ class Choice(_Part):
     text: Text
     expect: Formula
     """Holds where the answer is right."""
-    shows: Template
-    """The figure that decides it."""
+    shows: Template = ""
+    """The figure that decides it, where it has one of its own."""
 
     def is_right(self, figures: Figures) -> bool | None:
         """None where the run has not given the figures for it."""
