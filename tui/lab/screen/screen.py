@@ -61,6 +61,7 @@ class LabScreen(Screen[None]):
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
     """
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "toggle_run", "Start/stop"),
         Binding("space", "freeze", "Freeze"),
