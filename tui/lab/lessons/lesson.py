@@ -204,8 +204,6 @@ class Step(_Part):
     """Dials of the experiment's plan, by their names there."""
     ask: Ask
     run: Run
-    expect: list[Formula] = []
-    """What holds besides wherever the lesson is right about its subject."""
     why: Template
     sources: Annotated[list[Annotated[str, AfterValidator(_path)]], Field(min_length=1)]
 

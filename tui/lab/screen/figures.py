@@ -237,7 +237,7 @@ def _why(result: Result, plan: Plan, way: float, p50: str, path: str) -> list[st
         SSE: "The answer to one request never ends, and each event is a few lines of it",
         WEBSOCKET: "One connection was upgraded from HTTP, and each event is a frame on it",
         SOCKETIO: "Socket.IO connects in several steps, and then sends each event as a frame",
-        SSE_FALLBACK: "The apps' stream: where SSE brings nothing for two seconds, it polls instead",
+        SSE_FALLBACK: "The apps' stream: where SSE brings nothing for two seconds, it polls",
         SSE_NO_CURSOR: "SSE by a reader that never says which event it had last",
     }[pattern]
     return [

@@ -23,8 +23,8 @@ from tui.lab.screen.lines import Lines, Row
 
 LETTERS = "abcde"
 VERDICTS = {True: ("✓", "success"), False: ("✗", "error"), None: ("?", "warning")}
-VALUE_CELLS = 20
-"""Of a finding's value and unit in the table."""
+VALUE_CELLS = 24
+"""Of a finding's value and unit in the table, with the gap to its words."""
 KEYS = "← → lessons · esc leaves, T comes back"
 
 
@@ -73,7 +73,7 @@ def rows_of(page: Page, width: int, height: int) -> list[Row]:
     asked = [*_paragraph(page.step.ask.question, width, "bold"), *_choices(page, width)]
     blocks = [said, asked, list(_outcome(page, width))]
     if page.state == "answered" and not page.step.run.race:
-        blocks.append([_finding(one, width) for one in page.findings])
+        blocks.append([row for one in page.findings for row in _finding(one, width)])
     if sum(map(len, blocks)) > height and page.state == "answered":
         del blocks[0]
     gaps = sum(map(len, blocks)) + len(blocks) - 1 <= height
@@ -137,10 +137,11 @@ def _verdict(page: Page) -> str:
     return f"You chose {LETTERS[page.guess]}: {said[page.agrees]}"
 
 
-def _finding(finding: Finding, width: int) -> Row:
-    value = f"{cell(finding.value)} {finding.unit}".strip()
-    words = fit(finding.words, max(0, width - VALUE_CELLS - 2), pad=True)
-    return ((f"{words}  ", "wire-ink"), (f"{value:>{VALUE_CELLS}}", "foreground"))
+def _finding(finding: Finding, width: int) -> Iterator[Row]:
+    value = fit(f"{cell(finding.value)} {finding.unit}", VALUE_CELLS - 2).rjust(VALUE_CELLS - 2)
+    for row, line in enumerate(wrapped(finding.words, width - VALUE_CELLS)):
+        front = value if row == 0 else ""
+        yield ((front.ljust(VALUE_CELLS), "bold"), (line, "foreground"))
 
 
 def _written(value: Value) -> str:
