@@ -105,9 +105,9 @@ async def test_the_figures_of_a_lesson_answer_its_question(experiment: str, tmp_
 @pytest.mark.parametrize(
     ("before", "after", "named"),
     [
-        ("title", "titel", "titel"),
+        ("title", "titel", "1-one.toml: title"),
         ('say = "Two."', 'say = ""', "steps.0.say"),
-        ('"patterns"', '"pattern"', "steps.0.run.experiment"),
+        ('"patterns"', '"pattern"', "steps.0.run: There is no experiment “pattern”"),
         ('sse.latency_p50_ms < 1000", s', "open('x') < 1000\", s", "steps.0.ask.choices.0.expect"),
         ('{sse.latency_p50_ms} ms"\n', '{sse.latency_p50_ms ms"\n', "steps.0.why"),
         ("tui/lab/runner.py", "../etc/passwd", "steps.0.sources.0"),
@@ -143,8 +143,8 @@ def test_formulas_are_of_figures_and_numbers_alone() -> None:
 
 def test_findings_that_were_not_measured_are_said_not_to_be() -> None:
     page = replace(PAGES["one-thread"], state="answered", guess=1)
-    page.findings = (Finding("x", None, "KiB", "Memory of each, which this system does not say."),)
+    page.findings = (Finding("memory", None, "B", "Of each; this system does not tell."),)
     shown = "\n".join(text_of(page, 76, 40))
     assert "b ?" in shown
     assert "no figure tells" in shown
-    assert "– KiB  Memory of each" in shown
+    assert "memory  –  Of each" in shown

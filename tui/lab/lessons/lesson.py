@@ -258,6 +258,8 @@ def _lesson(file: Traversable) -> Lesson:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise LessonError(f"{file.name}: {key}: {first['msg']}") from None
+        raise LessonError(
+            f"{file.name}: {key}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     except (OSError, ValueError) as error:
         raise LessonError(f"{file.name}: {error}") from None

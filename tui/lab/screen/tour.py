@@ -23,8 +23,9 @@ from tui.lab.screen.lines import Lines, Row
 
 LETTERS = "abcde"
 VERDICTS = {True: ("✓", "success"), False: ("✗", "error"), None: ("?", "warning")}
-VALUE_CELLS = 24
-"""Of a finding's value and unit in the table, with the gap to its words."""
+GAP = 2
+LEAST_WORDS = 24
+"""Cells, below which a table does not say what its figures are."""
 KEYS = "← → lessons · esc leaves, T comes back"
 
 
@@ -73,7 +74,7 @@ def rows_of(page: Page, width: int, height: int) -> list[Row]:
     asked = [*_paragraph(page.step.ask.question, width, "bold"), *_choices(page, width)]
     blocks = [said, asked, list(_outcome(page, width))]
     if page.state == "answered" and not page.step.run.race:
-        blocks.append([row for one in page.findings for row in _finding(one, width)])
+        blocks.append(list(_table(page.findings, width)))
     if sum(map(len, blocks)) > height and page.state == "answered":
         del blocks[0]
     gaps = sum(map(len, blocks)) + len(blocks) - 1 <= height
@@ -137,11 +138,38 @@ def _verdict(page: Page) -> str:
     return f"You chose {LETTERS[page.guess]}: {said[page.agrees]}"
 
 
-def _finding(finding: Finding, width: int) -> Iterator[Row]:
-    value = fit(f"{cell(finding.value)} {finding.unit}", VALUE_CELLS - 2).rjust(VALUE_CELLS - 2)
-    for row, line in enumerate(wrapped(finding.words, width - VALUE_CELLS)):
-        front = value if row == 0 else ""
-        yield ((front.ljust(VALUE_CELLS), "bold"), (line, "foreground"))
+def _table(findings: Sequence[Finding], width: int) -> Iterator[Row]:
+    """Those of the same figure side by side; with what they are, where there is room for it."""
+    compared = [one for one in findings if one.of]
+    columns = list(dict.fromkeys(one.of for one in compared))
+    alone = [one for one in findings if not one.of]
+    values = {id(one): _with_unit(one) for one in findings}
+    names = {one.figure: one.figure.replace("_", " ") for one in findings}
+    first = max(map(len, names.values()), default=0)
+    cells = max(map(len, (*columns, *(values[id(one)] for one in compared))), default=0) + GAP
+    if columns:
+        yield ((" " * first, ""), ("".join(one.rjust(cells) for one in columns), "title"))
+    for figure in dict.fromkeys(one.figure for one in compared):
+        row = {one.of: one for one in compared if one.figure == figure}
+        shown = "".join((values[id(row[of])] if of in row else "–").rjust(cells) for of in columns)
+        yield _figure(names[figure].ljust(first), shown, next(iter(row.values())).words, width)
+    cells = max((len(values[id(one)]) for one in alone), default=0) + GAP
+    for one in alone:
+        yield _figure(
+            names[one.figure].ljust(first), values[id(one)].rjust(cells), one.words, width
+        )
+
+
+def _figure(name: str, shown: str, words: str, width: int) -> Row:
+    room = width - len(name) - len(shown) - GAP
+    told = " " * GAP + fit(words, room) if room >= LEAST_WORDS else ""
+    return ((name, "wire-ink"), (shown, "foreground"), (told, "wire-ink"))
+
+
+def _with_unit(finding: Finding) -> str:
+    if finding.value is None:
+        return "–"
+    return f"{_written(finding.value)} {finding.unit}".strip()
 
 
 def _written(value: Value) -> str:
