@@ -121,15 +121,22 @@ async def test_only_a_cursor_brings_back_what_happened_in_the_tunnel(tmp_path: P
 @pytest.mark.parametrize("pace", get_args(Pace))
 async def test_the_labs_figures_are_what_the_network_makes_of_them(pace: Pace) -> None:
     """With 100 ms each way. The least of many is compared in `test_lab_patterns`."""
-    async with Bench() as bench:
-        plan = Plan(seconds=20, rate=2, poll_pace=pace)
-        result = await bench.run(plan, dials=Dials(delay=0.1))
-    rows = {str(row["pattern"]): row for row in result.rows()}
-    middle = {pattern: float(row["latency_p50_ms"] or 0) for pattern, row in rows.items()}
-    assert all(100 <= middle[pattern] < 120 for pattern in (SSE, WEBSOCKET, SOCKETIO)), middle
-    assert 100 <= middle[LONG_POLL] < 320  # up to a round trip more where no poll is held
-    expected = 60 / (plan.poll_seconds + 0.2) if pace == "pause" else 60 / plan.poll_seconds
-    assert rows[SHORT_POLL]["requests_per_minute"] == pytest.approx(expected, rel=0.07)
+
+    async def excess() -> float:
+        """By how many seconds the medians are higher than that."""
+        async with Bench() as bench:
+            plan = Plan(seconds=20, rate=2, poll_pace=pace)
+            result = await bench.run(plan, dials=Dials(delay=0.1))
+        rows = {str(row["pattern"]): row for row in result.rows()}
+        middle = {pattern: float(row["latency_p50_ms"] or 0) for pattern, row in rows.items()}
+        assert min(middle.values()) >= 100
+        expected = 60 / (plan.poll_seconds + 0.2) if pace == "pause" else 60 / plan.poll_seconds
+        assert rows[SHORT_POLL]["requests_per_minute"] == pytest.approx(expected, rel=0.1)
+        # Up to a round trip more where no poll is held.
+        pushed = max(middle[pattern] for pattern in (SSE, WEBSOCKET, SOCKETIO))
+        return max(pushed, middle[LONG_POLL] - 200) / 1000 - 0.1
+
+    await keeps(0.02, excess)
 
 
 async def test_what_is_asked_for_and_cannot_be_is_said(capsys: pytest.CaptureFixture[str]) -> None:
