@@ -183,9 +183,8 @@ def _findings_lines(report: Report) -> list[str]:
     if alone:
         lines += ["| figure | value | |", "|---|--:|---|"]
         for one in alone:
-            value = (
-                cell(one.value) if one.value is None else f"{cell(one.value)} {one.unit}".strip()
-            )
+            unit = one.unit if one.value is not None else ""
+            value = f"{cell(one.value)} {unit}".strip()
             lines.append(f"| {one.name} | {value} | {_escaped(one.words)} |")
         lines.append("")
     compared = [one for one in report.findings if one.of]
