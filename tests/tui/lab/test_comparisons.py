@@ -137,18 +137,19 @@ async def test_what_cannot_be_measured_is_said() -> None:
 
 @pytest.mark.others
 @pytest.mark.parametrize(
-    ("name", "findings"),
+    ("name", "seconds", "findings"),
     [
-        ("one-thread", {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
-        ("slow-reader", {"product_late": (0, 0), "positions_seen": (0.01, 0.9)}),
-        ("redis", {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
-        ("two-servers", {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
+        ("one-thread", 4, {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
+        ("slow-reader", 2, {"positions_seen": (0.001, 0.9)}),
+        ("redis", 2, {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
+        ("two-servers", 2, {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
     ],
 )
 async def test_an_experiment_from_the_command_line(
-    name: str, findings: dict[str, tuple[float, float]], tmp_path: Path
+    name: str, seconds: int, findings: dict[str, tuple[float, float]], tmp_path: Path
 ) -> None:
-    arguments = ("run", "--experiment", name, "--readers", "20", "--out", str(tmp_path))
+    arguments = ["run", "--experiment", name, "--readers", "20", "--seconds", str(seconds)]
+    arguments += ["--out", str(tmp_path)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tui.lab", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

@@ -74,7 +74,7 @@ async def connect_all(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bounded()) for _ in range(count)]
-    except* OSError as errors:
+    except* (OSError, EOFError) as errors:
         why = str(errors.exceptions[0]) or f"no answer within {CONNECT_SECONDS:.0f} s"
         raise ChildError(
             f"Of {count} connections to {urlsplit(address.url).netloc} one failed: {why}. Take"
