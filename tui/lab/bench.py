@@ -155,6 +155,7 @@ class Bench:
         self.server, self.redis = server, redis
         self.say = say
         self._watch = watch
+        self.run_under_way: LabRun | None = None
         self._runs: list[RunResult] = []
         self._findings: list[Finding] = []
         self._checks: list[Check] = []
@@ -218,6 +219,7 @@ class Bench:
             tee = _Tee(watches)
             run = LabRun(plan, servers, tee, tee)
             run.network.turn(dials)
+            self.run_under_way = run
             going = asyncio.create_task(run.go(), name="lab experiment's run")
             turning = asyncio.create_task(_turn(run, turns), name="lab experiment's turns")
             try:
@@ -225,6 +227,7 @@ class Bench:
                     self._tell(run, name)
                     await asyncio.wait({going}, timeout=PROGRESS_SECONDS)
             finally:
+                self.run_under_way = None
                 for task in (going, turning):
                     task.cancel()
                 await asyncio.wait({going, turning})
