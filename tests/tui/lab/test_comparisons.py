@@ -19,7 +19,7 @@ from support.server_process import ROOT
 from support.waiting import PATIENCE, wait_until
 from tools.cluster.redis_server import RedisServer
 from tui.common.processes import ChildError
-from tui.lab.bench import Bench
+from tui.lab.__main__ import main
 from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
 from tui.lab.comparisons.crowd import Address, Crowd
 from tui.lab.comparisons.process_usage import usage_of
@@ -124,12 +124,12 @@ async def gone(told: Redis, before: int) -> bool:
     return bool((await told.info("clients"))["connected_clients"] == before)
 
 
-async def test_what_cannot_be_measured_is_said() -> None:
+async def test_what_cannot_be_measured_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ChildError, match=r"Of 3 connections to 127\.0\.0\.1:1 one failed"):
         await Crowd(Address("http://127.0.0.1:1/")).join(3)
-    plan = Plan(experiment="redis")
-    with pytest.raises(ValueError, match="leave out --server"):
-        Bench("http://127.0.0.1:1").own_processes(plan)
+    with pytest.raises(SystemExit):
+        main(["run", "--experiment", "redis", "--server", "http://127.0.0.1:1"])
+    assert "starts its own servers: leave out --server" in capsys.readouterr().err
     with pytest.raises(ValueError, match="too few to measure"):
         events_of(Plan(seconds=1, rate=1))
     assert usage_of(2**22 + 1) is None

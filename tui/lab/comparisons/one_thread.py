@@ -205,4 +205,5 @@ ONE_THREAD = Experiment(
     Plan(seconds=4, readers=500, patterns=(LONG_POLL,)),
     measure,
     PLAN - {"seconds", "readers"},
+    own_servers=True,
 )

@@ -231,4 +231,5 @@ REDIS = Experiment(
     Plan(seconds=4, rate=10, readers=300, patterns=(SSE,), shape="steady"),
     measure,
     PLAN - {"seconds", "rate", "readers", "size"},
+    own_servers=True,
 )

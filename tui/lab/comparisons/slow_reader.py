@@ -234,4 +234,5 @@ SLOW_READER = Experiment(
     Plan(seconds=6, rate=10, size=16 * 1024, readers=1000, patterns=(SSE,), shape="steady"),
     measure,
     PLAN - {"seconds", "rate", "readers", "size"},
+    own_servers=True,
 )
