@@ -20,12 +20,14 @@ from support.waiting import PATIENCE, wait_until
 from tools.cluster.redis_server import RedisServer
 from tui.common.processes import ChildError
 from tui.lab.__main__ import main
+from tui.lab.bench import Bench, Experiment
 from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
 from tui.lab.comparisons.crowd import Address, Crowd
 from tui.lab.comparisons.process_usage import usage_of
 from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
+from tui.lab.screen.experiment import Experiment as ScreenExperiment
 from tui.lab.servers import UNLIMITED, OwnProcesses
 
 MANY = 30
@@ -179,3 +181,15 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
     process.send_signal(number)
     await process.wait()
     await wait_until(lambda: not any(child.is_running() for child in children))
+
+
+async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
+    named: list[str] = []
+
+    async def measure(bench: Bench, plan: Plan) -> None:
+        named.append(bench.server)
+
+    for own_servers in (False, True):
+        experiment = Experiment("one", "", "", Plan(), measure, own_servers=own_servers)
+        await ScreenExperiment("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
+    assert named == ["http://127.0.0.1:1", ""]
