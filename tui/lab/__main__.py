@@ -140,6 +140,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
         raise ValueError(
             f"{experiment.name} is measured in one way only: leave out {options_named}."
         )
+    if experiment.own_servers and options.server:
+        raise ValueError(f"{experiment.name} starts its own servers: leave out --server.")
     plan = replace(experiment.plan, **given)
     report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:

@@ -151,7 +151,8 @@ class Experiment:
         named; its runs are seen like any other. None where it was stopped. Raises what
         `Bench.report` does."""
         self.stop()
-        async with self._one_at_a_time, Bench(self.server, say=say, watch=self._see) as used:
+        server = "" if measured.own_servers else self.server
+        async with self._one_at_a_time, Bench(server, say=say, watch=self._see) as used:
             command = f"tiffin-lab run --experiment {measured.name}"
             report = used.report(measured, plan, command)
             going = asyncio.create_task(report, name="lab screen's experiment")
