@@ -48,6 +48,7 @@ why = "{sse.latency_p50_ms} ms"
 sources = ["tui/lab/runner.py"]
 [steps.run]
 experiment = "patterns"
+takes = 5
 [steps.ask]
 question = "Three?"
 choices = [
@@ -111,8 +112,8 @@ async def test_the_figures_of_a_lesson_answer_its_question(experiment: str, tmp_
         ('sse.latency_p50_ms < 1000", s', "open('x') < 1000\", s", "steps.0.ask.choices.0.expect"),
         ('{sse.latency_p50_ms} ms"\n', '{sse.latency_p50_ms ms"\n', "steps.0.why"),
         ("tui/lab/runner.py", "../etc/passwd", "steps.0.sources.0"),
-        ('experiment = "patterns"', 'experiment = "patterns"\n[steps.set]\nspeed = 9', "set.speed"),
-        ('experiment = "patterns"', 'experiment = "patterns"\n[steps.set]\nrate = "x"', "set.rate"),
+        ('takes = 5', 'takes = 5\n[steps.set]\nspeed = 9', "set.speed"),
+        ('takes = 5', 'takes = 5\n[steps.set]\nrate = "x"', "set.rate"),
         ("title = ", "title ", "line 2"),
     ],
 )

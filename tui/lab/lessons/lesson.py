@@ -185,6 +185,8 @@ class Run(_Part):
     """What is run: an experiment by its name."""
 
     experiment: str
+    takes: int
+    """Seconds, about, with the start of its servers."""
     race: bool = True
     """Whether it has runs that can be watched as a race."""
 

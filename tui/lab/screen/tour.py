@@ -123,7 +123,7 @@ def _outcome(page: Page, width: int) -> Iterator[Row]:
         if page.words:
             yield from _paragraph(page.words, width, "error" if page.failed else "foreground")
         keys = f"a … {LETTERS[len(page.choices) - 1]} or ↑↓ guess"
-        run = f"space runs it, about {page.step.plan.seconds:g} s"
+        run = f"space runs it, about {page.step.run.takes} s"
         yield ((fit(f"{keys} · {run}", width), "wire-ink"),)
 
 

@@ -29,6 +29,7 @@ rate = 20
 patterns = ["short-poll", "sse"]
 [steps.run]
 experiment = "patterns"
+takes = 5
 [steps.ask]
 question = "Which brings every event?"
 [[steps.ask.choices]]
