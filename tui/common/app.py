@@ -366,7 +366,7 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def action_explain_news(self) -> None:
         """Show how the panel in front gets its news."""
-        from tui.common.dialogs.help import NewsScreen
+        from tui.common.dialogs.news import NewsScreen
 
         if self.grid.main is not None:
             self.push_screen(NewsScreen(self.grid.main))

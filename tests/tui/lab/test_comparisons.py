@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -22,7 +23,7 @@ from tui.lab.bench import Bench
 from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
 from tui.lab.comparisons.crowd import Address, Crowd
 from tui.lab.comparisons.process_usage import usage_of
-from tui.lab.comparisons.product_run import product_run
+from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
 from tui.lab.servers import UNLIMITED, OwnProcesses
@@ -53,10 +54,9 @@ async def test_the_one_thread_server_freezes_and_the_event_loop_does_not(
             own.start("one", one_thread.SERVER, "--threads", "1"),
             own.start("many", one_thread.SERVER, "--threads", "many"),
         )
-        frozen = await one_thread.frozen(one, held=1)
-        assert not frozen.answered
-        assert frozen.waited >= 0.99
-        assert frozen.after_leave > 0
+        began = time.monotonic()
+        await one_thread.frozen(one, held=1)
+        assert time.monotonic() - began >= 1, "the second window was answered meanwhile"
         held = Address(f"{threads}/status?timeout=60")
         threaded = await one_thread.beside_held(held, Address(f"{threads}/"), MANY, child.pid)
     assert not any(child.running for child in own.children)
@@ -83,13 +83,13 @@ async def test_a_slow_reader_keeps_others_waiting_only_where_they_are_served_in_
         monkeypatch.setattr(slow_reader, "GRACE_SECONDS", PATIENCE)
         queued = await slow_reader.of_broadcaster(plan, queue, queueing.pid)
         # Events kept in memory never reach another process.
-        assert await two_servers.from_memory(queue, turn) == (MEMORY_EVENTS, MEMORY_EVENTS)
+        assert await two_servers.from_memory(queue, turn) == (0, MEMORY_EVENTS)
     async with product_run(product.url, plan, plan.seconds) as run:
         logged = await slow_reader.of_product(plan, run, os.getpid())
     assert in_turn.late > 0
     assert in_turn.others_complete
     assert (queued.late, logged.late) == (0, 0)
-    assert queued.waiting > 0
+    assert queued.waiting
     assert logged.others_complete
     assert logged.slow_complete
 
@@ -117,7 +117,7 @@ async def test_each_reader_has_a_connection_to_redis_or_its_process_has(
     assert shared.complete
     assert each.connections > MANY
     assert shared.connections <= 3
-    assert each.redis_bytes > 10 * shared.redis_bytes
+    assert each.redis_bytes > MANY * plan.size
 
 
 async def gone(told: Redis, before: int) -> bool:
@@ -127,10 +127,11 @@ async def gone(told: Redis, before: int) -> bool:
 async def test_what_cannot_be_measured_is_said() -> None:
     with pytest.raises(ChildError, match=r"Of 3 connections to 127\.0\.0\.1:1 one failed"):
         await Crowd(Address("http://127.0.0.1:1/")).join(3)
-    plan = Plan(experiment="redis", network="3g")
-    for bench, option in ((Bench(), "--network"), (Bench("http://host"), "--server")):
-        with pytest.raises(ValueError, match=f"leave out {option}"):
-            bench.own_processes(plan)
+    plan = Plan(experiment="redis")
+    with pytest.raises(ValueError, match="leave out --server"):
+        Bench("http://127.0.0.1:1").own_processes(plan)
+    with pytest.raises(ValueError, match="too few to measure"):
+        events_of(Plan(seconds=1, rate=1))
     assert usage_of(2**22 + 1) is None
 
 
@@ -138,10 +139,10 @@ async def test_what_cannot_be_measured_is_said() -> None:
 @pytest.mark.parametrize(
     ("name", "findings"),
     [
-        ("one-thread", {"one_thread_timed_out": (1, 1), "event_loop_wait_ms": (0, 1000)}),
-        ("slow-reader", {"product_late_share": (0, 0)}),
-        ("redis", {"shared_connections": (4, 6), "each_connections": (21, 22)}),
-        ("two-servers", {"memory_missed": (20, 20), "without_redis_lost": (0, 0)}),
+        ("one-thread", {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
+        ("slow-reader", {"product_late": (0, 0), "positions_seen": (0.01, 0.9)}),
+        ("redis", {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
+        ("two-servers", {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
     ],
 )
 async def test_an_experiment_from_the_command_line(
@@ -173,7 +174,7 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
         sys.executable, "-m", "tui.lab", "run", "--experiment", "redis", cwd=ROOT
     )
     lab = psutil.Process(process.pid)
-    children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 3 and found)
+    children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 2 and found)
     process.send_signal(number)
     await process.wait()
     await wait_until(lambda: not any(child.is_running() for child in children))

@@ -19,7 +19,10 @@ from tui.lab.records import LONG_POLL, Plan
 
 SERVER = "tui.lab.comparisons.threaded_server"
 ASKED = 20
-"""Requests of the second window, of which the median counts."""
+"""Requests of the other window, of which the median counts."""
+WAIT = f"From the other window's first request to an answer (p50 of {ASKED} where many wait)."
+TIMED_OUT = "Whether its first request timed out: with one thread after half of a poll, else 5 s."
+WAITING = "Windows that waited for news meanwhile."
 ONE, MANY, PRODUCT = "one thread", "threads", "product"
 """The servers, as their findings name them."""
 TIMEOUT_SECONDS = 5.0
@@ -164,17 +167,17 @@ def _tell_frozen(bench: Bench, found: Frozen) -> None:
         "wait",
         found.waited * 1000,
         "ms",
-        "From the other window's first request to its first answer.",
+        WAIT,
         of=ONE,
     )
     bench.find(
         "timed_out",
         not found.answered,
         "",
-        f"Whether that window's first request, which it gave {found.patience:g} s, timed out.",
+        TIMED_OUT,
         of=ONE,
     )
-    bench.find("waiting", 1, "windows", "Windows that waited for news meanwhile.", of=ONE)
+    bench.find("waiting", 1, "", WAITING, of=ONE)
     bench.find(
         "frozen_after_leave",
         found.after_leave,
@@ -188,9 +191,9 @@ def _tell_frozen(bench: Bench, found: Frozen) -> None:
 def _tell_held(bench: Bench, name: str, count: int, held: Held) -> None:
     timed_out = held.wait == math.inf
     wait = None if timed_out else held.wait * 1000
-    bench.find("wait", wait, "ms", f"The p50 of {ASKED} requests, where many wait.", of=name)
-    bench.find("timed_out", timed_out, "", f"There, within {TIMEOUT_SECONDS:g} s.", of=name)
-    bench.find("waiting", count, "windows", "Windows that waited for news meanwhile.", of=name)
+    bench.find("wait", wait, "ms", WAIT, of=name)
+    bench.find("timed_out", timed_out, "", TIMED_OUT, of=name)
+    bench.find("waiting", count, "", WAITING, of=name)
     unknown, threads, memory, reserved = f" It was {NOT_TOLD}.", None, None, None
     if held.before is not None and held.after is not None:
         before, after, unknown = held.before, held.after, ""

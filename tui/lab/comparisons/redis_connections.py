@@ -12,7 +12,7 @@ from tui.common.processes import ChildError
 from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
-from tui.lab.comparisons.product_run import ProductRun, product_run
+from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
 from tui.lab.records import SSE, Plan
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ async def measure(bench: Bench, plan: Plan) -> None:
             most = (await told.info("clients")).get("maxclients")
     _tell(bench, "each reader", each)
     _tell(bench, "each process", shared)
-    words = (
-        "Clients that this Redis accepts (`maxclients`); small managed ones accept some hundreds."
-    )
+    words = "Clients that this Redis accepts (`maxclients`); small managed ones accept fewer."
     bench.find("accepted", most, "connections", words)
     bench.check(shared.complete, "Each reader of the product got each event once and in order.")
 
@@ -81,11 +79,11 @@ class Side:
 
 async def each_reader(plan: Plan, url: str, pid: int, told: Redis, before: int) -> Side:
     """The comparison: a connection to Redis for each reader."""
-    count = max(1, round(plan.rate * plan.seconds))
+    count = events_of(plan)
     address = Address(f"{url}/")
 
     async def send() -> int:
-        await asyncio.gather(*await publish(address, range(1, count + 1), plan.rate, plan.size))
+        await publish(address, count, plan.rate, plan.size)
         return count
 
     return await _side(plan, address, send, pid, told, before)

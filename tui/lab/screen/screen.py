@@ -42,8 +42,8 @@ FIGURES_SECONDS = 0.5
 AROUND = 10
 """Lines of bar, keys and table."""
 LEAST_LADDER = 4
-LEAST_TOUR = 17
-"""Lines with the border, with which every page can be read at once."""
+LEAST_TOUR = 15
+"""Lines of bar, keys and a page with its border that can be read at once."""
 SHORT_TITLE = 92
 """Cells below which the title says less."""
 GENERAL = (("1 … 5", "go to a pattern"), ("t", "day / night"), ("^q", "quit"))
@@ -178,6 +178,7 @@ class LabScreen(Screen[None]):
         self._figures_at = 0.0
         if self.focused_pattern not in self.experiment.patterns:
             self.focused_pattern = self.experiment.patterns[0]
+        self._lay_out()
         if self._timer is not None:
             self._timer.resume()
 
