@@ -39,8 +39,8 @@ from tui.lab.screen.tour import TourPanel
 
 FIGURES_SECONDS = 0.5
 """Between two looks at the figures."""
-AROUND = 10
-"""Lines of bar, keys and table."""
+AROUND = 5
+"""Lines of bar, keys, and of the table without its patterns."""
 LEAST_LADDER = 4
 LEAST_TOUR = 15
 """Lines of bar, keys and a page with its border that can be read at once."""
@@ -56,7 +56,6 @@ class LabScreen(Screen[None]):
     DEFAULT_CSS = """
     LabScreen {
         layers: base cover;
-        & #table { height: 8; }
         & #ladder { height: 1fr; }
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
@@ -65,6 +64,7 @@ class LabScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "toggle_run", "Start/stop"),
         Binding("space", "freeze", "Freeze"),
+        Binding("T", "tour", "Tour"),
         Binding("n", "network", "Network"),
         Binding("x", "cut", "Cut 10 s"),
         Binding("enter", "ladder", "Ladder"),
@@ -76,7 +76,6 @@ class LabScreen(Screen[None]):
         Binding("d", "dials", "Dials"),
         Binding("c", "compare", "Compare"),
         Binding("m", "mark", "Mark"),
-        Binding("T", "tour", "Tour"),
         Binding("full_stop", "step", "One event now", key_display=".", show=False),
         Binding("b", "plan('shape', 1)", "Random, burst, by hand", show=False),
         Binding("z", "plan('size', 1)", "Size of an event", show=False),
@@ -163,9 +162,10 @@ class LabScreen(Screen[None]):
         lines = height_of_race(patterns, self._lines_each)
         self.race.styles.height = lines
         self.race.display = self.tour.shows_race if touring else not alone
-        left = height - lines - (LEAST_TOUR if touring else 0)
-        self.table.display = self.race.display and left >= AROUND
-        self.ladder.display = alone or (not touring and left - AROUND >= LEAST_LADDER)
+        self.table.styles.height = AROUND - 2 + patterns
+        left = height - lines - (LEAST_TOUR if touring else 0) - AROUND - patterns
+        self.table.display = self.race.display and left >= 0
+        self.ladder.display = alone or (not touring and left >= LEAST_LADDER)
 
     def _restyle(self) -> None:
         for lines in (self.race, self.table, self.ladder, self.tour):
@@ -192,7 +192,8 @@ class LabScreen(Screen[None]):
             return
         now, experiment = time.monotonic(), self.experiment
         experiment.watch_network()
-        if now >= self._figures_at:
+        slow = now >= self._figures_at
+        if slow:
             self._figures_at = now + FIGURES_SECONDS
             self._draw_figures(now)
         if self.race.display:
@@ -203,7 +204,7 @@ class LabScreen(Screen[None]):
                 self.frozen_at,
                 self._lines_each,
             )
-        if self.ladder.display:
+        if self.ladder.display and (slow or self.has_class("-ladder")):
             watch = experiment.watch
             readers = watch.statistics.plan.readers
             self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
