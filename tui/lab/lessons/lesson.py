@@ -178,6 +178,8 @@ class Ask(_Part):
     """A question that is asked before the run."""
 
     question: Text
+    answer: Template = ""
+    """The figure that decides between all choices, where none has one of its own."""
     choices: Annotated[list[Choice], Field(min_length=2, max_length=5)]
 
 

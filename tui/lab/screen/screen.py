@@ -369,7 +369,10 @@ class LabScreen(Screen[None]):
             self.action_freeze()
 
     def action_tour(self) -> None:
-        """Begin the tour, or go on where it was left."""
+        """Begin the tour, or go on where it was left; or leave it."""
+        if self.tour.is_open:
+            self.tour.action_leave()
+            return
         try:
             self.tour.open(lessons())
         except LessonError as error:

@@ -115,7 +115,8 @@ def _outcome(page: Page, width: int) -> Iterator[Row]:
     if page.state == "running":
         yield ((fit(f"▶ {page.words}", width), "bold primary"),)
     elif page.state == "answered":
-        yield ((_verdict(page), "bold"),)
+        answer = fill(page.step.ask.answer, page.figures, _written)
+        yield from _paragraph(f"{_verdict(page)} {answer}", width, "bold")
         yield from _paragraph(fill(page.step.why, page.figures, _written), width)
         for line in wrapped(f"In the code: {', '.join(page.step.sources)}", width):
             yield ((line, "wire-ink"),)
