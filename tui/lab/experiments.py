@@ -309,6 +309,7 @@ EXPERIMENTS = {
             Plan(seconds=5, readers=300, patterns=(LONG_POLL, SSE, WEBSOCKET)),
             _held,
             frozenset({"rate", "shape"}),
+            own_servers=True,
         ),
         Experiment(
             "missed",
