@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.client.errors import NoStream, ResetStream, Unreachable
 from tui.common.client.figures import byte_length
+from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.stream import RequestStream
 
@@ -157,6 +158,16 @@ LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
 
+def _head_of(event: ServerSentEvent) -> str:
+    """Its fields besides the data."""
+    fields = (
+        ("id", event.last_event_id if event.has_id else ""),
+        ("event", event.type),
+        ("logged_at", event.logged_at),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in fields if value)
+
+
 class EventStream(RequestStream[ServerSentEvent]):
     """`async for event in stream`, for ever, or up to an `end` event.
 
@@ -230,6 +241,7 @@ class EventStream(RequestStream[ServerSentEvent]):
                     replayed=replaying,
                     payload=byte_length(event.data),
                     logged_at=event.logged_at,
+                    contents=Contents.of(_head_of(event), event.data),
                 )
         self._replaying = self._replaying and caught_up_at is None
         self._on_received(heartbeat=self._parser.comments > comments)
