@@ -33,6 +33,7 @@ GENERAL: Keys = (
     ("i", "how it gets its news"),
     ("t", "day / night"),
     ("f2", "account, log out"),
+    ("f3", "the lab, on a demo"),
     ("f8", "mark an alert as read"),
     ("^p", "all commands"),
     ("? f1", "help"),
