@@ -146,11 +146,12 @@ class RecordingMeter(Meter):
             self._what = what
             self._end("failed" if what[:1] in "45" else "ended")
 
-    def event(self, what: str, size: int, **more: Any) -> None:
-        super().event(what, size, **more)
+    def event(self, what: str, size: int, **more: Any) -> bool:
+        replayed = super().event(what, size, **more)
         if self._closed_at:
             self._what = what
             self._end()
+        return replayed
 
     def reconnected(self) -> None:
         super().reconnected()

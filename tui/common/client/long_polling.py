@@ -271,6 +271,8 @@ class OrdersPoll(CursorPoll["OrderPage"]):
     def __init__(self, session: Session, meter: Meter, cursor: str) -> None:
         """`cursor` is that of a page of orders."""
         super().__init__(session, "/orders", meter, cursor)
+        self.replayed = False
+        """Whether what was handed out last was missed while the connection was lost."""
 
     def _parse(self, body: bytes) -> OrderPage:
         from server.features.orders.schemas import OrderPage
@@ -289,7 +291,7 @@ class OrdersPoll(CursorPoll["OrderPage"]):
     def _count(self, news: OrderPage, size: int, payload: int, contents: Contents) -> None:
         newest = len(news.items) - 1
         for number, order in enumerate(news.items):
-            self._meter.event(
+            self.replayed = self._meter.event(
                 f"200 #{order.number:04d} {order.status}",
                 0 if number else size,
                 payload=0 if number else payload,

@@ -214,11 +214,11 @@ class Meter:
         payload: int = 0,
         logged_at: datetime | str | None = None,
         contents: Contents = NOTHING,
-    ) -> None:
+    ) -> bool:
         """An event, or the answer to a request; its bytes are counted by `received`.
 
         `payload` is how many of them are its data, `logged_at` when it happened by the server's
-        clock.
+        clock. Returns whether it was missed while the connection was lost.
         """
         self.events += 1
         self.payload += payload
@@ -236,6 +236,7 @@ class Meter:
         else:
             age = None
         self._record("in", what, size, age_ms=age, replayed=replayed, contents=contents)
+        return replayed
 
     def missed(self, count: int) -> None:
         """So many more events have passed beside the cut line."""
@@ -351,6 +352,7 @@ class Wire:
                 frame = replace(
                     frame,
                     meter=frame.meter if frame.meter == last.meter else "",
+                    exchange=frame.exchange if frame.exchange == last.exchange else 0,
                     size=frame.size + last.size,
                     heartbeats=frame.heartbeats + last.heartbeats,
                 )

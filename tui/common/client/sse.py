@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import NoStream, ResetStream, Unreachable
@@ -42,6 +42,8 @@ class ServerSentEvent:
     has_id: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
     logged_at: str = field(default="", compare=False)
+    replayed: bool = field(default=False, compare=False)
+    """It was missed while the connection was lost."""
 
 
 class EventTooLarge(Exception):
@@ -234,7 +236,7 @@ class EventStream(RequestStream[ServerSentEvent]):
             replaying = self._replaying and (caught_up_at is None or number < caught_up_at)
             if not (event.has_id and event.last_event_id in self._seen):
                 self._remember(event)
-                self._pending.append(event)
+                self._pending.append(replace(event, replayed=True) if replaying else event)
                 self._meter.event(
                     event.type,
                     event.size,
@@ -290,6 +292,7 @@ class EventStream(RequestStream[ServerSentEvent]):
             )
         self.accepted = True
         self._meter.measured(request.latency_ms)
+        self._meter.frame("200 the stream begins", request.size, request.contents(b""))
         self._replaying = self._lost_before
         self._rushing = False
         self._heard_at = time.monotonic()

@@ -91,6 +91,9 @@ class WebSocket:
         line = f"GET {request.url.raw_path_qs} HTTP/1.1"
         meter.sent(what, asked, Contents(head_text(line, request.headers.items())))
         meter.received(answered)
+        answer = f"HTTP/1.1 {socket.head.status} {socket.head.reason or ''}"
+        switched = Contents(head_text(answer, socket.head.raw_headers))
+        meter.frame(f"{socket.head.status} {socket.head.reason or ''}", answered, switched)
         self._pings = asyncio.create_task(self._ping_forever(), name="pings")
         self._restart_silence_timer()
 

@@ -14,6 +14,8 @@ from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tui.common.client.figures import Outage
     from tui.common.client.meter import Meter
 
@@ -88,10 +90,12 @@ class WireLine(Widget):
         ]
         # Ages of news where there are any, else what it has of round trips.
         name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
-        shown = meter.ages or meter.latencies
+        shown: "Sequence[float]" = meter.ages or meter.latencies
         latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
-        if shown and width >= LABELLED and meter.state is not State.RETRY:
+        if meter.state is State.RETRY:  # the words have no room to spare
+            shown, right = (), ""
+        if shown and width >= LABELLED:
             right = f"{name} {right}"
         room = width - 2 - len(meter.pattern) - len(right) - 1
         tail: list[Part] = []
@@ -116,15 +120,16 @@ class WireLine(Widget):
             return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.RETRY and meter.is_cut and meter.outage is not None:
             words = f"cut, {now - meter.outage.began:.0f} s"
-            if (missed := meter.outage.missed) is not None:
+            missed = meter.outage.missed
+            if missed is not None:
                 events = "event" if missed == 1 else "events"
                 words += (
                     f": {missed} {events} missed so far" if width >= ROOMY else f": {missed} missed"
                 )
-            left = "X restores it"
+            hint = "X restores it" if width >= ROOMY or missed is None else "X restores"
             if not meter.is_held:
-                left = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
-            return [(words, "bold warning"), (left, "wire-ink")]
+                hint = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
+            return [(words, "bold warning"), (hint, "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
