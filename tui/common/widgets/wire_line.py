@@ -90,7 +90,7 @@ class WireLine(Widget):
         ]
         # Ages of news where there are any, else what it has of round trips.
         name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
-        shown: "Sequence[float]" = meter.ages or meter.latencies
+        shown: Sequence[float] = meter.ages or meter.latencies
         latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
         if meter.state is State.RETRY:  # the words have no room to spare
