@@ -84,7 +84,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await wait_until(lambda: orders_of(app).meter is meter, what="the wire line shows it")
         await pilot.press("X")
-        await sees(app, "X restores it")
+        await sees(app, "X restores")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         second = await a_placed_order(guest, kitchen)
         await pilot.press("r")  # reads the orders, and the line stays cut
@@ -94,7 +94,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         assert polled.requests == 0
         await kitchen.step(order_id, "preparing")
         await pilot.press("X")
-        await sees(app, "◐ Cooking")
+        await sees(app, "◐ Cooking", "↺#")
         await wait_until(lambda: meter.reconnects >= 1, what="back")
         await wait_until(lambda: polled.state is State.WAITING, what="the other, too")
 
