@@ -65,7 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in reversed(items):
         files.setdefault(item.path, []).insert(0, item)
-    waits = [path for path in files if not {"e2e", "faults", "soak"}.isdisjoint(path.parts)]
+    waits = [
+        path
+        for path, inside in files.items()
+        if not {"e2e", "faults", "soak"}.isdisjoint(path.parts)
+        or any("start_server" in getattr(item, "fixturenames", ()) for item in inside)
+    ]
     order = [path for path in files if path not in waits]
     every = max(1, len(order) * 3 // 4 // max(1, len(waits)))
     for number, path in enumerate(waits):
