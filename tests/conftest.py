@@ -161,9 +161,10 @@ def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
     monkeypatch.setattr(passwords, "MEMORY_KIB", cheap_hashes)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The redis-server that the whole run shares. Don't break it: `own_redis` is for that."""
+    """The redis-server that the tests of a file share, as starting one costs less than leaving one
+    idle for the whole run. Don't break it: `own_redis` is for that."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -234,11 +235,11 @@ def start_server(data_dir: Path) -> Iterator[StartServer]:
         print(f"--- {server.url} ---\n{server.log_tail()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def two_on_redis(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> Iterator["Two"]:
-    """Two processes on one database and the shared Redis, for the whole run: leave them running,
+    """Two processes on one database and the shared Redis, for a file's tests: leave them running,
     and open a restaurant for your test."""
     from support.two_processes import two_processes
 
@@ -246,7 +247,7 @@ def two_on_redis(
         yield two
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Two"]:
     """Two processes on one database, without Redis."""
     from support.two_processes import two_processes
