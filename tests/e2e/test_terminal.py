@@ -155,6 +155,31 @@ def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     assert not alive
 
 
+def test_the_lab_has_the_terminal_until_it_is_left(server: ServerProcess, tmux: Tmux) -> None:
+    window = tmux.shell((100, 30))
+    process = start(window, "customer", server.url)
+    window.press("F3")
+    window.sees("Ladder of short poll", "run 1")
+    window.press("C-z")
+    window.sees("Stopped")
+    is_given_back(window)
+    window.type("clear; fg")
+    window.sees("Ladder of short poll")
+    window.resize(80, 24)
+    window.press("C-q")
+    window.sees("1 Orders", "Quit")
+    window.press("?")
+    window.sees("Keys")
+    window.press("Escape", "F3")
+    window.sees("short poll", "run 1")
+    (lab,) = process.children()
+    process.terminate()
+    is_given_back(window)
+    lab.wait(timeout=PATIENCE)
+    window.type("echo code $?")
+    window.sees(f"code {128 + signal.SIGTERM}")
+
+
 def test_invalid_utf_8_and_exported_sizes_change_nothing(server: ServerProcess, tmux: Tmux) -> None:
     window = tmux.shell(
         (100, 30), COLUMNS="60", LINES="17", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"

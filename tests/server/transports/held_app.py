@@ -261,6 +261,10 @@ class HeldApp:
         event = self._appended.get((TOPIC, seq))
         return self.log.cursor_of(event) if event else str(Cursor(self.log.epoch, TOPIC, seq))
 
+    def logged_at(self, seq: int) -> str:
+        """When that event was appended."""
+        return self._appended[TOPIC, seq].at
+
     @property
     def ends(self) -> list[str]:
         """Why WebSockets were ended."""
