@@ -116,6 +116,23 @@ def cheap_hashes() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Databases of the tests wait for the disk with no commit, as their PostgreSQL does not either.
+
+    Only a power failure would make a difference; a process that is killed loses nothing.
+    """
+    from server.core import sqlite
+
+    full, off = "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF"
+    assert full in sqlite.PRAGMAS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sqlite, "PRAGMAS", tuple(off if one == full else one for one in sqlite.PRAGMAS)
+        )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_photos() -> Iterator[tuple[str, ...]]:
     """Photo workers of servers in this process have a stand-in for the model. Yields Python's
     arguments for the true ones; `true_model` restores them for one test."""
