@@ -41,8 +41,11 @@ lab: run-env model ## the lab: the same events over every pattern, measured live
 	@exec $(PY) -m tui.lab $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
-	@# In a fresh clone every worker would rewrite all test modules: done once, they find them done.
+	@# In a fresh clone every worker would rewrite all test modules, and list the characters of UTF-8
+	@# for hypothesis: done once, they find them done.
 	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
+	@test -d .hypothesis/unicode_data || $(PY) -c \
+		"from hypothesis import strategies; strategies.text().validate()"
 	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, the last version, faults, PostgreSQL
