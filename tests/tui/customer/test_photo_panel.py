@@ -142,10 +142,11 @@ async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
             assert panel.view.before is not None
             assert panel.view.before.width == 120
             await pilot.press("up")
-        # Going to and fro between pending photos polls no faster.
+        # Going to and fro between pending photos polls no faster, and no later.
         meter, began = panel.meter, time.monotonic()
         before = meter.requests
         await pilot.press("down", "up", "down", "up", "down")
+        assert desk_of(app)._due_at <= time.monotonic() + INTERVAL_SECONDS
         await wait_until(lambda: meter.requests >= before + 2, what="two polls")
         assert meter.requests - before <= 2 + (time.monotonic() - began) / INTERVAL_SECONDS
         panel.uploads.action_cursor_up()
