@@ -23,7 +23,7 @@ from tui.lab.compare import compare
 from tui.lab.dials import PRESETS
 from tui.lab.experiments import EXPERIMENTS
 from tui.lab.export import write
-from tui.lab.records import PATTERNS, Pace, Plan, Shape
+from tui.lab.records import READERS, Pace, Plan, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--patterns",
         type=_patterns,
         metavar="A,B",
-        help=f"some of {','.join(PATTERNS)}",
+        help=f"some of {','.join(READERS)}",
     )
     add(
         "--isolated",
@@ -132,6 +132,11 @@ def _run(options: argparse.Namespace, command: str) -> int:
     known = {field.name for field in fields(Plan)} - {"experiment"}
     named = vars(options).items()
     given = {name: value for name, value in named if name in known and value is not None}
+    if fixed := sorted(experiment.fixed & given.keys()):
+        options_named = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ValueError(
+            f"{experiment.name} is measured in one way only: leave out {options_named}."
+        )
     plan = replace(experiment.plan, **given)
     report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:
@@ -188,11 +193,11 @@ def _number(kind: type, above: float, most: float = math.inf) -> Callable[[str],
 
 def _patterns(text: str) -> tuple[str, ...]:
     named = text.split(",")
-    if unknown := [name for name in named if name not in PATTERNS]:
+    if unknown := [name for name in named if name not in READERS]:
         raise argparse.ArgumentTypeError(
-            f"{', '.join(unknown)}: the patterns are {', '.join(PATTERNS)}"
+            f"{', '.join(unknown)}: the patterns are {', '.join(READERS)}"
         )
-    return tuple(name for name in PATTERNS if name in named)
+    return tuple(name for name in READERS if name in named)
 
 
 if __name__ == "__main__":

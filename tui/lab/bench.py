@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tui.lab.dials import PRESETS, Dials
 from tui.lab.network import Tap
-from tui.lab.records import Plan, Sink
+from tui.lab.records import Appended, Arrival, Exchange, Plan, Sink
 from tui.lab.results import Check, Finding, Report, RunResult, result_of
 from tui.lab.runner import LabRun
 from tui.lab.servers import Servers, raise_file_limit, servers_for
@@ -27,10 +29,89 @@ PROGRESS_SECONDS = 0.5
 class Watch(Sink, Tap, Protocol):
     """Takes all that a run records."""
 
-    @property
-    def statistics(self) -> Statistics:
-        """What the records come to."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is done to the network of a run, and when."""
+
+    at: float
+    """Seconds after the source began."""
+    dials: Dials
+    words: str
+
+
+class Trace:
+    """A watch that keeps everything, for runs that are short."""
+
+    def __init__(self) -> None:
+        self.appends: list[Appended] = []
+        self.arrivals: dict[str, list[Arrival]] = defaultdict(list)
+        """By pattern; as the other two, in the order in which they came."""
+        self.exchanges: dict[str, list[Exchange]] = defaultdict(list)
+        self.packets: dict[str, list[tuple[float, bool, int]]] = defaultdict(list)
+        """The time of each, whether it went up, and its bytes."""
+        self.began = math.inf
+
+    def appended(self, record: Appended) -> None:
+        """See `Sink`."""
+        self.appends.append(record)
+
+    def arrived(self, record: Arrival) -> None:
+        """See `Sink`."""
+        self.arrivals[record.pattern].append(record)
+
+    def exchanged(self, record: Exchange) -> None:
+        """See `Sink`."""
+        self.exchanges[record.pattern].append(record)
+
+    def begun(self, at: float) -> None:
+        """See `Tap`."""
+        self.began = at
+
+    def connected(self, pattern: str, at: float) -> None:
+        """See `Tap`."""
+
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
+        """See `Tap`."""
+        self.packets[pattern].append((at, up, len(data)))
+
+    def late(self, at: float, seconds: float) -> None:
+        """See `Tap`."""
+
+
+class _Tee:
+    """A watch that passes all on to others."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+
+    def appended(self, record: Appended) -> None:
+        for watch in self._watches:
+            watch.appended(record)
+
+    def arrived(self, record: Arrival) -> None:
+        for watch in self._watches:
+            watch.arrived(record)
+
+    def exchanged(self, record: Exchange) -> None:
+        for watch in self._watches:
+            watch.exchanged(record)
+
+    def begun(self, at: float) -> None:
+        for watch in self._watches:
+            watch.begun(at)
+
+    def connected(self, pattern: str, at: float) -> None:
+        for watch in self._watches:
+            watch.connected(pattern, at)
+
+    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
+        for watch in self._watches:
+            watch.passed(pattern, at, up=up, data=data)
+
+    def late(self, at: float, seconds: float) -> None:
+        for watch in self._watches:
+            watch.late(at, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +126,8 @@ class Experiment:
     """What it runs where nothing else is asked for; `measure` may vary it from run to run."""
     measure: Callable[[Bench, Plan], Awaitable[None]]
     """Does the runs on the bench, and tells it what they show."""
+    fixed: frozenset[str] = frozenset()
+    """What of the plan it sets itself, so that nothing else can be asked for."""
 
 
 class Bench:
@@ -63,7 +146,8 @@ class Bench:
         watch: Callable[[Plan], Watch] | None = None,
     ) -> None:
         """`server` and `redis` are URLs of what is there already, "" for our own. `say` is told
-        what is going on, about twice a second; `watch` makes what sees the records of each run."""
+        what is going on, about twice a second; `watch` makes what sees the records of each run,
+        before it begins."""
         self.server, self.redis = server, redis
         self.say = say
         self._watch = watch
@@ -100,36 +184,48 @@ class Bench:
         )
 
     async def run(
-        self, plan: Plan, name: str = "", *, dials: Dials | None = None, alone: bool = False
+        self,
+        plan: Plan,
+        name: str = "",
+        *,
+        dials: Dials | None = None,
+        turns: Sequence[Turn] = (),
+        trace: Trace | None = None,
+        alone: bool = False,
     ) -> RunResult:
         """One run to its end; it is in the report by that name, which tells it from others of the
         same experiment.
 
-        `dials` replace those of the plan's network. `alone`: on a server started for it.
+        `dials` replace those of the plan's network, `turns` change them while it goes on, `trace`
+        keeps its records. `alone`: on a server started for it.
         """
         raise_file_limit(plan)
         statistics = Statistics(plan)
-        watch = None if self._watch is None else self._watch(plan)
+        watches: list[Watch] = [statistics]
+        if trace is not None:
+            watches.append(trace)
+        if self._watch is not None:
+            watches.append(self._watch(plan))
         dials = dials or PRESETS[plan.network].dials
         async with AsyncExitStack() as stack:
             self.say(_words(plan, name, "starting"))
             servers = await self._servers(plan, stack, alone=alone)
-            if watch is None:
-                run = LabRun(plan, servers, statistics, statistics)
-            else:
-                statistics = watch.statistics
-                run = LabRun(plan, servers, watch, watch)
+            tee = _Tee(watches)
+            run = LabRun(plan, servers, tee, tee)
             run.network.turn(dials)
             going = asyncio.create_task(run.go(), name="lab experiment's run")
+            turning = asyncio.create_task(_turn(run, turns), name="lab experiment's turns")
             try:
                 while not going.done():
                     self._tell(run, name)
                     await asyncio.wait({going}, timeout=PROGRESS_SECONDS)
             finally:
-                going.cancel()
-                await asyncio.wait({going})
+                for task in (going, turning):
+                    task.cancel()
+                await asyncio.wait({going, turning})
             outcome = going.result()
-        result = result_of(outcome, statistics, name=name, dials=dials)
+        turned = tuple(f"{turn.at:g} s: {turn.words}" for turn in turns)
+        result = result_of(outcome, statistics, name=name, dials=dials, turned=turned)
         self._runs.append(result)
         return result
 
@@ -167,6 +263,16 @@ class Bench:
         else:
             passed = min(plan.seconds, time.monotonic() - began)
             self.say(_words(plan, name, f"{passed:.0f} of {plan.seconds:g} s"))
+
+
+async def _turn(run: LabRun, turns: Sequence[Turn]) -> None:
+    """Turn the network of a run as it is planned."""
+    for turn in turns:
+        await run.network.begun.wait()
+        began = run.network.began
+        assert began is not None
+        await asyncio.sleep(began + turn.at - time.monotonic())
+        run.network.turn(turn.dials)
 
 
 def _words(plan: Plan, name: str, what: str) -> str:

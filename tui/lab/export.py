@@ -14,7 +14,7 @@ from typing import Any
 from tui.lab.dials import PRESETS
 from tui.lab.fields import FIELDS, Field, Value, cell
 from tui.lab.plot import Curve, ecdf_plot
-from tui.lab.records import PROMISES
+from tui.lab.records import NO_PROMISE
 from tui.lab.results import OWN_SHARE, Report, RunResult
 
 FORMAT = 2
@@ -237,7 +237,7 @@ def _remarks(result: RunResult) -> list[str]:
             what = [
                 f"{count} {word}"
                 for count, word in (
-                    (verdict.lost if pattern in PROMISES else 0, "lost"),
+                    (0 if pattern in NO_PROMISE else verdict.lost, "lost"),
                     (verdict.repeated, "repeated"),
                     (verdict.unordered, "out of order"),
                 )
@@ -246,7 +246,7 @@ def _remarks(result: RunResult) -> list[str]:
             remarks.append(
                 f"**{pattern} broke its promise: {', '.join([*what, *verdict.errors])}.**"
             )
-        if verdict.connected < verdict.readers:
+        if verdict.connected < verdict.readers and outcome.events:
             missing = verdict.readers - verdict.connected
             remarks.append(
                 f"{pattern}: {missing} of {verdict.readers} readers were never answered."
@@ -271,7 +271,7 @@ def _remarks(result: RunResult) -> list[str]:
     if outcome.clock_error:
         remarks.append(f"Latencies may be wrong by {outcome.clock_error * 1000:.1f} ms (clocks).")
     if result.turned:
-        remarks.append(f"Turned by hand while it ran: {'; '.join(result.turned)}.")
+        remarks.append(f"Turned while it ran: {'; '.join(result.turned)}.")
     if outcome.kept:
         remarks.insert(0, "Every pattern kept its promise.")
     return ["  \n".join(remarks)]

@@ -121,5 +121,6 @@ class Costs(Wire):
     """Of all its threads."""
     resident_bytes: Whole | None
     """Memory; null where the system does not say."""
+    threads: Whole
     held: Whole
     """Streams and held polls now."""

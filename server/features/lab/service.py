@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +16,7 @@ from server.core.database import Database
 from server.core.errors import Problem, conflict, invalid, not_found
 from server.core.lifecycle import Component
 from server.core.logging import log_failure
+from server.core.memory import trim
 from server.core.transaction import Transaction
 from server.features.lab.schemas import (
     EVENT,
@@ -154,6 +156,7 @@ class LabService(Component):
             process=os.getpid(),
             cpu_seconds=time.process_time(),
             resident_bytes=_resident_bytes(),
+            threads=_threads(),
             held=held,
         )
 
@@ -259,8 +262,15 @@ def _clock() -> Clock:
 
 
 def _resident_bytes() -> int | None:
-    """Memory of this process that is not swapped out."""
+    """Memory of this process that is not swapped out, once what is free was given back."""
     if sys.platform != "linux":
         return None
+    trim()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _threads() -> int:
+    """Of this process; where the system does not say, those that Python knows."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()

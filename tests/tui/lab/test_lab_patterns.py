@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import get_args
 
 import pytest
@@ -208,6 +209,36 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
         )
 
     await keeps(0.1, excess)
+
+
+async def test_rare_news_waits_for_half_a_poll_and_the_way_back(server: LiveServer) -> None:
+    """Where the source keeps no step with the polls. And the bytes of all of them, heads included,
+    are as many for the client library as for the network between."""
+    every, way_back, between = 0.2, 0.05, 0.37
+
+    async def off() -> float:
+        """By how many seconds the median is not what it should be."""
+        records = Records()
+        plan = Plan(
+            seconds=8.5 * between,
+            rate=1 / between,
+            shape="steady",
+            poll_seconds=every,
+            poll_pace="rate",
+            patterns=(SHORT_POLL,),
+        )
+        run = lab_run(server, plan, records)
+        run.network.turn(Dials(delay=way_back))
+        outcome = await outcome_of(run)
+        assert outcome.events == 8
+        ages = records.latencies(SHORT_POLL)
+        assert min(ages) >= way_back
+        ended, link = records.steps(SHORT_POLL, "ended"), run.network.links[SHORT_POLL]
+        assert sum(one.up for one in ended) == link.bytes_up
+        assert sum(one.down for one in ended) == link.bytes_down
+        return abs(median(ages) - (every / 2 + way_back))
+
+    await keeps(0.05, off)
 
 
 @pytest.mark.parametrize(

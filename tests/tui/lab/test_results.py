@@ -49,7 +49,17 @@ def report_with(
         SHORT_POLL: Verdict(1, 1, 5, 0, 0, 0, ()),
         LONG_POLL: Verdict(1, 1, lost, 0, 0, 0, ()),
     }
-    cost = Cost(cpu_seconds=0.3, idle_cpu=0.01, seconds=20, bytes_before=10, bytes_connected=4010)
+    cost = Cost(
+        cpu_seconds=0.3,
+        idle_cpu=0.01,
+        seconds=20,
+        held_cpu=0.01,
+        bytes_before=10,
+        bytes_connected=4010,
+        threads_before=1,
+        threads_connected=1,
+        held=1,
+    )
     outcome = Outcome(
         plan=plan,
         run_id="r",
