@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.lab_report.claims import FOLDER, Claim, Feature, Results, Value, Verdict, features, runs
-from tui.lab.fields import FIELDS
+from tools.lab_report.claims import FOLDER, Claim, Results, Value, Verdict, features, runs
 from tui.lab.records import PATTERNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +27,6 @@ NAMES = {
     "websocket": "WebSocket",
     "socketio": "Socket.IO",
 }
-MEANINGS = {field.name: field.meaning for field in FIELDS}
 
 
 def pages(kept: Path = KEPT) -> dict[Path, str]:
@@ -57,7 +55,7 @@ def report(results: Results) -> str:
         for number, feature in numbered
         for at, claim in enumerate(feature.claims, start=1)
     }
-    counts = Counter(verdict.kind for verdict in verdicts.values())
+    counts = Counter[str](verdict.kind for verdict in verdicts.values())
     lines = [
         "# The decision report, checked",
         "",
@@ -111,8 +109,7 @@ def _claim(number: str, claim: Claim, verdict: Verdict) -> Iterator[str]:
 def _source(path: str) -> str:
     if path.startswith("="):
         return f"`{path[1:].strip()}`"
-    run, _, name = path.partition(":")
-    return f"[{run.strip()}](../benchmarks/results/lab/{run.strip()}.json): {name.strip()}"
+    return path
 
 
 def _short(value: Value) -> str:
@@ -154,14 +151,20 @@ def table(results: Results) -> Iterator[str]:
             _short(race["bytes_up_per_event"] + race["bytes_down_per_event"]),
             f"{idle['radio_on_share']:.0%}",
             _short(costs["cpu_us_per_event"]),
-            _short(costs["memory_bytes_per_reader"] / 1000),
+            _memory(results, pattern),
         ]
-    heads = ("seen", "p50 ms", "p99 ms", "requests a minute", "B an event", "radio on, idle")
-    heads += ("server's CPU, µs an event", "its memory, kB a reader")
+    heads = ["seen", "p50 ms", "p99 ms", "requests a minute", "B an event", "radio on, idle"]
+    heads += ["server's CPU, µs an event", "its memory, kB a reader"]
     yield "| | " + " | ".join(heads) + " |"
     yield "|---|" + "--:|" * len(heads)
     for name, cells in rows.items():
         yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _memory(results: Results, pattern: str) -> str:
+    part = results["held"]["patterns"].get(pattern)
+    memory = None if part is None else part[pattern]["memory_bytes_per_reader"]
+    return "–" if memory is None else _short(memory / 1000)
 
 
 def costs(results: Results, pattern: str) -> Iterator[str]:
@@ -169,9 +172,10 @@ def costs(results: Results, pattern: str) -> Iterator[str]:
     yield "| | | run |"
     yield "|---|--:|---|"
     for run, names in COSTS.items():
-        row = results[run]["patterns"][""][pattern]
+        parts = results[run]["patterns"]
+        row = parts.get("", parts.get(pattern, {})).get(pattern, {})
         for name in names:
-            if row[name] is not None:
+            if row.get(name) is not None:
                 unit = "%" if name.endswith("_share") else ""
                 value = _short(row[name] * 100 if unit else row[name])
                 yield f"| {LABELS[name]} | {value}{f' {unit}' if unit else ''} | `{run}` |"
@@ -205,7 +209,8 @@ COSTS = {
         "overhead",
     ),
     "silence": ("bytes_up", "bytes_down", "wake_ups_per_minute", "radio_on_share"),
-    "costs": ("cpu_us_per_event", "memory_bytes_per_reader"),
+    "costs": ("cpu_us_per_event",),
+    "held": ("memory_bytes_per_reader",),
 }
 
 
