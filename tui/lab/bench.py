@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from tui.lab.dials import PRESETS, Dials
 from tui.lab.network import Tap
 from tui.lab.records import Appended, Arrival, Exchange, Plan, Sink
-from tui.lab.results import Check, Finding, Report, RunResult, result_of
+from tui.lab.results import Check, Finding, Report, RunResult, result_of, snake
 from tui.lab.runner import LabRun
 from tui.lab.servers import Servers, raise_file_limit, servers_for
 from tui.lab.statistics import Statistics
@@ -224,17 +224,19 @@ class Bench:
                     task.cancel()
                 await asyncio.wait({going, turning})
             outcome = going.result()
-        turned = tuple(f"{turn.at:g} s: {turn.words}" for turn in turns)
+        turned = tuple(f"{turn.at:.1f} s: {turn.words}" for turn in turns)
         result = result_of(outcome, statistics, name=name, dials=dials, turned=turned)
         self._runs.append(result)
         return result
 
-    def find(self, name: str, value: Value, unit: str, words: str) -> None:
+    def find(self, name: str, value: Value, unit: str, words: str, *, of: str = "") -> None:
         """Write down a figure that answers the experiment's question; None: there is none.
 
-        `name` is in snake case and unique within the experiment.
+        `name` is in snake case; `of` says of which pattern or run it is, where others have the
+        same figure, and comes before it.
         """
-        self._findings.append(Finding(name, value, unit, words))
+        full = f"{snake(of)}_{name}" if of else name
+        self._findings.append(Finding(full, value, unit, words, of))
 
     def check(self, kept: bool, words: str) -> None:
         """Write down whether the product kept a promise, which the words say."""

@@ -10,6 +10,7 @@ from tui.lab.bench import Experiment, Trace, Turn
 from tui.lab.dials import PRESETS
 from tui.lab.records import (
     LONG_POLL,
+    NO_PROMISE,
     SHORT_POLL,
     SOCKETIO,
     SSE,
@@ -21,6 +22,7 @@ from tui.lab.records import (
 
 if TYPE_CHECKING:
     from tui.lab.bench import Bench
+    from tui.lab.records import Arrival
     from tui.lab.results import RunResult
     from tui.lab.statistics import Figures
 
@@ -35,10 +37,6 @@ def _figures(result: RunResult) -> dict[str, Figures]:
     return {each.pattern: each for each in result.figures}
 
 
-def _snake(pattern: str) -> str:
-    return pattern.replace("-", "_")
-
-
 async def _race(bench: Bench, plan: Plan) -> None:
     await bench.run(plan)
 
@@ -47,26 +45,30 @@ async def _idle(bench: Bench, plan: Plan) -> None:
     """One event, in the middle of the run."""
     result = await bench.run(replace(plan, shape="steady", rate=1 / (0.51 * plan.seconds)))
     hours = plan.seconds / HOUR_SECONDS
-    for pattern, figures in _figures(result).items():
-        name, traffic = _snake(pattern), figures.traffic
-        at_a_rate = f"with {result.outcome.events} event in {plan.seconds:g} s"
+    what = f"{result.outcome.events} event in {plan.seconds:g} s"
+    for figures in result.figures:
+        pattern, traffic = figures.pattern, figures.traffic
         bench.find(
-            f"{name}_requests_per_hour",
+            "requests_per_hour",
             traffic.requests / hours / plan.readers,
             "requests/h",
-            f"Requests of one {pattern} reader in an hour, {at_a_rate}.",
+            f"Requests of a reader in an hour of {what}.",
+            of=pattern,
         )
         bench.find(
-            f"{name}_bytes_per_hour",
+            "bytes_per_hour",
             (traffic.bytes_up + traffic.bytes_down) / hours / plan.readers,
             "B/h",
-            f"Bytes both ways of one {pattern} reader in an hour, {at_a_rate}.",
+            f"Its bytes both ways in an hour of {what}.",
+            of=pattern,
         )
         bench.find(
-            f"{name}_radio_share",
+            "radio_share",
             None if figures.radio_on is None else figures.radio_on / figures.seconds,
             "of the time",
-            f"For how much of the time a phone's radio would be on for {pattern}.",
+            f"A phone's radio would be on for so much of the time, by a tail of "
+            f"{figures.radio_tail:g} s.",
+            of=pattern,
         )
 
 
@@ -75,39 +77,36 @@ async def _held(bench: Bench, plan: Plan) -> None:
     for pattern in plan.patterns:
         quiet = replace(plan, patterns=(pattern,), shape="steady", rate=0.5 / plan.seconds)
         result = await bench.run(quiet, pattern, alone=True)
-        cost, name = result.outcome.costs[pattern], _snake(pattern)
-        readers = f"{plan.readers} {pattern} readers"
-        row = result.row(pattern)
+        cost = result.outcome.costs[pattern]
+        bench.find("held", cost.held, "readers", "Readers that the server held.", of=pattern)
         bench.find(
-            f"{name}_memory_per_reader",
-            row["memory_bytes_per_reader"],
+            "memory_per_reader",
+            result.row(pattern)["memory_bytes_per_reader"],
             "B",
-            f"By how much the server's memory grew for each of {readers}.",
+            "By how much its memory grew for each.",
+            of=pattern,
         )
-        threads = cost.threads_connected - cost.threads_before
+        more = cost.threads_connected - cost.threads_before
         bench.find(
-            f"{name}_threads_for_readers",
-            threads,
             "threads",
-            f"By how many threads the server had more with {readers} than without.",
-        )
-        bench.find(
-            f"{name}_threads",
             cost.threads_connected,
             "threads",
-            f"Threads of the server with {readers}.",
+            "Threads of the server with all of them.",
+            of=pattern,
         )
+        bench.find("threads_for_readers", more, "threads", "How many of those are new.", of=pattern)
         bench.find(
-            f"{name}_cpu_while_quiet",
+            "cpu_while_quiet",
             cost.held_cpu,
             "of a core",
-            f"CPU of the server while {readers} waited and nothing happened.",
+            "CPU of the server while all of them waited and nothing happened.",
+            of=pattern,
         )
         bench.check(
-            threads <= MOST_THREADS,
-            f"The server's threads do not grow with its readers: {threads} more for {readers}.",
+            more <= MOST_THREADS,
+            f"The server's threads do not grow with its readers: {more} more for {cost.held} of "
+            f"{pattern}.",
         )
-        bench.find(f"{name}_held", cost.held, "readers", f"Of {readers}, those that it held.")
 
 
 async def _missed(bench: Bench, plan: Plan) -> None:
@@ -115,36 +114,40 @@ async def _missed(bench: Bench, plan: Plan) -> None:
     for shape in ("poisson", "steady"):
         result = await bench.run(replace(plan, shape=shape, poll_pace="rate"), shape)
         polled = _figures(result)[SHORT_POLL]
-        verdicts, events = result.outcome.verdicts, result.outcome.events * plan.readers
+        verdicts, events = result.outcome.verdicts, result.outcome.events
         bench.find(
-            f"{shape}_unseen_share",
-            verdicts[SHORT_POLL].lost / events if events else None,
+            "unseen_share",
+            verdicts[SHORT_POLL].lost / events / plan.readers if events else None,
             "of events",
-            f"States that were overwritten before a poll saw them; the source was {shape}.",
+            "States that were overwritten before a poll saw them.",
+            of=shape,
         )
         polls = polled.traffic.requests / plan.readers
-        a_poll = result.outcome.events / polls if polls else math.inf
+        a_poll = events / polls if polls else math.inf
         seen = -math.expm1(-a_poll) if shape == "poisson" else min(1.0, a_poll)
         bench.find(
-            f"{shape}_unseen_expected",
-            1 - seen / a_poll,
+            "unseen_expected",
+            1 - seen / a_poll if a_poll else None,
             "of events",
-            f"The share that follows from {a_poll:.2g} events between two polls.",
+            "The share that follows from the number of events between two polls.",
+            of=shape,
         )
         latency = polled.latency
         quarter, rest = latency.percentile(25), latency.percentile(75)
         bench.find(
-            f"{shape}_spread",
+            "spread",
             None if quarter is None or rest is None else (rest - quarter) * 1000,
             "ms",
-            "Between the ages of news that a quarter and three quarters of polls found: small "
-            "where a steady source and steady polls keep step.",
+            "The middle half of the news that polls found was of ages so far apart: hardly, where "
+            "a steady source and steady polls keep step.",
+            of=shape,
         )
         bench.find(
-            f"{shape}_stream_unseen",
+            "stream_unseen",
             verdicts[SSE].lost,
             "events",
-            "Events that a stream of the same source has not brought.",
+            "What a stream of the same source has not brought.",
+            of=shape,
         )
 
 
@@ -154,23 +157,6 @@ async def _buffering(bench: Bench, plan: Plan) -> None:
     )
     trace = Trace()
     result = await bench.run(plan, dials=dials, trace=trace)
-    began = result.outcome.began
-    for pattern in plan.patterns:
-        arrivals = trace.arrivals[pattern]
-        first = trace.appends[0].committed if trace.appends else began
-        bench.find(
-            f"{_snake(pattern)}_first_news",
-            arrivals[0].received - first if arrivals else None,
-            "s",
-            f"From the first event to the first news over {pattern}.",
-        )
-        seconds = _figures(result)[pattern].latency.percentile(50)
-        bench.find(
-            f"{_snake(pattern)}_p50",
-            None if seconds is None else seconds * 1000,
-            "ms",
-            f"The age of half of the news over {pattern} was no greater.",
-        )
     exchanges = trace.exchanges[SSE_FALLBACK]
     asked = next((one.at for one in exchanges if one.kind == "connection"), math.nan)
     polled = next((one.at for one in exchanges if one.kind == "request"), math.nan)
@@ -179,76 +165,89 @@ async def _buffering(bench: Bench, plan: Plan) -> None:
         "fell_back_after",
         fell_back,
         "s",
-        "From asking for the stream to the first poll in its place.",
+        "From asking for the stream of the apps to the first poll in its place.",
     )
     bench.check(
         fell_back is not None and fell_back <= FALLBACK_SECONDS,
         f"A stream that is held back is replaced by polls within {FALLBACK_SECONDS:g} s.",
     )
+    happened = trace.appends[0].committed if trace.appends else math.nan
+    for pattern, figures in _figures(result).items():
+        arrivals = trace.arrivals[pattern]
+        bench.find(
+            "first_news",
+            arrivals[0].received - happened if arrivals else None,
+            "s",
+            "From the first event to the first news.",
+            of=pattern,
+        )
+        middle = figures.latency.percentile(50)
+        bench.find(
+            "p50",
+            None if middle is None else middle * 1000,
+            "ms",
+            "Half of the news that came was no older.",
+            of=pattern,
+        )
 
 
 async def _tunnel(bench: Bench, plan: Plan) -> None:
-    """A cut of five seconds, or a third of the run where that is shorter."""
+    """A cut of five seconds, or of a third of the run where that is shorter."""
     dials = PRESETS[plan.network].dials
     cut_at = 0.2 * plan.seconds
     back_at = cut_at + min(5.0, plan.seconds / 3)
+    turns = (
+        Turn(cut_at, replace(dials, cut=True), "into the tunnel, cut"),
+        Turn(back_at, dials, "out of it"),
+    )
     trace = Trace()
-    result = await bench.run(
-        plan,
-        dials=dials,
-        turns=(
-            Turn(cut_at, replace(dials, cut=True), "into the tunnel, cut"),
-            Turn(back_at, dials, "out of it"),
-        ),
-        trace=trace,
-    )
+    result = await bench.run(plan, dials=dials, turns=turns, trace=trace)
+    out_at = trace.began + back_at
+    meanwhile = [one for one in trace.appends if trace.began + cut_at <= one.committed < out_at]
     bench.find("cut_for", back_at - cut_at, "s", "How long all lines were cut.")
-    sizes = {one.seq: one.payload for one in trace.appends}
-    line_back = trace.began + back_at
-    missed_meanwhile = sum(
-        trace.began + cut_at <= one.committed < line_back for one in trace.appends
-    )
-    bench.find("events_meanwhile", missed_meanwhile, "events", "What happened in the tunnel.")
+    bench.find("events_meanwhile", len(meanwhile), "events", "What happened in the tunnel.")
     for pattern in plan.patterns:
-        name, arrivals = _snake(pattern), trace.arrivals[pattern]
-        after = [one for one in arrivals if one.received >= line_back]
-        replayed = [one for one in after if one.replayed]
+        after = [one for one in trace.arrivals[pattern] if one.received >= out_at]
         bench.find(
-            f"{name}_back_after",
-            after[0].received - line_back if after else None,
+            "back_after",
+            after[0].received - out_at if after else None,
             "s",
-            f"From the end of the cut to the first news over {pattern}.",
+            "From the end of the cut to the first news.",
+            of=pattern,
         )
-        bench.find(
-            f"{name}_missed",
-            result.outcome.verdicts[pattern].lost,
-            "events",
-            f"Events that {pattern} never got.",
-        )
-        if pattern == SHORT_POLL:
-            continue
-        bench.find(f"{name}_replayed", len(replayed), "events", f"Of {pattern}, once it was back.")
-        if not replayed:
-            continue
-        first, last = replayed[0].received, replayed[-1].received
-        bench.find(
-            f"{name}_replayed_in",
-            (last - first) * 1000,
-            "ms",
-            f"From the first to the last of those events over {pattern}.",
-        )
-        bench.find(
-            f"{name}_replayed_payload",
-            sum(sizes.get(one.seq, 0) for one in replayed),
-            "B",
-            "Their data.",
-        )
-        bench.find(
-            f"{name}_recovery_bytes",
-            sum(size for at, _, size in trace.packets[pattern] if line_back <= at <= last),
-            "B",
-            f"All bytes both ways over {pattern} from the end of the cut to the last of them.",
-        )
+        lost = result.outcome.verdicts[pattern].lost
+        bench.find("missed", lost, "events", "Events that it never got.", of=pattern)
+        if pattern not in NO_PROMISE:
+            _find_replay(bench, trace, pattern, [one for one in after if one.replayed], out_at)
+
+
+def _find_replay(
+    bench: Bench, trace: Trace, pattern: str, replayed: list[Arrival], out_at: float
+) -> None:
+    first, last = (replayed[0].received, replayed[-1].received) if replayed else (0.0, 0.0)
+    bench.find("replayed", len(replayed), "events", "Events that it got afterwards.", of=pattern)
+    bench.find(
+        "replayed_in",
+        (last - first) * 1000 if replayed else None,
+        "ms",
+        "From the first of those to the last.",
+        of=pattern,
+    )
+    sizes = {one.seq: one.payload for one in trace.appends}
+    bench.find(
+        "replayed_payload",
+        sum(sizes.get(one.seq, 0) for one in replayed),
+        "B",
+        "Their data.",
+        of=pattern,
+    )
+    bench.find(
+        "recovery_bytes",
+        sum(size for at, _, size in trace.packets[pattern] if out_at <= at <= last),
+        "B",
+        "All bytes both ways from the end of the cut to the last of them.",
+        of=pattern,
+    )
 
 
 EXPERIMENTS = {

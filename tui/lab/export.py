@@ -15,7 +15,7 @@ from tui.lab.dials import PRESETS
 from tui.lab.fields import FIELDS, Field, Value, cell
 from tui.lab.plot import Curve, ecdf_plot
 from tui.lab.records import NO_PROMISE
-from tui.lab.results import OWN_SHARE, Report, RunResult
+from tui.lab.results import OWN_SHARE, Finding, Report, RunResult
 
 FORMAT = 2
 """Of results.json."""
@@ -143,9 +143,10 @@ def _csv(report: Report) -> str:
 def _findings_csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("experiment", "name", "value", "unit", "words"))
+    writer.writerow(("experiment", "name", "of", "value", "unit", "words"))
     for one in report.findings:
-        writer.writerow((report.experiment, one.name, _rounded(one.value), one.unit, one.words))
+        value = _rounded(one.value)
+        writer.writerow((report.experiment, one.name, one.of, value, one.unit, one.words))
     return text.getvalue()
 
 
@@ -156,12 +157,7 @@ def _markdown(report: Report) -> str:
     lines = [f"# {report.title or report.experiment}{network}", ""]
     if report.question:
         lines += [report.question, ""]
-    if report.findings:
-        lines += ["| figure | value | |", "|---|--:|---|"]
-        for one in report.findings:
-            value = f"{cell(one.value)} {one.unit}".strip()
-            lines.append(f"| {one.name} | {value} | {_escaped(one.words)} |")
-        lines.append("")
+    lines += _findings_lines(report)
     for check in report.checks:
         lines += [f"{'Kept' if check.kept else '**Broken**'}: {check.words}", ""]
     for run in report.runs:
@@ -178,6 +174,32 @@ def _markdown(report: Report) -> str:
         lines += [""]
         lines += [f"- {each.heading}: {each.meaning}" for each in FIELDS if each.name in shown]
     return "\n".join([*lines, ""])
+
+
+def _findings_lines(report: Report) -> list[str]:
+    """A table of those that stand alone, and one with a column for each pattern or run."""
+    lines: list[str] = []
+    alone = [one for one in report.findings if not one.of]
+    if alone:
+        lines += ["| figure | value | |", "|---|--:|---|"]
+        for one in alone:
+            lines.append(f"| {one.name} | {_with_unit(one)} | {_escaped(one.words)} |")
+        lines.append("")
+    compared = [one for one in report.findings if one.of]
+    if compared:
+        columns = list(dict.fromkeys(one.of for one in compared))
+        lines += [f"| figure | {' | '.join(columns)} | |", f"|---|{'--:|' * len(columns)}---|"]
+        for figure in dict.fromkeys(one.figure for one in compared):
+            row = {one.of: one for one in compared if one.figure == figure}
+            cells = [_with_unit(row[of]) if of in row else "–" for of in columns]
+            words = next(iter(row.values())).words
+            lines.append(f"| {figure} | {' | '.join(cells)} | {_escaped(words)} |")
+        lines.append("")
+    return lines
+
+
+def _with_unit(finding: Finding) -> str:
+    return f"{cell(finding.value)} {finding.unit}".strip() if finding.value is not None else "–"
 
 
 def _escaped(text: str) -> str:

@@ -45,6 +45,11 @@ class RunResult:
         return next(row for row in self.rows() if row["pattern"] == pattern)
 
 
+def snake(words: str) -> str:
+    """As a part of a name."""
+    return words.replace("-", "_").replace(" ", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A figure that answers the question of an experiment."""
@@ -54,7 +59,14 @@ class Finding:
     """None where there is none, for instance as the system does not tell."""
     unit: str
     words: str
-    """What it is, in a sentence."""
+    """What it is, in a sentence that need not say of what."""
+    of: str = ""
+    """Of which pattern or run it is, where others have the same figure; `name` begins with it."""
+
+    @property
+    def figure(self) -> str:
+        """The name without that."""
+        return self.name.removeprefix(f"{snake(self.of)}_") if self.of else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,30 +128,40 @@ def test_several_runs_and_what_they_show_are_in_every_file(tmp_path: Path) -> No
             title="Twice",
             question="What | for?",
             runs=(replace(run, name="first"), replace(run, name="second")),
-            findings=(Finding("waited", latency * 10, "s", "How long | it was."),),
+            findings=(
+                Finding("waited", latency * 10, "s", "How long | it was."),
+                Finding("long_poll_lost", 3, "events", "What did not come.", "long-poll"),
+                Finding("sse_lost", None, "events", "What did not come.", "sse"),
+            ),
             checks=(Check("It came.", kept=True), Check("It was red.", kept=folder == one)),
         )
         write(report, folder)
         assert report.kept is (folder == one)
     document = json.loads((one / "results.json").read_text())
     assert [run["name"] for run in document["runs"]] == ["first", "second"]
-    assert document["findings"][0] | {"words": ""} == {
-        "name": "waited",
-        "value": 1,
-        "unit": "s",
-        "words": "",
-    }
+    assert [(one["name"], one["value"]) for one in document["findings"]] == [
+        ("waited", 1),
+        ("long_poll_lost", 3),
+        ("sse_lost", None),
+    ]
     with (one / "results.csv").open(newline="") as file:
         runs = [row["run"] for row in csv.DictReader(file)]
     assert runs == ["first", "first", "second", "second"]
     with (one / "findings.csv").open(newline="") as file:
-        assert [row["value"] for row in csv.DictReader(file)] == ["1.0"]
+        assert [row["value"] for row in csv.DictReader(file)] == ["1.0", "3", ""]
     text = (two / "results.md").read_text()
-    for said in ("# Twice", "| waited | 3 s | How long \\| it was. |", "## second", "**Broken**"):
+    for said in (
+        "# Twice",
+        "| waited | 3 s | How long \\| it was. |",
+        "| figure | long-poll | sse | |",
+        "| lost | 3 events | – | What did not come. |",
+        "## second",
+        "**Broken**",
+    ):
         assert said in text
     assert "long-poll, second" in (one / "plot.svg").read_text()
     lines = compare(one, two).splitlines()
-    assert "waited  3" in lines
+    assert "waited          3" in lines
     assert {"first", "second"} <= {*lines}
 
 
