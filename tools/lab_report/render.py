@@ -171,47 +171,32 @@ def costs(results: Results, pattern: str) -> Iterator[str]:
     """What a pattern costs, each figure with its run."""
     yield "| | | run |"
     yield "|---|--:|---|"
-    for run, names in COSTS.items():
+    for words, run, names in COSTS:
         parts = results[run]["patterns"]
         row = parts.get("", parts.get(pattern, {})).get(pattern, {})
-        for name in names:
-            if row.get(name) is not None:
-                unit = "%" if name.endswith("_share") else ""
-                value = _short(row[name] * 100 if unit else row[name])
-                yield f"| {LABELS[name]} | {value}{f' {unit}' if unit else ''} | `{run}` |"
+        values = [row.get(name) for name in names]
+        if None not in values:
+            share = names[0].endswith("_share")
+            cells = [f"{value:.0%}" if share else _short(value) for value in values]
+            yield f"| {words} | {', '.join(cells)} | `{run}` |"
 
 
-LABELS = {
-    "latency_p50_ms": "age of news, p50, ms",
-    "latency_p99_ms": "age of news, p99, ms",
-    "unseen": "events never seen",
-    "requests_per_minute": "requests a minute",
-    "connections_per_minute": "TCP connections a minute",
-    "bytes_up_per_event": "bytes up for each event",
-    "bytes_down_per_event": "bytes down for each event",
-    "overhead": "bytes on the wire for each byte of news",
-    "wake_ups_per_minute": "wake-ups of the client a minute",
-    "radio_on_share": "a phone's radio on while nothing happens",
-    "bytes_up": "bytes up while nothing happens, in the whole run",
-    "bytes_down": "bytes down while nothing happens, in the whole run",
-    "cpu_us_per_event": "the server's CPU for each event and reader, µs",
-    "memory_bytes_per_reader": "the server's memory for each reader, B",
-}
-COSTS = {
-    "race": (
-        "latency_p50_ms",
-        "latency_p99_ms",
-        "unseen",
-        "requests_per_minute",
-        "connections_per_minute",
-        "bytes_up_per_event",
-        "bytes_down_per_event",
-        "overhead",
+COSTS = (
+    ("age of news, p50 and p99, ms", "race", ("latency_p50_ms", "latency_p99_ms")),
+    ("events, and those never seen", "race", ("events", "unseen")),
+    (
+        "requests and new TCP connections a minute",
+        "race",
+        ("requests_per_minute", "connections_per_minute"),
     ),
-    "silence": ("bytes_up", "bytes_down", "wake_ups_per_minute", "radio_on_share"),
-    "costs": ("cpu_us_per_event",),
-    "held": ("memory_bytes_per_reader",),
-}
+    ("bytes up and down for each event", "race", ("bytes_up_per_event", "bytes_down_per_event")),
+    ("bytes on the wire for each byte of news", "race", ("overhead",)),
+    ("bytes up and down in silence", "silence", ("bytes_up", "bytes_down")),
+    ("wake-ups a minute in silence", "silence", ("wake_ups_per_minute",)),
+    ("a phone's radio on in silence", "silence", ("radio_on_share",)),
+    ("the server's CPU for each event, µs", "costs", ("cpu_us_per_event",)),
+    ("the server's memory for each reader, B", "held", ("memory_bytes_per_reader",)),
+)
 
 
 def exchange(results: Results, pattern: str, *ranges: str) -> Iterator[str]:
