@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tui.lab.dials import PRESETS, Dials
@@ -16,7 +16,7 @@ from tui.lab.network import Tap
 from tui.lab.records import Appended, Arrival, Exchange, Plan, Sink
 from tui.lab.results import Check, Finding, Report, RunResult, result_of, snake
 from tui.lab.runner import LabRun
-from tui.lab.servers import Servers, raise_file_limit, servers_for
+from tui.lab.servers import OwnProcesses, Servers, raise_file_limit, servers_for
 from tui.lab.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class Experiment:
     """What of the plan it sets itself, so that nothing else can be asked for."""
 
 
+PLAN = frozenset(field.name for field in fields(Plan))
+"""All of a plan, of which an experiment may leave little to be asked for."""
+
+
 class Bench:
     """Runs plans for an experiment, one after the other, and keeps what it finds.
 
@@ -192,12 +196,13 @@ class Bench:
         turns: Sequence[Turn] = (),
         trace: Trace | None = None,
         alone: bool = False,
+        servers: Servers | None = None,
     ) -> RunResult:
         """One run to its end; it is in the report by that name, which tells it from others of the
         same experiment.
 
         `dials` replace those of the plan's network, `turns` change them while it goes on, `trace`
-        keeps its records. `alone`: on a server started for it.
+        keeps its records. `alone`: on a server started for it; or on these `servers`.
         """
         raise_file_limit(plan)
         statistics = Statistics(plan)
@@ -209,7 +214,7 @@ class Bench:
         dials = dials or PRESETS[plan.network].dials
         async with AsyncExitStack() as stack:
             self.say(_words(plan, name, "starting"))
-            servers = await self._servers(plan, stack, alone=alone)
+            servers = servers or await self._servers(plan, stack, alone=alone)
             tee = _Tee(watches)
             run = LabRun(plan, servers, tee, tee)
             run.network.turn(dials)
@@ -228,6 +233,13 @@ class Bench:
         result = result_of(outcome, statistics, name=name, dials=dials, turned=turned)
         self._runs.append(result)
         return result
+
+    def own_processes(self, plan: Plan) -> OwnProcesses:
+        """For an experiment that starts its servers itself. Raises ValueError where it cannot."""
+        if self.server:
+            raise ValueError(f"{plan.experiment} starts its own servers: leave out --server.")
+        raise_file_limit(plan)
+        return OwnProcesses()
 
     def find(self, name: str, value: Value, unit: str, words: str, *, of: str = "") -> None:
         """Write down a figure that answers the experiment's question; None: there is none.

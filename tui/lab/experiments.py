@@ -7,6 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui.lab.bench import Experiment, Trace, Turn
+from tui.lab.comparisons.one_thread import ONE_THREAD
+from tui.lab.comparisons.redis_connections import REDIS
+from tui.lab.comparisons.slow_reader import SLOW_READER
+from tui.lab.comparisons.two_servers import TWO_SERVERS
 from tui.lab.dials import PRESETS
 from tui.lab.records import (
     LONG_POLL,
@@ -312,5 +316,9 @@ EXPERIMENTS = {
             ),
             _tunnel,
         ),
+        SLOW_READER,
+        REDIS,
+        TWO_SERVERS,
+        ONE_THREAD,
     )
 }

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 CHANNEL = "events"
 KERNEL_BUFFER = 64 * 1024
 """What may wait for a reader in the kernel: the same as the product allows."""
+MOST_CONNECTIONS = 100_000
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
@@ -95,7 +96,8 @@ class RedisEach:
     """Each reader has a connection to Redis, which has the queue."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url)
+        # Of its own accord the client stops at a hundred.
+        self._redis: Redis = Redis.from_url(url, max_connections=MOST_CONNECTIONS)
 
     async def publish(self, event: bytes) -> None:
         await self._redis.publish(CHANNEL, event)
@@ -145,8 +147,14 @@ def main() -> None:
     options = parser.parse_args()
 
     async def run() -> None:
-        ways = {"turn": InTurn, "queue": QueueEach, "redis": lambda: RedisEach(options.redis)}
-        await serve(ways[options.way](), options.port)
+        way: Way
+        if options.way == "turn":
+            way = InTurn()
+        elif options.way == "queue":
+            way = QueueEach()
+        else:
+            way = RedisEach(options.redis)
+        await serve(way, options.port)
 
     uvloop.run(run())
 

@@ -6,14 +6,17 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from tui.common.processes import ChildError
 from tui.lab.statistics import Histogram
 
+ItemT = TypeVar("ItemT")
 OPENING = 64
-"""Readers that connect at a time."""
+"""Connections that are opened at a time."""
 CONNECT_SECONDS = 20.0
 SLOW_BUFFER = 4096
 """Of the kernel of a reader that will stop to read: what it holds is soon full."""
@@ -56,6 +59,28 @@ async def ask(address: Address, method: str = "GET", body: bytes = b"") -> bytes
     if head[9:10] != b"2":
         raise ConnectionError(f"{address.url} was answered with {head[9:12].decode() or 'nothing'}")
     return found
+
+
+async def connect_all(
+    count: int, connect: Callable[[], Awaitable[ItemT]], address: Address
+) -> list[ItemT]:
+    """Connect to it so many times, some at a time. Raises ChildError where one fails."""
+    opening = asyncio.Semaphore(OPENING)
+
+    async def bounded() -> ItemT:
+        async with opening, asyncio.timeout(CONNECT_SECONDS):
+            return await connect()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(bounded()) for _ in range(count)]
+    except* OSError as errors:
+        why = str(errors.exceptions[0]) or f"no answer within {CONNECT_SECONDS:.0f} s"
+        raise ChildError(
+            f"Of {count} connections to {urlsplit(address.url).netloc} one failed: {why}. Take"
+            " fewer --readers, or look whether something else keeps this machine busy."
+        ) from None
+    return [task.result() for task in tasks]
 
 
 class Reader(asyncio.Protocol):
@@ -136,18 +161,15 @@ class Crowd:
 
     async def join(self, count: int, *, buffer: int = 0) -> list[Reader]:
         """Let so many more connect; returns once all are answered. `buffer` is that of the kernel
-        of each, in bytes. Raises OSError."""
-        opening = asyncio.Semaphore(OPENING)
+        of each, in bytes. Raises ChildError."""
 
         async def one() -> Reader:
-            async with opening, asyncio.timeout(CONNECT_SECONDS):
-                reader = await self._connect(buffer)
-                if (status := await reader.begun) != 200:
-                    raise ConnectionError(f"{self.address.url} was answered with {status}")
-                return reader
+            reader = await self._connect(buffer)
+            if (status := await reader.begun) != 200:
+                raise ConnectionError(f"it answered with {status}")
+            return reader
 
-        joined = await asyncio.gather(*(one() for _ in range(count)))
-        return list(joined)
+        return await connect_all(count, one, self.address)
 
     async def _connect(self, buffer: int) -> Reader:
         loop = asyncio.get_running_loop()
@@ -166,14 +188,16 @@ class Crowd:
         return reader
 
 
-async def until(fact: Callable[[], bool], seconds: float) -> bool:
+async def until(fact: Callable[[], bool | Awaitable[bool]], seconds: float) -> bool:
     """Wait for it so long; whether it came."""
     deadline = time.monotonic() + seconds
-    while not fact():
+    while True:
+        told = fact()
+        if told if isinstance(told, bool) else await told:
+            return True
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(ASK_SECONDS)
-    return True
 
 
 async def publish(

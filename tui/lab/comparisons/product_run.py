@@ -37,6 +37,10 @@ class ProductRun:
         """Where it stands."""
         return parse(Run, await self.session.request("GET", self._path))
 
+    async def has_ended(self) -> bool:
+        """Whether the source appends no more."""
+        return not (await self.state()).state.active
+
     @property
     def status(self) -> Address:
         """A request that is answered at once."""

@@ -86,12 +86,12 @@ class Watch:
         """See `Tap`."""
         self.statistics.late(at, seconds)
 
-    def results(self) -> dict[str, Result]:
-        """Of each pattern, up to now."""
+    def results(self, at: float | None = None) -> dict[str, Result]:
+        """Of each pattern, up to `at` by `time.monotonic`, or up to now."""
         newest = self.statistics.source.newest
         return {
             one.pattern: Result(one, self.timeline.seen[one.pattern], newest)
-            for one in self.statistics.figures(time.monotonic())
+            for one in self.statistics.figures(time.monotonic() if at is None else at)
         }
 
     def mark(self) -> None:

@@ -1,0 +1,178 @@
+"""The experiments that compare the product with other servers, each in a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import psutil
+import pytest
+from redis.asyncio import Redis
+
+from support.live_server import LiveServer, running_server, settings_for
+from support.server_process import ROOT
+from support.waiting import PATIENCE, wait_until
+from tools.cluster.redis_server import RedisServer
+from tui.common.processes import ChildError
+from tui.lab.bench import Bench
+from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
+from tui.lab.comparisons.crowd import Address, Crowd
+from tui.lab.comparisons.process_usage import usage_of
+from tui.lab.comparisons.product_run import product_run
+from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
+from tui.lab.records import SSE, Plan
+from tui.lab.servers import UNLIMITED, OwnProcesses
+
+MANY = 30
+
+
+def demo(folder: Path, redis_url: str = "") -> AbstractAsyncContextManager[LiveServer]:
+    """A demo's server in the test's own loop."""
+    limits = dict.fromkeys(UNLIMITED, 0)
+    return running_server(
+        settings_for(folder, demo=True, redis_url=redis_url, max_streams_per_account=1000, **limits)
+    )
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[LiveServer]:
+    """The same, without Redis."""
+    async with demo(tmp_path) as server:
+        yield server
+
+
+async def test_the_one_thread_server_freezes_and_the_event_loop_does_not(
+    product: LiveServer,
+) -> None:
+    async with OwnProcesses() as own:
+        (one, _), (threads, child) = await asyncio.gather(
+            own.start("one", one_thread.SERVER, "--threads", "1"),
+            own.start("many", one_thread.SERVER, "--threads", "many"),
+        )
+        frozen = await one_thread.frozen(one, held=1)
+        assert not frozen.answered
+        assert frozen.waited >= 0.99
+        assert frozen.after_leave > 0
+        held = Address(f"{threads}/status?timeout=60")
+        threaded = await one_thread.beside_held(held, Address(f"{threads}/"), MANY, child.pid)
+    assert not any(child.running for child in own.children)
+    async with product_run(product.url, Plan(), 1) as run:
+        looped = await one_thread.beside_held(run.poll(60), run.status, MANY, os.getpid(), run)
+    assert max(threaded.wait, looped.wait) < float("inf")
+    for found, least, most in ((threaded, MANY - 1, MANY), (looped, -MANY, MANY // 2)):
+        if found.before is not None and found.after is not None:
+            assert least <= found.after.threads - found.before.threads <= most
+            assert found.after.reserved > found.after.resident > 0
+
+
+async def test_a_slow_reader_keeps_others_waiting_only_where_they_are_served_in_turn(
+    product: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(seconds=0.6, rate=60, size=32_000, readers=10, patterns=(SSE,), shape="steady")
+    monkeypatch.setattr(slow_reader, "SETTLE_SECONDS", PATIENCE)
+    async with OwnProcesses() as own:
+        (turn, turning), (queue, queueing) = await asyncio.gather(
+            own.start("turn", SERVER, "turn"), own.start("queue", SERVER, "queue")
+        )
+        monkeypatch.setattr(slow_reader, "GRACE_SECONDS", 0.3)
+        in_turn = await slow_reader.of_broadcaster(plan, turn, turning.pid)
+        monkeypatch.setattr(slow_reader, "GRACE_SECONDS", PATIENCE)
+        queued = await slow_reader.of_broadcaster(plan, queue, queueing.pid)
+        # Events kept in memory never reach another process.
+        assert await two_servers.from_memory(queue, turn) == (0, MEMORY_EVENTS)
+    async with product_run(product.url, plan, plan.seconds) as run:
+        logged = await slow_reader.of_product(plan, run, os.getpid())
+    assert in_turn.late > 0
+    assert in_turn.others_complete
+    assert (queued.late, logged.late) == (0, 0)
+    assert queued.waiting > 0
+    assert logged.others_complete
+    assert logged.slow_complete
+
+
+async def test_each_reader_has_a_connection_to_redis_or_its_process_has(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_connections, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(redis_connections, "SETTLE_SECONDS", PATIENCE)
+    plan = Plan(seconds=0.5, rate=20, readers=MANY, patterns=(SSE,))
+    async with OwnProcesses() as own, Redis.from_url(own_redis.url) as told:
+        before = (await told.info("clients"))["connected_clients"]
+        url, child = await own.start("each", SERVER, "redis", "--redis", own_redis.url)
+        each = await redis_connections.each_reader(plan, url, child.pid, told, before)
+        await asyncio.to_thread(child.end)
+        await wait_until(lambda: gone(told, before))
+        async with (
+            demo(tmp_path, own_redis.url) as server,
+            product_run(server.url, plan, plan.seconds) as run,
+        ):
+            shared = await redis_connections.one_process(
+                plan, run, server.url, os.getpid(), told, before
+            )
+    assert each.complete
+    assert shared.complete
+    assert each.connections > MANY
+    assert shared.connections <= 3
+    assert each.redis_bytes > MANY * plan.size
+
+
+async def gone(told: Redis, before: int) -> bool:
+    return bool((await told.info("clients"))["connected_clients"] == before)
+
+
+async def test_what_cannot_be_measured_is_said() -> None:
+    with pytest.raises(ChildError, match=r"Of 3 connections to 127\.0\.0\.1:1 one failed"):
+        await Crowd(Address("http://127.0.0.1:1/")).join(3)
+    plan = Plan(experiment="redis")
+    with pytest.raises(ValueError, match="leave out --server"):
+        Bench("http://127.0.0.1:1").own_processes(plan)
+    assert usage_of(2**22 + 1) is None
+
+
+@pytest.mark.others
+@pytest.mark.parametrize(
+    ("name", "findings"),
+    [
+        ("one-thread", {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
+        ("slow-reader", {"product_late": (0, 0)}),
+        ("redis", {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
+        ("two-servers", {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
+    ],
+)
+async def test_an_experiment_from_the_command_line(
+    name: str, findings: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
+    arguments = ("run", "--experiment", name, "--readers", "20", "--out", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tui.lab", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(3 * PATIENCE):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0, printed.decode()
+    found = {
+        one["name"]: one["value"]
+        for one in json.loads((tmp_path / "results.json").read_text())["findings"]
+    }
+    for finding, (least, most) in findings.items():
+        assert least <= found[finding] <= most, found
+
+
+@pytest.mark.others
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tui.lab", "run", "--experiment", "redis", cwd=ROOT
+    )
+    lab = psutil.Process(process.pid)
+    children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 3 and found)
+    process.send_signal(number)
+    await process.wait()
+    await wait_until(lambda: not any(child.is_running() for child in children))

@@ -1,0 +1,187 @@
+"""The experiment `slow-reader`: what others notice of one who stops reading, on three servers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tui.lab.bench import PLAN, Bench, Experiment
+from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, publish, until
+from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
+from tui.lab.comparisons.product_run import ProductRun, product_run
+from tui.lab.records import SSE, Plan
+from tui.lab.statistics import Histogram
+
+SERVER = "tui.lab.comparisons.broadcaster"
+TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
+"""The servers, as their findings name them."""
+SETTLE_SECONDS = 5.0
+"""For what is on its way; and after the slow reader reads again, for what it lacks."""
+GRACE_SECONDS = 1.0
+"""What the others lack so long after the last event, they lack because of the slow reader."""
+
+
+async def measure(bench: Bench, plan: Plan) -> None:
+    """On each server `readers` read for `seconds`; in the second half one of them does not."""
+    async with bench.own_processes(plan) as own:
+        bench.say("slow-reader: starting three servers")
+        (turn, turning), (queue, queueing), (product, serving) = await asyncio.gather(
+            own.start("turn", SERVER, "turn"),
+            own.start("queue", SERVER, "queue"),
+            own.server("product"),
+        )
+        for name, url, child in ((TURN, turn, turning), (QUEUE, queue, queueing)):
+            bench.say(f"slow-reader: {plan.readers} readers, {name}")
+            queued = await of_broadcaster(plan, url, child.pid)
+            _tell(bench, name, queued)
+            child.request_end()
+        bench.say(f"slow-reader: {plan.readers} readers, {PRODUCT}")
+        async with product_run(product, plan, plan.seconds) as run:
+            kept = await of_product(plan, run, serving.pid)
+    _tell(bench, PRODUCT, kept)
+    size = plan.size / 1024
+    bench.find(
+        "queue_bytes",
+        queued.waiting * plan.size,
+        "B",
+        f"What the slow one's queue held after {plan.seconds / 2:g} s. It has no limit, and grows"
+        f" by {plan.rate * size:,.0f} KiB a second for as long as nobody reads it.",
+    )
+    bench.check(kept.others_complete, "The product's other readers got each event once, in order.")
+    bench.check(kept.slow_complete, "So did the slow one, once it read again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """What a server was like with a slow reader. Times are in seconds."""
+
+    before: Histogram
+    """From the source to the others, while all read."""
+    beside: Histogram
+    """The same of what was sent while one did not read, whenever it came."""
+    late: float
+    """The share of that which was not there when the slow one began to read again."""
+    waiting: int
+    """Events that the server kept for the slow one then, as it says itself."""
+    each: float | None
+    """Bytes of memory for each reader; None where the system does not tell."""
+    others_complete: bool
+    """Whether each of the others has got each event once and in order in the end."""
+    slow_complete: bool
+    """The same of the slow one."""
+    caught_up: float
+    """How long that took it from when it read again."""
+
+
+async def of_broadcaster(plan: Plan, url: str, pid: int) -> Slowed:
+    """A comparison with a slow reader."""
+    address = Address(f"{url}/")
+    count = max(2, round(plan.rate * plan.seconds))
+    sending: asyncio.Task[list[asyncio.Task[bytes]]] | None = None
+
+    async def begin() -> None:
+        nonlocal sending
+        numbers = range(1, count + 1)
+        sending = asyncio.create_task(publish(address, numbers, plan.rate, plan.size))
+
+    async def waiting() -> int:
+        return int(await ask(Address(f"{url}/longest")))
+
+    try:
+        return await _slowed(plan, address, pid, begin, count, waiting)
+    finally:
+        if sending is not None:
+            sending.cancel()
+
+
+async def of_product(plan: Plan, run: ProductRun, pid: int) -> Slowed:
+    """The product with a slow reader."""
+    count = max(2, round(plan.rate * plan.seconds))
+
+    async def waiting() -> int:
+        return 0  # none: it reads on in the log
+
+    return await _slowed(plan, run.stream(), pid, run.begin, count, waiting)
+
+
+async def _slowed(
+    plan: Plan,
+    address: Address,
+    pid: int,
+    begin: Callable[[], Awaitable[object]],
+    count: int,
+    waiting: Callable[[], Awaitable[int]],
+) -> Slowed:
+    """Let readers connect, the slow one in their midst, and `begin` to send them so many events."""
+    expected = list(range(1, count + 1))
+    async with Crowd(address) as crowd:
+        await crowd.join(1)  # what the first one loads is not a reader's
+        small = usage_of(pid)
+        await crowd.join(plan.readers // 2)
+        (slow,) = await crowd.join(1, buffer=SLOW_BUFFER)
+        await crowd.join(plan.readers - plan.readers // 2)
+        large = usage_of(pid)
+        crowd.apart.add(slow)
+        others = [reader for reader in crowd.readers if reader is not slow]
+        await begin()
+        await asyncio.sleep(plan.seconds / 2)
+        slow.pause()
+        before, crowd.latency = crowd.latency, Histogram()
+        half = sum(len(reader.seqs) for reader in others)
+        await asyncio.sleep(plan.seconds / 2)
+        await until(lambda: all(reader.seqs == expected for reader in others), GRACE_SECONDS)
+        kept = await waiting()
+        arrived = sum(len(reader.seqs) for reader in others)
+        due = count * len(others) - half
+        resumed = time.monotonic()
+        slow.resume()
+        slow_complete = await until(lambda: slow.seqs == expected, SETTLE_SECONDS)
+        caught_up = time.monotonic() - resumed
+        others_complete = await until(
+            lambda: all(reader.seqs == expected for reader in others), SETTLE_SECONDS
+        )
+        beside = crowd.latency
+    return Slowed(
+        before=before,
+        beside=beside,
+        late=(due - (arrived - half)) / due if due else 0.0,
+        waiting=kept,
+        each=(large.resident - small.resident) / (plan.readers + 1) if small and large else None,
+        others_complete=others_complete,
+        slow_complete=slow_complete,
+        caught_up=caught_up,
+    )
+
+
+def _tell(bench: Bench, name: str, one: Slowed) -> None:
+    def ms(latency: Histogram, percent: float) -> float | None:
+        found = latency.percentile(percent)
+        return None if found is None else found * 1000
+
+    told = "" if one.each is not None else f" It was {NOT_TOLD}."
+    for figure, value, unit, words in (
+        ("p50_before", ms(one.before, 50), "ms", "From the source to a reader, p50, all read."),
+        ("p99_before", ms(one.before, 99), "ms", "The same, p99."),
+        ("p50", ms(one.beside, 50), "ms", "To the others, p50, of what was sent while one slept."),
+        ("p99", ms(one.beside, 99), "ms", "The same, p99."),
+        ("late", one.late, "of events", "Of these, what came only once the slow one read again."),
+        ("waiting", one.waiting, "events", "What the server then kept in memory for it."),
+        ("caught_up", one.caught_up * 1000, "ms", "Until the slow one then had everything."),
+        ("memory_each", one.each, "B", f"Memory for each reader, while nothing is sent.{told}"),
+    ):
+        bench.find(figure, value, unit, words, of=name)
+
+
+SLOW_READER = Experiment(
+    "slow-reader",
+    "One slow reader among a thousand",
+    "One of a thousand readers stops to read, as a phone does in a pocket. What do the others "
+    "notice, and what does a queue for each reader cost? Of a server that writes to one after the "
+    "other, of one with a queue for each, and of the product, where a slow reader reads on in the "
+    "log.",
+    Plan(seconds=6, rate=10, size=16 * 1024, readers=1000, patterns=(SSE,), shape="steady"),
+    measure,
+    PLAN - {"seconds", "rate", "readers", "size"},
+)
