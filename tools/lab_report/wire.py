@@ -126,10 +126,9 @@ def _frames_of(data: bytes) -> list[str]:
         final = "FIN, " if data[0] & 0x80 else ""
         rsv1 = "RSV1, " if data[0] & 0x40 else ""
         kind = OPCODES.get(data[0] & 0x0F, "?")
-        shown = data[:start].hex(" ")
-        lines.append(
-            f"{shown}   {final}{rsv1}{kind}, {'masked, ' if masked else ''}{size} byte{'' if size == 1 else 's'}"
-        )
+        mask_words = "masked, " if masked else ""
+        count = "1 byte" if size == 1 else f"{size:,} bytes"
+        lines.append(f"{data[:start].hex(' ')}   {final}{rsv1}{kind}, {mask_words}{count}")
         if kind == "close" and size >= 2:
             code, reason = int.from_bytes(payload[:2]), payload[2:].decode()
             lines.append(f"  {code} {reason}".rstrip())
