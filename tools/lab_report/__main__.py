@@ -93,6 +93,7 @@ def _kept(text: str) -> dict[str, Any]:
     """The figures of results.json, without distributions."""
     document = json.loads(text)
     found = {name: document[name] for name in KEPT_FIELDS}
+    found["machine"]["system"] = found["machine"]["system"].partition("-")[0]
     found["findings"] = {one.pop("name"): one for one in document["findings"]}
     found["patterns"] = {
         part["name"]: {

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "benchmarks" / "results" / "lab"
 REPORT = Path("docs/decision-report.md")
 PAGES = ("README.md", "docs/teaching.md", "docs/patterns/*.md")
-BLOCK = re.compile(r"(<!-- by make lab-report: (\S+) ?(.*?) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- by make lab-report: (\S+)((?: \S+)*?) -->\n).*?(<!-- end -->)", re.S)
 NAMES = {
     "short-poll": "short polling",
     "long-poll": "long polling",
