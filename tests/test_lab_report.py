@@ -15,8 +15,7 @@ from tui.lab.records import PATTERNS, Plan
 
 CLAIMS = [claim for feature in features() for claim in feature.claims]
 NAME = re.compile(r"([A-Za-z][A-Za-z0-9-]*):")
-FRAME = re.compile(r"(?:[0-9a-f]{2} )+  ((?:FIN, |RSV1, |masked, )*(?:text|binary|close)[a-z, ]*)")
-PACKET = re.compile(r"  (\d+(?:probe)?)")
+FRAME = re.compile(r'  (\{"type":"[a-z.]+"|[0-6]\d{0,2}(?:probe)?(?!\d))')
 START = re.compile(r"(HTTP/1\.1 \d+|[A-Z]+ /(?:[a-z.]+/)*)")
 
 
@@ -70,8 +69,6 @@ def _outline(packets: list[Packet], *, up: bool) -> list[str]:
     lines = [
         line for packet in packets if packet["up"] is up for line in packet["text"].split("\n")
     ]
-    found = (
-        START.match(line) or FRAME.match(line) or PACKET.match(line) or NAME.match(line)
-        for line in lines
-    )
-    return [match[1] for match in found if match is not None]
+    found = (START.match(line) or FRAME.match(line) or NAME.match(line) for line in lines)
+    heartbeats = ("2", "3")  # of Engine.IO
+    return [match[1] for match in found if match is not None and match[1] not in heartbeats]

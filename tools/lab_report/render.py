@@ -145,12 +145,12 @@ def table(results: Results) -> Iterator[str]:
         )
         rows[NAMES[pattern]] = [
             f"{race['arrivals']} of {race['events']}",
-            _short(race["latency_p50_ms"]),
-            _short(race["latency_p99_ms"]),
-            _short(race["requests_per_minute"]),
+            f"{race['latency_p50_ms']:,.0f}",
+            f"{race['latency_p99_ms']:,.0f}",
+            f"{race['requests_per_minute']:.0f}",
             _short(race["bytes_up_per_event"] + race["bytes_down_per_event"]),
             f"{idle['radio_on_share']:.0%}",
-            _short(costs["cpu_us_per_event"]),
+            f"{costs['cpu_us_per_event']:.0f}",
             _memory(results, pattern),
         ]
     heads = ["seen", "p50 ms", "p99 ms", "requests a minute", "B an event", "radio on, idle"]
@@ -219,7 +219,7 @@ def answers(results: Results, name: str) -> Iterator[str]:
         values = Claim("", "", entry.get("figures", {})).values(results)
         yield f"{number}. {entry['asks']}"
         yield ""
-        yield f"   *{entry['answer'].format(**values)}*"
+        yield f"{' ' * len(f'{number}. ')}*{entry['answer'].format(**values)}*"
 
 
 BLOCKS: dict[str, Callable[..., Iterator[str]]] = {
