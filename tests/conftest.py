@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.preloaded import run_folder
 from support.server_process import ON_POSTGRES, ServerProcess, StartServer
 from support.uploads import QUICK_WORKER
 from tools.cluster.azurite import Azurite
@@ -43,7 +44,9 @@ os.environ.setdefault("U2NET_HOME", str(Path(__file__).resolve().parents[1] / ".
 
 
 def pytest_configure() -> None:
-    """Say in words that PostgreSQL cannot be had here, and end the run."""
+    """Make the folder that all workers share. Say in words that PostgreSQL cannot be had here, and
+    end the run."""
+    run_folder()
     if ON_POSTGRES:
         try:
             from tools.cluster.postgres import BINARIES
@@ -278,5 +281,5 @@ async def rest(live_server: "LiveServer") -> AsyncIterator["Rest"]:
     """A client of `live_server` that is not logged in; `another()` makes more."""
     from support.rest import Rest
 
-    async with Rest(live_server.url) as client:
+    async with Rest(live_server.url, keep_alive=True) as client:
         yield client

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tiffin-lab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
+    parser.add_argument("--tour", action="store_true", help="begin the screen with the tour")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", help="without one, the lab's screen"
     )
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command is None:
-            return _screen(parser, options.server)
+            return _screen(parser, options.server, tour=options.tour)
         if options.command == "list":
             return _list()
         if options.command == "compare":
@@ -110,12 +111,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--redis", metavar="URL", default="", help="for --isolated, instead of one of our own")
 
 
-def _screen(parser: argparse.ArgumentParser, server: str) -> int:
+def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.cli import run_window
     from tui.lab.screen.app import LabApp
     from tui.lab.screen.experiment import Experiment
 
-    return run_window(parser, lambda: LabApp(Experiment(server)))
+    return run_window(parser, lambda: LabApp(Experiment(server), tour=tour))
 
 
 def _list() -> int:
@@ -137,6 +138,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
         raise ValueError(
             f"{experiment.name} is measured in one way only: leave out {options_named}."
         )
+    if experiment.own_servers and options.server:
+        raise ValueError(f"{experiment.name} starts its own servers: leave out --server.")
     plan = replace(experiment.plan, **given)
     report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:

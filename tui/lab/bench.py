@@ -128,6 +128,8 @@ class Experiment:
     """Does the runs on the bench, and tells it what they show."""
     fixed: frozenset[str] = frozenset()
     """What of the plan it sets itself, so that nothing else can be asked for."""
+    own_servers: bool = False
+    """Whether it always starts its servers itself, so that none can be named."""
 
 
 PLAN = frozenset(field.name for field in fields(Plan))
@@ -155,6 +157,7 @@ class Bench:
         self.server, self.redis = server, redis
         self.say = say
         self._watch = watch
+        self.run_under_way: LabRun | None = None
         self._runs: list[RunResult] = []
         self._findings: list[Finding] = []
         self._checks: list[Check] = []
@@ -218,6 +221,7 @@ class Bench:
             tee = _Tee(watches)
             run = LabRun(plan, servers, tee, tee)
             run.network.turn(dials)
+            self.run_under_way = run
             going = asyncio.create_task(run.go(), name="lab experiment's run")
             turning = asyncio.create_task(_turn(run, turns), name="lab experiment's turns")
             try:
@@ -225,6 +229,7 @@ class Bench:
                     self._tell(run, name)
                     await asyncio.wait({going}, timeout=PROGRESS_SECONDS)
             finally:
+                self.run_under_way = None
                 for task in (going, turning):
                     task.cancel()
                 await asyncio.wait({going, turning})
@@ -235,9 +240,8 @@ class Bench:
         return result
 
     def own_processes(self, plan: Plan) -> OwnProcesses:
-        """For an experiment that starts its servers itself. Raises ValueError where it cannot."""
-        if self.server:
-            raise ValueError(f"{plan.experiment} starts its own servers: leave out --server.")
+        """For an experiment with `own_servers`. Raises ValueError where the system lets it open too
+        few files."""
         raise_file_limit(plan)
         return OwnProcesses()
 

@@ -67,6 +67,20 @@ async def _idle(bench: Bench, plan: Plan) -> None:
             of=pattern,
         )
         bench.find(
+            "connections_per_hour",
+            traffic.connections / hours / plan.readers,
+            "connections/h",
+            "TCP connections that it makes for them: none where an open one is used again.",
+            of=pattern,
+        )
+        bench.find(
+            "wake_ups_per_hour",
+            figures.wake_ups / hours,
+            "wake-ups/h",
+            "Bursts of packets, each of which wakes a device that sleeps.",
+            of=pattern,
+        )
+        bench.find(
             "radio_share",
             None if figures.radio_on is None else figures.radio_on / figures.seconds,
             "of the time",

@@ -145,8 +145,8 @@ class RecordingMeter(Meter):
             self._what = what
             self._end("failed" if what[:1] in "45" else "ended")
 
-    def event(self, what: str, size: int, *, replayed: bool = False) -> None:
-        super().event(what, size, replayed=replayed)
+    def event(self, what: str, size: int, **more: Any) -> None:
+        super().event(what, size, **more)
         if self._closed_at:
             self._what = what
             self._end()

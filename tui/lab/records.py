@@ -23,7 +23,7 @@ in order."""
 PROMISES = frozenset(PATTERNS) - NO_PROMISE
 """The patterns that do."""
 
-Shape = Literal["steady", "poisson", "burst"]
+Shape = Literal["steady", "poisson", "burst", "hand"]
 Pace = Literal["pause", "rate"]
 """Of short polls: a fixed pause after each answer, or a fixed rate."""
 

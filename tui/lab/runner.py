@@ -72,6 +72,10 @@ class LabRun:
         finally:
             await self._control.close()
 
+    async def step(self) -> None:
+        """Have the source append one event now. Raises ClientError, also unless it has begun."""
+        await self._control.request("POST", f"{self._path}/events")
+
     async def _measure(
         self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup
     ) -> Outcome:

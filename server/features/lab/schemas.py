@@ -20,6 +20,8 @@ class Shape(StrEnum):
     """At random: what comes next does not depend on what came before."""
     BURST = "burst"
     """Ten at once, and then nothing for as long as ten take."""
+    HAND = "hand"
+    """None by itself: each is asked for, whatever the rate."""
 
 
 class RunState(StrEnum):

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from server.core.clock import now
@@ -125,6 +126,19 @@ class LabService(Component):
 
         return await self._database.write(fn)
 
+    async def step(self, run_id: str) -> LabEvent:
+        """Append one event now, beside those of the schedule. Raises Problem 404, 409."""
+
+        async def fn(tx: Transaction) -> Event:
+            known = await self._newest(tx)
+            if known is None or known.id != run_id:
+                raise not_found("run")
+            if known.state is not RunState.RUNNING:
+                raise conflict(f"The run is {known.state}: it takes events while it is running.")
+            return await self._append_one(tx, known)
+
+        return LabEvent.model_validate_json((await self._database.write(fn)).data)
+
     async def run(self, run_id: str) -> Run:
         """The run as it stands. Raises Problem 404: only the newest is known."""
         run, newest = await self._read(run_id)
@@ -174,7 +188,7 @@ class LabService(Component):
 
     async def _append_all(self, run: Run) -> None:
         """Append each event as it becomes due."""
-        times, seq = due_times(run.source), 0
+        times = due_times(run.source)
         due = next(times, None)
         try:
             if run.source.held and not await self._wait_begun(run):
@@ -185,9 +199,8 @@ class LabService(Component):
                 passed, count = time.monotonic() - begins_at, 0
                 while due is not None and (not count or due <= passed) and count < AT_ONCE:
                     count, due = count + 1, next(times, None)
-                if not await self._append(run, seq, count):
+                if not await self._append(run, count):
                     return
-                seq += count
             await asyncio.sleep(begins_at + run.source.seconds - time.monotonic())
             await self._end(run.id, RunState.ENDED)
         except Exception as error:
@@ -203,17 +216,16 @@ class LabService(Component):
                     return known is not None and known.id == run.id and known.state.active
                 await asyncio.wait({changed}, timeout=HELD_SECONDS)
 
-    async def _append(self, run: Run, after: int, count: int) -> bool:
-        """Append that many events after the one of that number, unless the run was stopped; tried
-        again while the database cannot be written to. False: it has ended."""
+    async def _append(self, run: Run, count: int) -> bool:
+        """Append that many events, unless the run was stopped; tried again while the database
+        cannot be written to. False: it has ended."""
 
         async def fn(tx: Transaction) -> bool:
             known = await self._newest(tx)
             if known is None or known.id != run.id or known.state is not RunState.RUNNING:
                 return False
-            for seq in range(after + 1, after + count + 1):
-                data = event_data(seq, run.source.size)
-                await self._log.append(tx, topic_of(run.id), EVENT, data)
+            for _ in range(count):
+                await self._append_one(tx, run)
             return True
 
         while True:
@@ -222,6 +234,10 @@ class LabService(Component):
             except Problem as problem:
                 logger.warning("the lab's run waits: %s", problem.detail)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _append_one(self, tx: Transaction, run: Run) -> Event:
+        data = partial(event_data, size=run.source.size)
+        return await self._log.append(tx, topic_of(run.id), EVENT, data)
 
     async def _end(self, run_id: str, state: RunState) -> None:
         async def fn(tx: Transaction) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from support.live_server import LiveServer
 from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
-from tui.common.client.meter import State
+from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.news import estimates
+from tui.common.format import human_bytes
 from tui.common.panel_grid import PanelGrid
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.wire.panel import WirePanel
@@ -296,9 +299,28 @@ async def test_i_explains_how_the_panel_gets_its_news(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         app.echo.meter.sent("GET /echo", 120)
+        app.echo.meter.received(480)
+        app.echo.meter.event("200 echo", 480, payload=80)
         await pilot.press("i")
-        for words in ("How Echo gets its news", "until something changes", "120 B"):
-            await sees(app, words)
+        await sees(app, "How Echo gets its news", "until something changes", "Its last 2 frames")
+        await sees(
+            app, " GET /echo 120 B ──", "── 200 echo 480 B ", "36.0 kB, 60 events, 60 requests"
+        )
+        # The others' costs by the formula that is shown, with the figures that are shown.
+        screen = shown(app)
+        found = re.search(r"d = 80 B, their data; q = ([\d,]+) B", screen)
+        assert found is not None, screen
+        request = int(found[1].replace(",", ""))
+        by_pattern = {pattern: (size, many) for pattern, size, many in estimates(60, request, 80)}
+        assert Pattern.LONG_POLL in by_pattern
+        for pattern in (Pattern.SHORT_POLL, Pattern.SSE, Pattern.WEBSOCKET):
+            size, many = by_pattern[pattern]
+            assert re.search(rf"{pattern} +{human_bytes(size)} +{many:,.0f} request", screen), (
+                screen
+            )
+        await pilot.resize_terminal(80, 24)
+        await pilot.press(*["down"] * 16)
+        await sees(app, "Source")
         await pilot.press("i")
         await wait_until(lambda: len(app.screen_stack) == 1)
 

@@ -118,7 +118,8 @@ class RequestContext:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
         body = await self.read(max_bytes)
         self._meter.measured(self.latency_ms)
-        self._meter.event(f"{self.response.status} {self._what.partition('?')[0]}", self.size)
+        what = f"{self.response.status} {self._what.partition('?')[0]}"
+        self._meter.event(what, self.size, payload=len(body))
         return Reply(self.response.status, self.response.headers, body)
 
     async def chunk(self) -> bytes:

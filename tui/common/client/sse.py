@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import NoStream, ResetStream, Unreachable
+from tui.common.client.figures import byte_length
 from tui.common.client.meter import State
 from tui.common.client.stream import RequestStream
 
@@ -30,7 +31,8 @@ _BOM = b"\xef\xbb\xbf"
 class ServerSentEvent:
     """One event. `last_event_id` is the stream's newest id, which this event need not have brought.
 
-    `has_id` says whether it did; `size` is the block's length in bytes as it arrived.
+    `has_id` says whether it did; `size` is the block's length in bytes as it arrived. `logged_at`
+    is when it happened by the server's clock, RFC 3339, where the server says so.
     """
 
     type: str
@@ -38,6 +40,7 @@ class ServerSentEvent:
     last_event_id: str
     has_id: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
+    logged_at: str = field(default="", compare=False)
 
 
 class EventTooLarge(Exception):
@@ -65,6 +68,7 @@ class SSEParser:
         self._has_id = False
         self._type = ""
         self._data: list[str] = []
+        self._logged_at = ""
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -115,6 +119,8 @@ class SSEParser:
             self._data.append(value)
         elif name == "event":
             self._type = value
+        elif name == "logged_at":  # of Tiffin's own; the standard ignores it
+            self._logged_at = value
         elif name == "id":
             if "\0" not in value and len(value) <= ID_CHARACTERS:
                 self._id = value
@@ -132,9 +138,10 @@ class SSEParser:
                 last_event_id=self._id,
                 has_id=self._has_id,
                 size=self._size,
+                logged_at=self._logged_at,
             )
             self._data.clear()
-        self._type = ""
+        self._type = self._logged_at = ""
         self._has_id = False
         self._size = 0
         return event
@@ -217,7 +224,13 @@ class EventStream(RequestStream[ServerSentEvent]):
             if not (event.has_id and event.last_event_id in self._seen):
                 self._remember(event)
                 self._pending.append(event)
-                self._meter.event(event.type, event.size, replayed=replaying)
+                self._meter.event(
+                    event.type,
+                    event.size,
+                    replayed=replaying,
+                    payload=byte_length(event.data),
+                    logged_at=event.logged_at,
+                )
         self._replaying = self._replaying and caught_up_at is None
         self._on_received(heartbeat=self._parser.comments > comments)
 

@@ -124,7 +124,7 @@ class FrameLog(ThinBarView, can_focus=True):
             [
                 Segment(f"{stamp} ", quiet),
                 Segment(f"{arrow} ", self._colored(PATTERN_COLOR[frame.pattern])),
-                Segment(fit(_words(frame), room, pad=True), base),
+                Segment(fit(frame.words, room, pad=True), base),
                 Segment(f" {size}", quiet),
             ]
         ).adjust_cell_length(width, base)
@@ -139,10 +139,3 @@ class FrameLog(ThinBarView, can_focus=True):
             colour = self.app.theme_variables[variable.removeprefix("$")]
             ink = self._style_cache[variable] = self.rich_style + Style(color=colour)
         return ink
-
-
-def _words(frame: "Frame") -> str:
-    """What it says; of heartbeats, how many."""
-    if not frame.heartbeats:
-        return frame.what
-    return f"♥ {frame.heartbeats} {frame.what}s" if frame.heartbeats > 1 else f"♥ {frame.what}"

@@ -25,6 +25,15 @@ class WirePanel(Panel):
 
     TITLE = "Wire"
     PATTERN = Pattern.REST
+    WHY = (
+        "What is asked once and answered once, such as a log-in or a page of history, needs "
+        "no connection that stays."
+    )
+    SOURCES = (
+        "server/core/routing.py",
+        "tui/common/client/session.py",
+        "tui/common/client/meter.py",
+    )
     NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
@@ -117,17 +126,19 @@ class WirePanel(Panel):
 
 
 def _in_short(totals: "list[PatternTotals]") -> Content:
-    """The card's two lines: requests a minute, and the dearest pattern."""
+    """The card's two lines: events and requests a minute, and the dearest pattern."""
     if not totals:
         return Content.assemble(("nothing on the wire yet", "$wire-ink"))
-    rate = sum(total.requests_per_minute for total in totals)
-    amount = sum(total.bytes for total in totals)
+    events = sum(total.figures.events_per_minute for total in totals)
+    requests = sum(total.figures.requests_per_minute for total in totals)
+    amount = sum(total.figures.bytes for total in totals)
     first = Content.assemble(
-        (f"{rate:.0f}", "bold"), " requests/min  ", (human_bytes(amount), "bold"), " so far"
-    )
-    dear = max(totals, key=lambda total: total.bytes_per_event or 0)
+        (f"{events}", "bold"), " events ", (f"{requests}", "bold"), " requests/min ",
+        (human_bytes(amount), "bold"),
+    )  # fmt: skip
+    dear = max(totals, key=lambda total: total.figures.bytes_per_event or 0)
     second = Content.assemble(
         (f"{dear.pattern} ", f"bold {PATTERN_COLOR[dear.pattern]}"),
-        (f"costs {human_bytes(dear.bytes_per_event or 0)} an event", "$wire-ink"),
+        (f"costs {human_bytes(dear.figures.bytes_per_event or 0)} an event", "$wire-ink"),
     )
     return Content("\n").join([first, second])

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -74,7 +74,7 @@ async def connect_all(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bounded()) for _ in range(count)]
-    except* OSError as errors:
+    except* (OSError, EOFError) as errors:
         why = str(errors.exceptions[0]) or f"no answer within {CONNECT_SECONDS:.0f} s"
         raise ChildError(
             f"Of {count} connections to {urlsplit(address.url).netloc} one failed: {why}. Take"
@@ -84,14 +84,14 @@ async def connect_all(
 
 
 class Reader(asyncio.Protocol):
-    """One connection that was asked for a stream. Its events have a `seq`, and as `monotonic` the
-    time at which they were made."""
+    """One connection that was asked for a stream. Its events have a `seq`; some have as `monotonic`
+    the time at which they were made."""
 
     def __init__(self, crowd: Crowd) -> None:
         self.seqs: list[int] = []
         """Of the events that have arrived, in this order."""
         self.begun = asyncio.get_running_loop().create_future()
-        """The status of the answer, once its head is here."""
+        """The status of the answer, once its head is here; 0 where the connection ends before."""
         self._crowd = crowd
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -114,12 +114,13 @@ class Reader(asyncio.Protocol):
                 if line.startswith(b"data: {"):
                     event = json.loads(line[6:])
                     self.seqs.append(event["seq"])
-                    self._crowd.arrived(self, now - event["monotonic"])
+                    if "monotonic" in event:
+                        self._crowd.arrived(self, now - event["monotonic"])
             del self._unread[: end + 2]
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.begun.done():
-            self.begun.set_exception(error or ConnectionError("closed before it was answered"))
+            self.begun.set_result(0)
 
     def pause(self) -> None:
         """Read nothing any more."""
@@ -166,7 +167,7 @@ class Crowd:
         async def one() -> Reader:
             reader = await self._connect(buffer)
             if (status := await reader.begun) != 200:
-                raise ConnectionError(f"it answered with {status}")
+                raise ConnectionError(f"it answered with {status or 'nothing'}")
             return reader
 
         return await connect_all(count, one, self.address)
@@ -200,15 +201,16 @@ async def until(fact: Callable[[], bool | Awaitable[bool]], seconds: float) -> b
         await asyncio.sleep(ASK_SECONDS)
 
 
-async def publish(
-    address: Address, numbers: Iterable[int], rate: float, size: int
-) -> list[asyncio.Task[bytes]]:
-    """Send a broadcaster an event of each number, at that rate, whether it has answered the last
-    one or not. Returns what waits for its answers."""
-    waiting, began = [], time.monotonic()
-    for count, seq in enumerate(numbers):
-        await asyncio.sleep(began + count / rate - time.monotonic())
-        event = {"seq": seq, "monotonic": time.monotonic(), "padding": "x" * size}
-        body = json.dumps(event).encode()
-        waiting.append(asyncio.create_task(ask(address, "POST", body)))
-    return waiting
+async def publish(address: Address, count: int, rate: float, size: int) -> None:
+    """Send a broadcaster so many events, at that rate, whether it has answered the last one or not;
+    returns once it has answered all. Raises ChildError."""
+    began = time.monotonic()
+    try:
+        async with asyncio.TaskGroup() as answers:
+            for seq in range(1, count + 1):
+                await asyncio.sleep(began + (seq - 1) / rate - time.monotonic())
+                event = {"seq": seq, "monotonic": time.monotonic(), "padding": "x" * size}
+                answers.create_task(ask(address, "POST", json.dumps(event).encode()))
+    except* OSError as errors:
+        where = urlsplit(address.url).netloc
+        raise ChildError(f"{where} did not take an event: {errors.exceptions[0]}") from None

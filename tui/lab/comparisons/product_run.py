@@ -16,6 +16,8 @@ from tui.common.client.session import Session
 from tui.lab.comparisons.crowd import Address
 from tui.lab.records import Plan
 
+LEAST_EVENTS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class ProductRun:
@@ -63,6 +65,19 @@ class ProductRun:
     def _address(self, url: str, query: str) -> Address:
         headers = {"Authorization": f"Bearer {self.token}"}
         return Address(f"{url}{API_PREFIX}{self._path}{query}", headers)
+
+
+def events_of(plan: Plan) -> int:
+    """How many events such a run has. Raises ValueError where there are too few to measure."""
+    count = 0
+    while (count + 1) / plan.rate <= plan.seconds:
+        count += 1
+    if count < LEAST_EVENTS:
+        raise ValueError(
+            f"{plan.rate:g} events a second for {plan.seconds:g} s are too few to measure: take"
+            " more --seconds, or a higher --rate."
+        )
+    return count
 
 
 @asynccontextmanager

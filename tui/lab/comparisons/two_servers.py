@@ -61,8 +61,7 @@ async def from_memory(one: str, other: str) -> tuple[int, int]:
     and how many that of another process has not."""
     async with Crowd(Address(f"{one}/")) as here, Crowd(Address(f"{other}/")) as there:
         (near,), (far,) = await here.join(1), await there.join(1)
-        numbers = range(1, MEMORY_EVENTS + 1)
-        await asyncio.gather(*await publish(Address(f"{one}/"), numbers, MEMORY_RATE, 0))
+        await publish(Address(f"{one}/"), MEMORY_EVENTS, MEMORY_RATE, 0)
         await until(lambda: len(near.seqs) == MEMORY_EVENTS, SETTLE_SECONDS)
         await until(lambda: len(far.seqs) == MEMORY_EVENTS, NEVER_SECONDS)
     return MEMORY_EVENTS - len(near.seqs), MEMORY_EVENTS - len(far.seqs)
@@ -88,4 +87,5 @@ TWO_SERVERS = Experiment(
     Plan(seconds=5, rate=4),
     measure,
     frozenset({"isolated"}),
+    own_servers=True,
 )

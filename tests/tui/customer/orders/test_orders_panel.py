@@ -22,7 +22,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
-from tui.common.client.http import ServerClock
+from tui.common.client.clock import ServerClock
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.feed import FEED
@@ -107,7 +107,7 @@ async def test_a_cut_ends_by_itself_also_without_an_open_order(
         meter = orders_of(app).meter
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await pilot.press("x")
-        await sees(app, "cut by you")
+        await sees(app, "◌ long poll · cut, ")
         await wait_until(lambda: meter.state is State.WAITING, what="held again")
         assert meter.reconnects == 1
 

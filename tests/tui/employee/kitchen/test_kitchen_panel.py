@@ -207,15 +207,16 @@ async def test_a_cut_stream_replays_what_was_missed(
 ) -> None:
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.press("x")
-        await window.sees("reconnecting in ", "cut by you")
+        await window.sees("0 events missed so far · back in ")
         await window.press("X")
         await window.sees("X restores it")
         order = await town.place()
+        await window.sees(" s: 1 event missed so far")
         assert window.kitchen.board.order(order.id) is None
         await window.press("X")
         await window.live()
         await window.has(order, S.PLACED)
-        await window.sees("back, 1 replayed")
+        await window.sees("back after ", " s: 1 replayed in ", " B ·")
 
 
 async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(

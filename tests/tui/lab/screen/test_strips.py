@@ -2,6 +2,7 @@
 
 import pytest
 
+from tui.common.wire.ladder import rows_of
 from tui.lab.dials import PRESETS
 from tui.lab.records import (
     LONG_POLL,
@@ -17,7 +18,7 @@ from tui.lab.records import (
 )
 from tui.lab.screen.experiment import Watch
 from tui.lab.screen.figures import COLUMNS, LEAST_CELLS, NAME_CELLS, cell, columns_for, explain
-from tui.lab.screen.ladder import is_heartbeat, packet_words, rows_of
+from tui.lab.screen.ladder import is_heartbeat, packet_words
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     KEPT_SECONDS,
