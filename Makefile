@@ -89,7 +89,7 @@ bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=p
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
 
-lab-report: dev-env model ## test the decision report's claims in the lab, and write docs/decision-report.md
+lab-report: dev-env ## test the decision report's claims in the lab, and write docs/decision-report.md
 	@$(PY) -m tools.lab_report $(ARGS)
 
 profile: dev-env ## where the server's CPU time goes (WORK=order, get, chat, poll or stream)
