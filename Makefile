@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
-	run-env dev-env model azurite
+	run-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
 # The tests start Python hundreds of times, and pytest rewrites each of their modules. They wait for
@@ -91,6 +91,9 @@ bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=p
 		case "$$name" in _*) continue;; esac; \
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
+
+lab-report: dev-env ## test the decision report's claims in the lab, and write docs/decision-report.md
+	@$(PY) -m tools.lab_report $(ARGS)
 
 profile: dev-env ## where the server's CPU time goes (WORK=order, get, chat, poll or stream)
 	@$(PY) -m benchmarks._profile $(or $(WORK),order) $(ARGS)
