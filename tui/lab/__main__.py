@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as error:
         parser.exit(2, f"{parser.prog}: {error.message}\n")
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +140,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
         raise ValueError(
             f"{experiment.name} is measured in one way only: leave out {options_named}."
         )
+    if experiment.own_servers and options.server:
+        raise ValueError(f"{experiment.name} starts its own servers: leave out --server.")
     plan = replace(experiment.plan, **given)
     report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:

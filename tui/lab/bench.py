@@ -128,6 +128,8 @@ class Experiment:
     """Does the runs on the bench, and tells it what they show."""
     fixed: frozenset[str] = frozenset()
     """What of the plan it sets itself, so that nothing else can be asked for."""
+    own_servers: bool = False
+    """Whether it always starts its servers itself, so that none can be named."""
 
 
 PLAN = frozenset(field.name for field in fields(Plan))
@@ -238,9 +240,8 @@ class Bench:
         return result
 
     def own_processes(self, plan: Plan) -> OwnProcesses:
-        """For an experiment that starts its servers itself. Raises ValueError where it cannot."""
-        if self.server:
-            raise ValueError(f"{plan.experiment} starts its own servers: leave out --server.")
+        """For an experiment with `own_servers`. Raises ValueError where the system lets it open too
+        few files."""
         raise_file_limit(plan)
         return OwnProcesses()
 

@@ -19,13 +19,15 @@ from support.server_process import ROOT
 from support.waiting import PATIENCE, wait_until
 from tools.cluster.redis_server import RedisServer
 from tui.common.processes import ChildError
-from tui.lab.bench import Bench
+from tui.lab.__main__ import main
+from tui.lab.bench import Bench, Experiment
 from tui.lab.comparisons import one_thread, redis_connections, slow_reader, two_servers
 from tui.lab.comparisons.crowd import Address, Crowd
 from tui.lab.comparisons.process_usage import usage_of
 from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
+from tui.lab.screen.experiment import Experiment as ScreenExperiment
 from tui.lab.servers import UNLIMITED, OwnProcesses
 
 MANY = 30
@@ -124,47 +126,31 @@ async def gone(told: Redis, before: int) -> bool:
     return bool((await told.info("clients"))["connected_clients"] == before)
 
 
-async def test_what_cannot_be_measured_is_said() -> None:
+async def test_what_cannot_be_measured_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ChildError, match=r"Of 3 connections to 127\.0\.0\.1:1 one failed"):
         await Crowd(Address("http://127.0.0.1:1/")).join(3)
-    plan = Plan(experiment="redis")
-    with pytest.raises(ValueError, match="leave out --server"):
-        Bench("http://127.0.0.1:1").own_processes(plan)
+    with pytest.raises(SystemExit):
+        main(["run", "--experiment", "redis", "--server", "http://127.0.0.1:1"])
+    assert "starts its own servers: leave out --server" in capsys.readouterr().err
     with pytest.raises(ValueError, match="too few to measure"):
         events_of(Plan(seconds=1, rate=1))
     assert usage_of(2**22 + 1) is None
 
 
 @pytest.mark.others
-@pytest.mark.parametrize(
-    ("name", "findings"),
-    [
-        ("one-thread", {"one_thread_timed_out": (1, 1), "product_wait": (0, 1000)}),
-        ("slow-reader", {"product_late": (0, 0), "positions_seen": (0.01, 0.9)}),
-        ("redis", {"each_process_connections": (4, 6), "each_reader_connections": (21, 23)}),
-        ("two-servers", {"memory_missed": (1, 1), "without_redis_missed": (0, 0)}),
-    ],
-)
-async def test_an_experiment_from_the_command_line(
-    name: str, findings: dict[str, tuple[float, float]], tmp_path: Path
-) -> None:
-    arguments = ("run", "--experiment", name, "--readers", "20", "--out", str(tmp_path))
+async def test_an_experiment_with_processes_of_its_own_leaves_its_results(tmp_path: Path) -> None:
+    """The lessons' tests run all of them."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tui.lab", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tui.lab", "run", "--experiment", "redis", "--readers", str(MANY)),
+        *("--seconds", "1", "--out", str(tmp_path)),
+        cwd=ROOT,
     )
-    try:
-        async with asyncio.timeout(3 * PATIENCE):
-            printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, printed.decode()
-    found = {
-        one["name"]: one["value"]
-        for one in json.loads((tmp_path / "results.json").read_text())["findings"]
-    }
-    for finding, (least, most) in findings.items():
-        assert least <= found[finding] <= most, found
+    async with asyncio.timeout(3 * PATIENCE):
+        assert await process.wait() == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    found = {one["name"]: one["value"] for one in results["findings"]}
+    assert found["each_reader_connections"] > MANY
+    assert found["each_process_connections"] <= 6
 
 
 @pytest.mark.others
@@ -178,3 +164,15 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
     process.send_signal(number)
     await process.wait()
     await wait_until(lambda: not any(child.is_running() for child in children))
+
+
+async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
+    named: list[str] = []
+
+    async def measure(bench: Bench, plan: Plan) -> None:
+        named.append(bench.server)
+
+    for own_servers in (False, True):
+        experiment = Experiment("one", "", "", Plan(), measure, own_servers=own_servers)
+        await ScreenExperiment("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
+    assert named == ["http://127.0.0.1:1", ""]

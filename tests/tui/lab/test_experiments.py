@@ -8,6 +8,7 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,9 +17,10 @@ from support.waiting import keeps
 from tui.lab import runner
 from tui.lab.__main__ import main
 from tui.lab.bench import Bench
-from tui.lab.experiments import EXPERIMENTS
+from tui.lab.dials import Dials
+from tui.lab.experiments import EXPERIMENTS, on_share
 from tui.lab.export import write
-from tui.lab.records import LONG_POLL, Plan
+from tui.lab.records import LONG_POLL, SHORT_POLL, SOCKETIO, SSE, WEBSOCKET, Pace, Plan
 from tui.lab.results import Report
 from tui.lab.servers import UNLIMITED
 
@@ -62,6 +64,15 @@ async def test_polls_that_bring_nothing_cost_more_than_held_ones(tmp_path: Path)
     assert figure(report, "sse_requests_per_hour") == 0
     write(report, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == NAMES
+
+
+@pytest.mark.parametrize(
+    ("packets", "share"),
+    [([], 0), ([12], 0.5), ([4, 5, 16, 22], 0.95), ([0.1 * at for at in range(200)], 1), ([21], 0)],
+)
+def test_a_radio_is_on_for_a_tail_after_each_packet(packets: list[float], share: float) -> None:
+    """In 20 s that come again and again: what was before a run goes on into it."""
+    assert on_share(packets, 10, 20) == pytest.approx(share)
 
 
 async def test_a_held_poll_takes_memory_and_no_thread(tmp_path: Path) -> None:
@@ -113,6 +124,28 @@ async def test_only_a_cursor_brings_back_what_happened_in_the_tunnel(tmp_path: P
         assert figure(report, f"{pattern}_replayed") >= meanwhile
         payload = figure(report, f"{pattern}_replayed_payload")
         assert figure(report, f"{pattern}_recovery_bytes") > payload > 0
+
+
+@pytest.mark.skipif(not FULL, reason="a run that is long enough for percentiles")
+@pytest.mark.parametrize("pace", get_args(Pace))
+async def test_the_labs_figures_are_what_the_network_makes_of_them(pace: Pace) -> None:
+    """With 100 ms each way. The least of many is compared in `test_lab_patterns`."""
+
+    async def excess() -> float:
+        """By how many seconds the medians are higher than that."""
+        async with Bench() as bench:
+            plan = Plan(seconds=20, rate=2, poll_pace=pace)
+            result = await bench.run(plan, dials=Dials(delay=0.1))
+        rows = {str(row["pattern"]): row for row in result.rows()}
+        middle = {pattern: float(row["latency_p50_ms"] or 0) for pattern, row in rows.items()}
+        assert min(middle.values()) >= 100
+        expected = 60 / (plan.poll_seconds + 0.2) if pace == "pause" else 60 / plan.poll_seconds
+        assert rows[SHORT_POLL]["requests_per_minute"] == pytest.approx(expected, rel=0.1)
+        # Up to a round trip more where no poll is held.
+        pushed = max(middle[pattern] for pattern in (SSE, WEBSOCKET, SOCKETIO))
+        return max(pushed, middle[LONG_POLL] - 200) / 1000 - 0.1
+
+    await keeps(0.02, excess)
 
 
 async def test_what_is_asked_for_and_cannot_be_is_said(capsys: pytest.CaptureFixture[str]) -> None:

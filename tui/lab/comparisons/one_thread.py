@@ -163,20 +163,8 @@ async def _all_held(run: ProductRun, count: int) -> None:
 
 
 def _tell_frozen(bench: Bench, found: Frozen) -> None:
-    bench.find(
-        "wait",
-        found.waited * 1000,
-        "ms",
-        WAIT,
-        of=ONE,
-    )
-    bench.find(
-        "timed_out",
-        not found.answered,
-        "",
-        TIMED_OUT,
-        of=ONE,
-    )
+    bench.find("wait", found.waited * 1000, "ms", WAIT, of=ONE)
+    bench.find("timed_out", not found.answered, "", TIMED_OUT, of=ONE)
     bench.find("waiting", 1, "", WAITING, of=ONE)
     bench.find(
         "frozen_after_leave",
@@ -217,4 +205,5 @@ ONE_THREAD = Experiment(
     Plan(seconds=4, readers=500, patterns=(LONG_POLL,)),
     measure,
     PLAN - {"seconds", "readers"},
+    own_servers=True,
 )

@@ -30,7 +30,21 @@ REDIS_SECONDS = 10.0
 
 async def measure(bench: Bench, plan: Plan) -> None:
     """Each side sends its events for `seconds` to `readers`."""
-    from redis.asyncio import Redis  # here, as the lab starts without it
+    from redis.exceptions import RedisError  # here, as the lab starts without it
+
+    try:
+        each, shared, most = await _measure(bench, plan)
+    except RedisError as error:
+        raise ChildError(f"Redis failed while it was measured: {error}") from None
+    _tell(bench, "each reader", each)
+    _tell(bench, "each process", shared)
+    words = "Clients that this Redis accepts (`maxclients`); small managed ones accept fewer."
+    bench.find("accepted", most, "connections", words)
+    bench.check(shared.complete, "Each reader of the product got each event once and in order.")
+
+
+async def _measure(bench: Bench, plan: Plan) -> tuple[Side, Side, int | None]:
+    from redis.asyncio import Redis
 
     async with bench.own_processes(plan) as own:
         bench.say("redis: starting three servers")
@@ -49,12 +63,7 @@ async def measure(bench: Bench, plan: Plan) -> None:
             bench.say(f"redis: {plan.readers} readers of the product")
             async with product_run(source, plan, plan.seconds) as run:
                 shared = await one_process(plan, run, door, child.pid, told, before)
-            most = (await told.info("clients")).get("maxclients")
-    _tell(bench, "each reader", each)
-    _tell(bench, "each process", shared)
-    words = "Clients that this Redis accepts (`maxclients`); small managed ones accept fewer."
-    bench.find("accepted", most, "connections", words)
-    bench.check(shared.complete, "Each reader of the product got each event once and in order.")
+            return each, shared, (await told.info("clients")).get("maxclients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ async def _side(
     def an_event(now: float, then: float, earlier: float, asking: float = 0) -> float:
         """Without what is used when nothing is sent, and what asking Redis takes."""
         rate = (then - earlier - asking) / (idle.at - joined.at)
-        return max(0.0, now - then - asking - rate * seconds) / events
+        return max(0.0, now - then - asking - rate * seconds) / max(1, events)
 
     cpu = None
     if large and still and used:
@@ -222,4 +231,5 @@ REDIS = Experiment(
     Plan(seconds=4, rate=10, readers=300, patterns=(SSE,), shape="steady"),
     measure,
     PLAN - {"seconds", "rate", "readers", "size"},
+    own_servers=True,
 )

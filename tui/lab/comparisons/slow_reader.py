@@ -231,7 +231,8 @@ SLOW_READER = Experiment(
     "notice, and what does a queue for each reader cost? Of a server that writes to one after the "
     "other, of one with a queue for each, and of the product, where a slow reader reads on in the "
     "log.",
-    Plan(seconds=6, rate=10, size=16 * 1024, readers=1000, patterns=(SSE,), shape="steady"),
+    Plan(seconds=5, rate=10, size=16 * 1024, readers=1000, patterns=(SSE,), shape="steady"),
     measure,
     PLAN - {"seconds", "rate", "readers", "size"},
+    own_servers=True,
 )

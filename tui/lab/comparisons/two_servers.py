@@ -87,4 +87,5 @@ TWO_SERVERS = Experiment(
     Plan(seconds=5, rate=4),
     measure,
     frozenset({"isolated"}),
+    own_servers=True,
 )

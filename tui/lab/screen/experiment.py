@@ -147,11 +147,12 @@ class Experiment:
     async def measure(
         self, measured: bench.Experiment, plan: Plan, say: Callable[[str], object]
     ) -> Report | None:
-        """Do an experiment in place of the run under way, on servers of its own unless one is
-        named; its runs are seen like any other. None where it was stopped. Raises what
-        `Bench.report` does."""
+        """Do an experiment in place of the run under way, on the server that was named or on
+        servers of its own; its runs are seen like any other. None where it was stopped. Raises
+        what `Bench.report` does."""
         self.stop()
-        async with self._one_at_a_time, Bench(self.server, say=say, watch=self._see) as used:
+        server = "" if measured.own_servers else self.server
+        async with self._one_at_a_time, Bench(server, say=say, watch=self._see) as used:
             command = f"tiffin-lab run --experiment {measured.name}"
             report = used.report(measured, plan, command)
             going = asyncio.create_task(report, name="lab screen's experiment")

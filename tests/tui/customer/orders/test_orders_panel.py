@@ -12,6 +12,7 @@ from customer_window import (
     Kitchen,
     customer_window,
     orders_of,
+    past_toast,
     served_again,
     table_of,
 )
@@ -66,7 +67,7 @@ async def test_every_step_of_the_kitchen_is_shown(
         await kitchen.step(order_id, "out_for_delivery")
         await sees(app, "▶ On its way", "on its way,")
         await kitchen.step(order_id, "delivered")
-        await told(app, "Enjoy your meal")
+        await past_toast(app, "Enjoy your meal")
         await sees(app, "✓ Delivered", "0 open ·")
         await wait_until(
             lambda: not orders_of(app).feed.tracker.is_tracked(order_id), what="let go"
@@ -213,6 +214,7 @@ async def test_cancelling_asks_first(
         await pilot.press("c")
         await wait_until(lambda: isinstance(app.screen, CancelScreen), what="the question")
         await pilot.press("up", *"ill", "enter", "enter")
+        await past_toast(app, "Nothing is charged")
         await sees(app, "✕ Cancelled", "0 open ·")
         order = (await guest.get(f"/orders/{order_id}")).must(200).json
         assert order["status"] == "cancelled"
