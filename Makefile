@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
-	run-env dev-env model azurite
+	run-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
 # The tests start Python hundreds of times, and pytest rewrites each of their modules. They wait for
@@ -41,13 +41,17 @@ lab: run-env model ## the lab: the same events over every pattern, measured live
 	@exec $(PY) -m tui.lab $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
-	@# In a fresh clone every worker would rewrite all test modules: done once, they find them done.
+	@# In a fresh clone every worker would rewrite all test modules, and list the characters of UTF-8
+	@# for hypothesis: done once, they find them done.
 	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
+	@test -d .hypothesis/unicode_data || $(PY) -c \
+		"from hypothesis import strategies; strategies.text().validate()"
 	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, the last version, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
-	@LAB_SECONDS=$${LAB_SECONDS:-60} $(PYTEST) --timeout 300 tests/tui/lab/test_presets.py $(ARGS)
+	@LAB_SECONDS=$${LAB_SECONDS:-60} $(PYTEST) --timeout 300 tests/tui/lab/test_presets.py \
+		tests/tui/lab/test_lessons.py tests/tui/lab/test_experiments.py $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} NEMESIS_SECONDS=$${NEMESIS_SECONDS:-60} \
 		$(PYTEST) -m "fault and not soak" $(ARGS)
 	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 5 \
@@ -87,6 +91,9 @@ bench: dev-env model ## measure the figures in README (ONLY=name for one, ONLY=p
 		case "$$name" in _*) continue;; esac; \
 		echo "--- $$name"; $(PY) -m benchmarks.$$name $(ARGS); \
 	done
+
+lab-report: dev-env ## test the decision report's claims in the lab, and write docs/decision-report.md
+	@$(PY) -m tools.lab_report $(ARGS)
 
 profile: dev-env ## where the server's CPU time goes (WORK=order, get, chat, poll or stream)
 	@$(PY) -m benchmarks._profile $(or $(WORK),order) $(ARGS)

@@ -51,8 +51,7 @@ def _back_up(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _restore(options: argparse.Namespace, settings: Settings) -> int:
-    command = "pg_restore --dbname=URL FILE, and then DELETE FROM meta WHERE name = 'epoch'"
-    path = _sqlite(settings, command)
+    path = _sqlite(settings, "pg_restore; docs/operating.md has all four steps")
     aside = restore(path, options.file)
     print(f"{path} is as it was in {options.file}" + (f"; before, it was {aside}" if aside else ""))
     print("Every client reads its lists again. " + _PHOTOS.format("changed"))

@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     requests_per_account: Annotated[int, Field(ge=0)] = 64
     reads_at_once: Annotated[int, Field(ge=0)] = 2
     public_reads_at_once: Annotated[int, Field(ge=0)] = 2
-    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 6
+    shutdown_seconds: Annotated[float, Field(ge=0, le=7)] = 7
     log_level: str = "INFO"
     log_queue_lines: Annotated[int, Field(ge=0)] = 5_000
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections import Counter, deque
+from pathlib import Path
 
+import psutil
 import pytest
 
 from support.nemesis.history import Delivery, Stretch
@@ -12,7 +16,7 @@ from support.nemesis.readers import LocationReader, LogReader, Reader
 from support.nemesis.wire import Door
 from support.nemesis.writers import Acknowledged
 from support.proxy import Proxy
-from support.server_process import StartServer
+from support.server_process import ROOT, StartServer
 from support.waiting import PATIENCE, wait_for, wait_until
 from tools.cluster.redis_server import RedisServer
 
@@ -135,3 +139,34 @@ def test_the_nemesis_finds_states_that_go_back_and_writes_that_are_missing() -> 
     ledger.orders["ord_1"] = "acc_1", 1, "placed", "a"
     ledger.messages, ledger.announcements = Counter("bbx"), Counter()
     assert len(known.missing(ledger)) == 4
+
+
+def test_nothing_is_left_of_a_process_that_is_killed() -> None:
+    program = """
+import subprocess, time
+from tools.cluster.guard import Guard
+from tools.cluster.redis_server import RedisServer
+guard = Guard()
+folder = guard.make_folder()
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder])  # where this user may
+server = RedisServer(folder)
+guard.watch(server)
+server.start()
+print(server.pid, guard._process.pid, folder, flush=True)
+time.sleep(600)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    *pids, folder = owner.stdout.readline().decode().split()
+    started = [psutil.Process(int(pid)) for pid in pids]
+    assert all(one.is_running() for one in started)
+    assert Path(folder).exists()
+    owner.kill()
+    owner.wait()
+
+    def left() -> list[psutil.Process]:
+        running = [one for one in started if one.is_running()]
+        return [one for one in running if one.status() != psutil.STATUS_ZOMBIE]
+
+    wait_for(lambda: not left(), what="both have ended")
+    assert not Path(folder).exists()

@@ -3,9 +3,9 @@
 import os
 import random
 import socket
-from pathlib import Path
 
-LOWEST = 10_000
+from tui.common.processes import LOWEST_PORT, first_ephemeral_port
+
 WORKERS = 16
 """At most this many processes of one run share the ports."""
 _given: set[int] = set()
@@ -19,7 +19,8 @@ def free_port() -> int:
     its own port would in the end connect to itself.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-    ours = [port for port in range(LOWEST + worker, _highest(), WORKERS) if port not in _given]
+    ports = range(LOWEST_PORT + worker, first_ephemeral_port(), WORKERS)
+    ours = [port for port in ports if port not in _given]
     while True:
         port = random.choice(ours)
         with socket.socket() as probe:
@@ -31,9 +32,3 @@ def free_port() -> int:
                 continue
         _given.add(port)
         return port
-
-
-def _highest() -> int:
-    """The first ephemeral port; Linux says which it is."""
-    told = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    return int(told.read_text().split()[0]) if told.exists() else 32_768

@@ -9,6 +9,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion, HttpVersion10
 
+from server.core.clock import now, to_text
+
 REQUEST_ID = web.RequestKey("request_id", str)
 ON_EVERY_ANSWER = {
     "Server": "Tiffin",
@@ -16,6 +18,8 @@ ON_EVERY_ANSWER = {
     "Referrer-Policy": "no-referrer",
 }
 """Browsers do not guess content types, and do not send our URLs to other sites."""
+TIME = "Tiffin-Time"
+"""The clock by which events are stamped, to the millisecond: `Date` has whole seconds."""
 NO_STORE = {"Cache-Control": "no-store"}
 """No answer is cached, errors included, unless it says otherwise."""
 
@@ -68,7 +72,7 @@ class JsonResponse(web.StreamResponse):
         return (
             f"{_start(version, self.status)}{_lines(self._more) if self._more else ''}{length}"
             f"X-Request-ID: {request[REQUEST_ID]}\r\nDate: {rfc822_formatted_time()}\r\n"
-            f"{connection}\r\n"
+            f"{TIME}: {to_text(now())}\r\n{connection}\r\n"
         ).encode()
 
 

@@ -122,10 +122,10 @@ class Connection(web_protocol.RequestHandler):
         return request is not None and bool(request.get(HELD))
 
     @property
-    def _unanswered(self) -> int:
-        """Requests that have arrived and are not answered; aiohttp misses those that it has taken
-        from its queue and not begun."""
-        return self._request_count - self._answered
+    def idle(self) -> bool:
+        """Whether every request that has arrived is answered; aiohttp misses those that it has
+        taken from its queue and not begun."""
+        return self._request_count == self._answered and not self._rest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept it, or say why not and close it."""
@@ -198,7 +198,7 @@ class Connection(web_protocol.RequestHandler):
         It may also have gone, which only a write would reveal, so a held request is answered now.
         """
         taken = self._payload_parser is not None  # a WebSocket
-        if taken or self.ssl_context or not (self._unanswered or self._rest):
+        if taken or self.ssl_context or self.idle:
             return False  # TLS cannot be closed by half
         self.half_closed = True
         body, _ = self._arriving()
@@ -352,7 +352,7 @@ class Connection(web_protocol.RequestHandler):
             await self._linger(body)
         elif self._messages:
             await asyncio.sleep(0)  # let others' requests run between those of one connection
-        if self.half_closed and not (self._unanswered or self._rest):
+        if self.half_closed and self.idle:
             self.close()
         return resp, gone
 
@@ -383,7 +383,7 @@ class Connection(web_protocol.RequestHandler):
         """The server stops: close it now if it is idle, else after the present request."""
         if self._waiter is None and not self._request_count and self.transport is not None:
             self._loop.call_later(NEW_SECONDS, self.drain)  # its task has not begun to wait
-        elif not (self._unanswered or self._rest):
+        elif self.idle:
             self.force_close()  # `close` would leave it open, and ignore what arrives
 
     def _late(self) -> None:

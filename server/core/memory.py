@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-from collections.abc import Callable
 
 from server.core.lifecycle import Component, SupervisedTask
 
@@ -20,16 +19,20 @@ def use_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def trim() -> None:
+    """Give back what is free. To return 40 MB takes 2 ms, to find that there is nothing 0.1 ms."""
+    if malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        malloc_trim(0)
+
+
 class MemoryTrim(Component):
-    """Frees what a crowd has used once it has gone. To return 40 MB takes 2 ms, to find that there
-    is nothing 0.1 ms."""
+    """Frees what a crowd has used once it has gone."""
 
     def __init__(self) -> None:
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-            self.tasks = (SupervisedTask("memory trim", lambda: _repeat(lambda: trim(0))),)
+        self.tasks = (SupervisedTask("memory trim", _repeat),)
 
 
-async def _repeat(trim: Callable[[], object]) -> None:
+async def _repeat() -> None:
     while True:
         await asyncio.sleep(TRIM_SECONDS)
         trim()

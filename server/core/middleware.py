@@ -12,8 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server.core.addresses import client_address
-from server.core.answers import NO_STORE, ON_EVERY_ANSWER, REQUEST_ID
+from server.core.answers import NO_STORE, ON_EVERY_ANSWER, REQUEST_ID, TIME
 from server.core.bodies import BodyDeadlines
+from server.core.clock import now, to_text
 from server.core.errors import Problem
 from server.core.ids import new_request_id
 from server.core.logging import request_id
@@ -53,6 +54,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add the headers of every answer, streams and upgrades included; an aiohttp signal, which a
     JsonResponse does not send."""
     response.headers.update(ON_EVERY_ANSWER)
+    response.headers[TIME] = to_text(now())
     if "Cache-Control" not in response.headers and response.status != 101:
         response.headers.update(NO_STORE)
     if (identifier := request.get(REQUEST_ID)) is not None:  # None where it was refused early

@@ -5,6 +5,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class MigrationError(Exception):
     """A database that this version cannot serve."""
 
 
+@cache
 def migrations() -> list[Migration]:
     """Every migration, in order."""
     found = []

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import select
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import http_writer, web, web_protocol
 from aiohttp.abc import AbstractStreamWriter
@@ -27,6 +28,12 @@ BODY_BUFFER = 64 * 1024
 """Bytes of a body that are buffered; at twice as many, reading from the client pauses."""
 FORCED_SECONDS = 0.5
 """aiohttp waits twice this long for what has not ended."""
+LAST_REQUESTS_SECONDS = 1.0
+QUIET_SECONDS = 0.05
+"""A server that stops answers what still comes over connections that it has kept open, at most so
+long, and until none has come for so long."""
+ACCEPTING_TURNS = 4
+"""Of the event loop, until who has connected is among its connections; uvloop needs fewer."""
 FOREVER = 366 * 86_400.0
 ERROR = web_protocol.ERROR._replace(version=HttpVersion11)
 """aiohttp's stand-in for an unreadable request, as HTTP/1.1."""
@@ -147,6 +154,23 @@ class Server(web.Server):
             **self._kwargs,
         )
 
+    async def wind_down(self, until: float) -> None:
+        """Answer the requests that are on their way, until then by the loop's clock at most; each
+        answer closes its connection.
+
+        A proxy that has just sent one over an idle connection would get no answer, and it does not
+        send a POST again. After that the proxy has found that no new connection is accepted.
+        """
+        self._deadlines.draining = True
+        loop, answered = asyncio.get_running_loop(), self.requests_count
+        quiet_at = loop.time() + QUIET_SECONDS
+        while loop.time() < min(quiet_at, until):
+            if not any(cast(Connection, one).idle for one in self.connections):
+                return
+            await asyncio.sleep(QUIET_SECONDS / 10)
+            if self.requests_count > answered:
+                answered, quiet_at = self.requests_count, loop.time() + QUIET_SECONDS
+
     def pre_shutdown(self) -> None:
         """Close idle connections; requests that have begun go on."""
         self._deadlines.draining = True
@@ -211,6 +235,22 @@ class Runner(web.AppRunner):
             "open_connections", "Connections, idle ones too.", lambda: server.sockets.open
         )
         return server
+
+    async def cleanup(self) -> None:
+        """Stop. Who has connected is accepted first: the kernel would reset that connection."""
+        if isinstance(self.server, Server):
+            loop, waiting = asyncio.get_running_loop(), select.poll()
+            for listener in (site._server for site in self.sites if site._server is not None):
+                for one in cast(asyncio.Server, listener).sockets:
+                    waiting.register(one, select.POLLIN)
+            until = loop.time() + LAST_REQUESTS_SECONDS
+            while waiting.poll(0) and loop.time() < until:
+                for _ in range(ACCEPTING_TURNS):
+                    await asyncio.sleep(0)
+            for site in self.sites:
+                await site.stop()
+            await self.server.wind_down(until)
+        await super().cleanup()
 
     async def shutdown(self) -> None:
         """End the streams, and let requests that have begun finish."""

@@ -82,12 +82,12 @@ class EventLog:
         tx: Transaction,
         topic: str,
         type: str,
-        data: str,
+        data: str | Callable[[int], str],
         subject: str = "",
         at: str | None = None,
     ) -> Event:
-        """Append an event (`data` is JSON text, `at` its time, by default now) in the transaction
-        of the change it describes.
+        """Append an event (`data` is JSON text, or makes it of the event's `seq`; `at` its time, by
+        default now) in the transaction of the change it describes.
 
         It is published after the commit. Its `seq` counts up by one per topic.
         """
@@ -96,6 +96,7 @@ class EventLog:
         if row["oldest"] is None:  # all before it have been dropped
             await _queries.set_oldest(tx, topic=topic, at=at)
         seq = row["seq"]
+        data = data if isinstance(data, str) else data(seq)
         event = Event(topic, seq, type, subject, data, at)
         await _queries.insert_event(
             tx, topic=topic, seq=seq, type=type, subject=subject, data=data, at=at

@@ -31,6 +31,8 @@ class Changes(NamedTuple):
 
     seq: int
     checks: str
+    at: str = ""
+    """When it last changed."""
 
     def check_at(self, seq: int) -> str | None:
         """The check of the change of that `seq`; empty where it is no longer known, None where
@@ -80,7 +82,7 @@ class States:
     async def changes(self, tx: Transaction, topic: str) -> "Changes":
         """How often the topic has changed."""
         row = await _queries.checks(tx, topic=topic)
-        return Changes(row["seq"], row["checks"]) if row else Changes(0, "")
+        return Changes(row["seq"], row["checks"], row["at"]) if row else Changes(0, "")
 
     async def newest(self, tx: Transaction, topic: str) -> Event | None:
         """The topic's state; None where nothing was ever put."""

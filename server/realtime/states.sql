@@ -14,7 +14,7 @@ UPDATE states SET data = :data WHERE topic = :topic;
 SELECT topic, seq, type, subject, data, at FROM states WHERE topic = :topic;
 
 -- name: checks^
-SELECT seq, checks FROM states WHERE topic = :topic;
+SELECT seq, checks, at FROM states WHERE topic = :topic;
 
 -- name: drop_state!
 DELETE FROM states WHERE topic = :topic;

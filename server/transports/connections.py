@@ -25,7 +25,7 @@ PRESSURE = 0.8
 
 ENDED_AT_ONCE = 8
 """So many connections of a server that is stopping end together; more of them one by one."""
-DRAINING_SHARE = 0.9
+DRAINING_SHARE = 0.95
 """The share of the time that a server has for stopping in which connections end."""
 RETRY_MS = (500, 2500)
 """Between these a client is told to wait before it connects again, at random."""

@@ -16,6 +16,7 @@ from server.core.routing import HELD, Answer, Encoded, identity_of, mark_held
 from server.core.services import service
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
+from server.realtime.state_topic import STATE
 from server.settings import Settings
 from server.transports.connections import Connections, End, Slot
 
@@ -293,7 +294,9 @@ class _PageSink:
             return False
         encoded: list[bytes] | None = event.encoded.get("poll")
         if encoded is None:
-            encoded = [_encoded(type, data) for type, data in self._source.entries_of(event)]
+            entries = self._source.entries_of(event)
+            at = "" if event.topic.startswith(STATE) else event.at
+            encoded = [_encoded(type, data, at) for type, data in entries]
             event.encoded["poll"] = encoded
         self._page.add(encoded)
         self._last = event
@@ -368,8 +371,9 @@ async def read(
         return JsonResponse(204, None, {"Retry-After": "1"} if wait.retry_after else {})
 
 
-def _encoded(type: str, data: str) -> bytes:
-    return f'{{"type":"{type}","data":{data}}}'.encode()
+def _encoded(type: str, data: str, logged_at: str = "") -> bytes:
+    logged = f',"logged_at":"{logged_at}"' if logged_at else ""
+    return f'{{"type":"{type}"{logged},"data":{data}}}'.encode()
 
 
 def _answer(events: list[bytes], cursor: str) -> JsonResponse:

@@ -88,7 +88,9 @@ def encode(hub: Hub, event: Event) -> bytes:
     if text is None:
         data = event.data.replace("\n", "\ndata: ")
         cursor = hub.log.cursor_of(event)
-        text = f"id: {cursor}\nevent: {event.type}\ndata: {data}\n\n".encode()
+        # Readers ignore a field that they do not know.
+        head = f"id: {cursor}\nevent: {event.type}\nlogged_at: {event.at}\n"
+        text = f"{head}data: {data}\n\n".encode()
         event.encoded["sse"] = text
     return text
 

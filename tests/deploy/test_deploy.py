@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from server.settings import Settings, load_settings
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
 from support.nginx import nginx_to
+from support.preloaded import fork
 from support.rest import API, Rest
 from support.server_process import ROOT
 from support.waiting import PATIENCE, wait_until
@@ -226,9 +228,10 @@ def test_the_unit_starts_this_server_with_settings_that_exist(tmp_path: Path) ->
     program, *arguments = shlex.split(command[1].replace("\\\n", " "))
     assert program == "/opt/tiffin/bin/gunicorn"
     # gunicorn itself says whether it knows the options.
-    check = [sys.executable, "-m", "gunicorn", "--check-config", *arguments]
-    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    log = tmp_path / "gunicorn.log"
+    log.touch()
+    check = fork(["--check-config", *arguments], dict(os.environ), log, module="gunicorn")
+    assert check.wait(PATIENCE) == 0, log.read_text()
     variables = (DEPLOY / "systemd" / "tiffin.env").read_text()
     named = re.findall(r"^#?(TIFFIN_\w+)=", variables, re.M) + re.findall(r"\b(TIFFIN_\w+)=", text)
     assert {name.removeprefix("TIFFIN_").lower() for name in named} <= Settings.model_fields.keys()

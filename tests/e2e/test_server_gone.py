@@ -1,32 +1,18 @@
 """Apps in terminals whose server stops, stays away, or was never there."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.rest import Rest
 from support.server_process import StartServer
 from support.tmux import Tmux, Window
-from tools.ports import free_port
 
 BACK_WITHIN = 30.0
 """Seconds from the server's readiness to the app's showing the present state; it waits for eight
 between two attempts at most."""
+TITLES = ("1 Orders", "1 Kitchen")
 AWAY = [3.0, pytest.param(60.0, marks=pytest.mark.soak)]
-
-
-@pytest.fixture
-def tmux(tmp_path: Path) -> Iterator[Tmux]:
-    terminals = Tmux(tmp_path)
-    yield terminals
-    terminals.close()
-
-
-def sign_in(window: Window) -> None:
-    window.sees("Enter the demo", "online")
-    window.press("Enter")
 
 
 def quit_by_key(window: Window) -> None:
@@ -49,18 +35,27 @@ async def place_order(customer: Rest) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("seconds", AWAY)
-async def test_an_app_outlives_its_server_and_misses_nothing(
+async def test_an_app_waits_for_its_server_outlives_it_and_misses_nothing(
     start_server: StartServer, tmux: Tmux, seconds: float
 ) -> None:
+    """Before there is one, while it is away, and when the app is started again meanwhile: in one
+    test, as an app takes a second of processor time to start."""
     server = start_server(demo=True)
     async with Rest(server.url) as customer, Rest(server.url) as employee:
         await customer.demo("customer")
         await employee.demo("employee")
         first = await place_order(customer)
         number = f"#{first['number']}"
+
+        server.kill()
         windows = [tmux.open("customer", server.url), tmux.open("employee", server.url)]
         for window in windows:
-            sign_in(window)
+            window.sees("not responding, retrying")
+            window.press("Enter")
+            window.sees("does not answer", "connection refused", "Retrying")
+        server.start()
+        for window, title in zip(windows, TITLES, strict=True):
+            window.sees(title, seconds=BACK_WITHIN)
         for window, live in zip(windows, ("◐ long poll", "● SSE"), strict=True):
             window.sees(number, live)
 
@@ -97,27 +92,11 @@ async def test_an_app_outlives_its_server_and_misses_nothing(
             window.sees(live, "back", seconds=left())
             quit_by_key(window)
 
-
-def test_an_app_without_a_server_says_so_and_logs_in_once_there_is_one(
-    start_server: StartServer, tmux: Tmux
-) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    windows = [tmux.open("customer", url), tmux.open("employee", url)]
-    for window in windows:
-        window.sees("not responding, retrying")
-        window.press("Enter")
-        window.sees("does not answer", "connection refused", "Retrying")
-    server = start_server(demo=True, port=port)
-    for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
-        window.sees(title, seconds=BACK_WITHIN)
-        quit_by_key(window)
-
     server.kill()
-    windows = [tmux.open("customer", url), tmux.open("employee", url)]
+    windows = [tmux.open("customer", server.url), tmux.open("employee", server.url)]
     for window in windows:
         window.sees("not responding, retrying", "does not answer", "connection refused")
     server.start()
-    for window, title in zip(windows, ("1 Orders", "1 Kitchen"), strict=True):
+    for window, title in zip(windows, TITLES, strict=True):
         window.sees(title, seconds=BACK_WITHIN)
         quit_by_key(window)

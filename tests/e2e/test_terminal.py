@@ -5,14 +5,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support.server_process import ROOT, StartServer, server_environment
-from support.tmux import Tmux, Window
+from support.server_process import ROOT, ServerProcess, server_environment
+from support.tmux import Tmux, Window, signed_in
 from support.waiting import PATIENCE, wait_for
 from tools.ports import free_port
 
@@ -27,13 +27,13 @@ GIVEN_BACK = {
 }
 
 
-def start(window: Window, app: str, url: str, *, signed_in: bool = False) -> psutil.Process:
+def start(window: Window, app: str, url: str, *, again: bool = False) -> psutil.Process:
     """Type the command of an app and log in, with the demo's button the first time; its process."""
     window.type("clear; " + shlex.join([sys.executable, "-m", f"tui.{app}", "--server", url]))
-    if not signed_in:
-        window.sees("Enter the demo", "online")
-        window.press("Enter")
-    window.sees(APPS[app])
+    if again:
+        window.sees(APPS[app])
+    else:
+        signed_in(window, APPS[app])
     return job_of(window)
 
 
@@ -46,7 +46,8 @@ def is_given_back(window: Window) -> None:
     found: dict[str, str] = {}
 
     def as_it_was() -> bool:
-        found.update({name: window.ask(name) for name in GIVEN_BACK})
+        values = window.ask("},#{".join(GIVEN_BACK)).split(",")
+        found.update(zip(GIVEN_BACK, values, strict=True))
         return found == GIVEN_BACK
 
     try:
@@ -55,40 +56,43 @@ def is_given_back(window: Window) -> None:
         raise AssertionError(f"{late}\n{found}\n{window.text}") from None
 
 
+def ended_in_order(window: Window, how: str) -> None:
+    """`how` is shown, and `stty -a` says that the terminal is as it was."""
+    screen = window.sees(how, "icanon")
+    assert " -icanon" not in screen
+    assert " -echo " not in screen
+    assert "Traceback" not in screen
+
+
 def words(screen: str) -> list[str]:
     """The screen without figures and ages, which change."""
     return re.findall(r"[A-Za-z]{3,}", screen)
 
 
-@pytest.mark.parametrize(
-    ("app", "signals"),
-    [
-        ("customer", (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)),
-        ("employee", (signal.SIGTERM,)),
-    ],
-)
-def test_signals_that_end_an_app_restore_the_terminal(
-    app: str, signals: tuple[signal.Signals, ...], start_server: StartServer, tmux: Tmux
-) -> None:
-    server = start_server(demo=True)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A demo for all tests here."""
+    server = ServerProcess(tmp_path_factory.mktemp("demo"), demo=True).start()
+    yield server
+    server.terminate(seconds=5)
+    print(server.log_tail())
+
+
+def test_signals_that_end_an_app_restore_the_terminal(server: ServerProcess, tmux: Tmux) -> None:
     window = tmux.shell()
-    for sign in signals:
-        process = start(window, app, server.url, signed_in=sign is not signal.SIGTERM)
+    for sign in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        process = start(window, "customer", server.url, again=sign is not signal.SIGTERM)
         assert window.ask("alternate_on") == "1"
         process.send_signal(sign)
         is_given_back(window)
         window.type("echo code $?; stty -a")
-        screen = window.sees(f"code {128 + sign}", "icanon")
-        assert " -icanon" not in screen
-        assert " -echo " not in screen
-        assert "Traceback" not in screen
+        ended_in_order(window, f"code {128 + sign}")
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_is_suspended_and_redrawn_completely(
-    app: str, start_server: StartServer, tmux: Tmux
+    app: str, server: ServerProcess, tmux: Tmux
 ) -> None:
-    server = start_server(demo=True)
     window = tmux.shell((100, 30))
     process = start(window, app, server.url)
     window.press("1")
@@ -122,8 +126,8 @@ def test_an_app_is_suspended_and_redrawn_completely(
     window.type("clear; kill %1; echo kill''ed")
     window.sees("killed")
     process.wait(timeout=PATIENCE)
-    window.type("echo")
-    window.sees(f"Exit {128 + signal.SIGTERM}")
+    window.type("stty -a")
+    ended_in_order(window, f"Exit {128 + signal.SIGTERM}")
     assert window.ask("alternate_on") == "0"
 
 
@@ -132,6 +136,7 @@ def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     del environment["TIFFIN_JWT_SECRET"]
     ours = {name: value for name, value in environment.items() if name.startswith("TIFFIN_")}
     window = tmux.shell((100, 30), **ours)
+    window.type("before=$(stty -g)")
     # As make runs it: a process of the same job waits for it.
     window.type(f"sh -c '{sys.executable} -m tui.demo.run; exit $?'")
     window.sees("Enter the demo", "online")
@@ -144,16 +149,38 @@ def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     demo = next(one for one in family if "tui.demo.run" in one.cmdline())
     demo.send_signal(signal.SIGTERM)
     is_given_back(window)
-    window.type("echo code $?")
-    window.sees(f"code {128 + signal.SIGTERM}")
+    window.type("echo code $? modes $([ $before = $(stty -g) ] && echo same)")
+    window.sees(f"code {128 + signal.SIGTERM} modes same")
     _, alive = psutil.wait_procs(family, timeout=PATIENCE)
     assert not alive
 
 
-def test_invalid_utf_8_and_exported_sizes_change_nothing(
-    start_server: StartServer, tmux: Tmux
-) -> None:
-    server = start_server(demo=True)
+def test_the_lab_has_the_terminal_until_it_is_left(server: ServerProcess, tmux: Tmux) -> None:
+    window = tmux.shell((100, 30))
+    process = start(window, "customer", server.url)
+    window.press("F3")
+    window.sees("Ladder of short poll", "run 1")
+    window.press("C-z")
+    window.sees("Stopped")
+    is_given_back(window)
+    window.type("clear; fg")
+    window.sees("Ladder of short poll")
+    window.resize(80, 24)
+    window.press("C-q")
+    window.sees("1 Orders", "Quit")
+    window.press("?")
+    window.sees("Keys")
+    window.press("Escape", "F3")
+    window.sees("short poll", "run 1")
+    (lab,) = process.children()
+    process.terminate()
+    is_given_back(window)
+    lab.wait(timeout=PATIENCE)
+    window.type("echo code $?")
+    window.sees(f"code {128 + signal.SIGTERM}")
+
+
+def test_invalid_utf_8_and_exported_sizes_change_nothing(server: ServerProcess, tmux: Tmux) -> None:
     window = tmux.shell(
         (100, 30), COLUMNS="60", LINES="17", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"
     )
@@ -173,20 +200,15 @@ def test_invalid_utf_8_and_exported_sizes_change_nothing(
     is_given_back(window)
 
 
-def test_an_app_without_a_shell_is_not_suspended(tmux: Tmux) -> None:
-    window = tmux.open("customer", f"http://127.0.0.1:{free_port()}")
-    window.sees("Enter the demo")
+def test_an_app_without_a_shell_is_not_suspended_and_ends_with_its_terminal(
+    server: ServerProcess, tmux: Tmux
+) -> None:
+    command = [sys.executable, "-m", "tui.customer", "--server", server.url]
+    window = tmux.run_in("customer", f"trap '' HUP; {shlex.join(command)}", (80, 24))
+    signed_in(window, APPS["customer"])
     window.press("C-z", "?")
     window.sees("Keys")
-    window.press("Escape", "C-q")
-    assert window.ends() == 0
-
-
-def test_a_terminal_that_disappears_ends_the_app(start_server: StartServer, tmux: Tmux) -> None:
-    server = start_server(demo=True)
-    window = tmux.shell()
-    window.type("trap '' HUP")
-    process = start(window, "customer", server.url)
+    process = job_of(window)
     tmux.run("kill-session", "-t", window.name)
     process.wait(timeout=PATIENCE)
 

@@ -113,8 +113,10 @@ class Return:
     """When it had none any more: the monotonic clock, as below."""
     told: float | None
     """Seconds that the server told it to wait; None where the connection broke."""
+    asked: float = 0.0
+    """When it first asked again."""
     back: float = 0.0
-    """When it was answered again."""
+    """When it was answered."""
 
 
 @dataclass
@@ -203,6 +205,7 @@ class Reader:
         if not self.returns or self.returns[-1].back:  # else it is another try
             self.returns.append(Return(time.monotonic(), told))
         await asyncio.sleep(waits)
+        self.returns[-1].asked = self.returns[-1].asked or time.monotonic()
 
 
 async def sent_again(rest: Rest, path: str, body: object, key: str = "") -> Answer:
@@ -219,6 +222,14 @@ async def sent_again(rest: Rest, path: str, body: object, key: str = "") -> Answ
     found = await wait_until(answered, what=f"an answer to {path}")
     assert found is not None
     return found
+
+
+async def longest_stall(stalls: list[float]) -> None:
+    """Keep in the list, in seconds, the longest time that this loop was late by."""
+    while True:
+        then = time.monotonic() + 0.02
+        await asyncio.sleep(0.02)
+        stalls[0] = max(stalls[0], time.monotonic() - then)
 
 
 async def logged(cluster: Running, topic: str) -> list[tuple[str, str]]:
@@ -317,6 +328,8 @@ async def test_half_of_a_cluster_is_stopped_and_nobody_loses_anything(cluster: R
 
         working = group.create_task(work())
         await wait_until(lambda: all(one.seen for one in kitchen), what="everybody follows")
+        stalls = [0.0]
+        tasks.append(group.create_task(longest_stall(stalls)))
         half = psutil.Process(cluster.pids[0])
         begun = time.monotonic()
         half.terminate()
@@ -344,15 +357,24 @@ async def test_half_of_a_cluster_is_stopped_and_nobody_loses_anything(cluster: R
         assert reader.seen == [f"m{count + 1}" for count in range(number)]
     # Polls that were held when their server stopped are answered, and ask again at once.
     returns = [one for reader in (*kitchen, *desk) for one in reader.returns]
-    times = [one.back for one in returns]
-    most = max(sum(start <= at < start + 1 for at in times) for start in times)
+    times = [one.asked for one in returns]
+
+    def most_within(seconds: float) -> float:
+        """The most in so many seconds, as a share of all."""
+        most = max(sum(start <= at < start + seconds for at in times) for start in times)
+        return most / len(times)
+
     away = sorted(one.back - one.ended for one in returns)
     broken = sum(one.told is None for one in returns)
     print(
-        f"ended after {took:.1f} s; {len(returns)} came back, at most {most} in one second"
-        f" ({most / len(returns):.0%}), each after {away[0]:.2f} to {away[-1]:.2f} s"
-        f" (half of them {away[len(away) // 2]:.2f} s); {broken} connections broke"
+        f"ended after {took:.1f} s; {len(returns)} came back, at most {most_within(1):.0%} in one"
+        f" second, each after {away[0]:.2f} to {away[-1]:.2f} s"
+        f" (half of them {away[len(away) // 2]:.2f} s); {broken} connections broke;"
+        f" the longest stall was {stalls[0]:.2f} s"
     )
+    assert took < 10
+    # Those who could not return while the machine was busy elsewhere return together.
+    assert most_within(1 - stalls[0]) <= 1 / 5
     # That the ends are even, and the wait, are in tests/server/transports/test_connections.py.
     assert {one.told for one in returns} - {None} == {DRAINED_RETRY_MS / 1000}
     for log in cluster.logs:
@@ -369,23 +391,3 @@ def test_sigterm_ends_everything(cluster: Running) -> None:
     for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, port
-
-
-def test_what_was_started_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    program = f"""
-import pathlib, time
-from tools.cluster.guard import Guard
-from tools.cluster.redis_server import RedisServer
-guard, server = Guard(), RedisServer(pathlib.Path({str(tmp_path)!r}))
-guard.watch(server)
-server.start()
-print(server.pid, guard._process.pid, flush=True)
-time.sleep(600)
-"""
-    owner = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE)
-    assert owner.stdout is not None
-    started = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
-    assert left_of(started) == started
-    owner.kill()
-    owner.wait()
-    wait_for(lambda: not left_of(started), what="both have ended")

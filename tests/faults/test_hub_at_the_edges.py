@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from server.core.database import Database
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.transaction import Transaction
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
@@ -20,7 +20,7 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog, LogPage
 from support.metrics import figure
 from support.rest import Rest
-from support.server_process import StartServer, where_for
+from support.server_process import StartServer, new_database
 from support.town import PASSWORD, Place, open_restaurant
 from support.two_processes import Two
 from support.waiting import PATIENCE, wait_until
@@ -74,7 +74,7 @@ class Process:
     """A hub as one process has it."""
 
     def __init__(self, path: Path) -> None:
-        self.database = database_at(where_for(path))
+        self.database = database_at(new_database(path))
         self.log = SlowLog(self.database)
         self.hub = Hub(self.database, self.log, MemoryBroker(), sweep_seconds=0.05)
 
@@ -98,7 +98,6 @@ class Process:
 async def processes(data_dir: Path) -> AsyncIterator[Sequence[Process]]:
     """Two on one file, without Redis."""
     path = data_dir / "tiffin.sqlite3"
-    await migrate(where_for(path))
     both = [Process(path) for _ in range(2)]
     for process in both:
         await process.open()

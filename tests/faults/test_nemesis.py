@@ -28,7 +28,10 @@ SECONDS = float(os.environ.get("NEMESIS_SECONDS", "0"))
 WRITTEN_FROM = 600
 """Seconds; shorter runs leave the page of results alone."""
 RESULTS = ROOT / "benchmarks" / "results" / "nemesis.md"
-ONLY = [int(number) for number in os.environ.get("NEMESIS_FAULTS", "").split()]
+ONLY = [
+    [int(number) for number in numbers.split("+")]
+    for numbers in os.environ.get("NEMESIS_FAULTS", "").split()
+]
 PACE = 0.25
 SHARE = {"PostgreSQL": 0.8, "SQLite": 0.2}
 """Of the time: SQLite has no server to break."""

@@ -12,12 +12,13 @@ import pytest
 
 from server.core.clock import now, to_text
 from server.core.database import Database
-from server.core.databases import migrate, opened_database
+from server.core.databases import opened_database
 from server.core.retention import Retention
 from server.core.sqlite_transaction import SqliteTransaction
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
+from support.server_process import new_database
 from support.steps import steps_of
 from support.stored import REQUESTS, Stored, Users
 
@@ -29,9 +30,7 @@ MORE = 1.2
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A new database."""
-    path = tmp_path / "growth.sqlite3"
-    await migrate(path)
-    async with opened_database(path) as found:
+    async with opened_database(new_database(tmp_path / "growth.sqlite3")) as found:
         yield found
 
 

@@ -15,6 +15,8 @@ from server.core.databases import migrate, opened_database
 from server.core.transaction import Transaction
 from support.server_process import where_for
 
+Rows = dict[str, list[dict[str, Any]]]
+"""The rows of each table."""
 LATER = "2999-01-01T00:00:00.000Z"
 """When what would have expired by the time of a test expires."""
 EXPIRING = ("sessions", "refresh_tokens", "idempotency")
@@ -27,18 +29,28 @@ def newest_migration() -> int:
     return migrating.migrations()[-1][0]
 
 
+async def stored(tx: Transaction) -> Rows:
+    """Every row of an SQLite file."""
+    names = [str(table["name"]) for table in await tx.fetch(TABLES, {})]
+    return {
+        name: [dict(row) for row in await tx.fetch(f"SELECT * FROM {name}", {})] for name in names
+    }
+
+
+async def store(tx: Transaction, rows: Rows) -> None:
+    """Put these in the place of what the tables have."""
+    for table, contents in rows.items():
+        await tx.execute(f"DELETE FROM {table}", {})
+        for row in contents:
+            values = ", ".join(f":{column}" for column in row)
+            await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})", row)
+
+
 async def freeze(database: Path, known: dict[str, Any]) -> str:
     """The JSON of every row of an SQLite file, and of what is `known` of it."""
 
-    async def read(tx: Transaction) -> dict[str, list[dict[str, Any]]]:
-        found = {}
-        for table in await tx.fetch(TABLES, {}):
-            rows = await tx.fetch(f"SELECT * FROM {table['name']}", {})
-            found[table["name"]] = [dict(row) for row in rows]
-        return found
-
     async with opened_database(database) as opened:
-        rows = await opened.read(read)
+        rows = await opened.read(stored)
     for table in EXPIRING:
         for row in rows[table]:
             row["expires_at"] = LATER
@@ -58,15 +70,8 @@ async def thaw(frozen: dict[str, Any], data_dir: Path, monkeypatch: pytest.Monke
             await _empty(where)
         await migrate(where)
 
-    async def write(tx: Transaction) -> None:
-        for table, rows in frozen["rows"].items():
-            await tx.execute(f"DELETE FROM {table}", {})
-            for row in rows:
-                values = ", ".join(f":{column}" for column in row)
-                await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})", row)
-
     async with opened_database(where) as opened:
-        await opened.write(write)
+        await opened.write(lambda tx: store(tx, frozen["rows"]))
 
 
 async def _empty(url: str) -> None:

@@ -1,7 +1,6 @@
 """The server inside the test's own loop, on a real port."""
 
 import asyncio
-import atexit
 import os
 import shutil
 import socket
@@ -10,19 +9,18 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.core.databases import migrate
 from server.core.health import Readiness
 from server.core.services import SERVICES, Services
 from server.core.serving import Runner
 from server.settings import Settings
-from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, where_for
+from support.preloaded import alone
+from support.server_process import JWT_SECRET, ON_POSTGRES, UNLIMITED, new_database, where_for
 from tools.ports import free_port
 
 sqlite_only = pytest.mark.skipif(
@@ -73,26 +71,19 @@ def _settings(
 
 
 @cache
-def _new_database() -> bytes:
-    """A migrated SQLite file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "new.sqlite3"
-        asyncio.run(migrate(path))
-        return path.read_bytes()
-
-
-@cache
 def _new_demo() -> Path:
     """A folder of data as a demo's first start leaves it."""
-    folder = Path(mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with alone("demo") as folder:
+        if not folder.exists():
+            new = folder.with_name("new-demo")
 
-    async def run() -> None:
-        async with running_server(settings_for(folder / "first", demo=True), copied=False):
-            pass
+            async def run() -> None:
+                async with running_server(settings_for(new, demo=True), copied=False):
+                    pass
 
-    asyncio.run(run())
-    return folder / "first"
+            asyncio.run(run())
+            new.rename(folder)
+    return folder
 
 
 def _copied(source: str, target: str) -> None:
@@ -112,8 +103,7 @@ async def _prepare(settings: Settings) -> None:
     if settings.demo and path.parent == settings.data_dir and not any(path.parent.iterdir()):
         demo = await asyncio.to_thread(_new_demo)
         shutil.copytree(demo, path.parent, copy_function=_copied, dirs_exist_ok=True)
-    else:
-        path.write_bytes(await asyncio.to_thread(_new_database))
+    new_database(path)
 
 
 @asynccontextmanager

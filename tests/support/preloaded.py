@@ -1,28 +1,51 @@
 """Server processes that are forked from one which has imported the server already.
 
 To import it takes most of a server's start. What is forked is a process of its own, which runs
-`server.__main__.main` or gunicorn with its own arguments, environment and log.
+`server.__main__.main` or gunicorn with its own arguments, environment and log. One such process
+serves a whole run of the tests, all its workers.
 """
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import json
 import os
 import resource
+import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER, OWNER = "TESTS_FOLDER", "TESTS_OWNER"
+"""In the environment of a run's workers: its folder, and the process that it ends with."""
 
-_lock = threading.Lock()
+
+@cache
+def run_folder() -> Path:
+    """A folder that the workers of this run share; it goes with the process that asked first."""
+    if FOLDER not in os.environ:
+        os.environ |= {FOLDER: mkdtemp(prefix="tiffin-tests-"), OWNER: str(os.getpid())}
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return Path(os.environ[FOLDER])
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[Path]:
+    """The path of that name in the run's folder, of which no other worker does the same now."""
+    path = run_folder() / name
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
 
 
 class Forked:
@@ -76,14 +99,12 @@ def fork(
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
     added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
-    there are any. Passwords are hashed with as much memory as here. The `module` gunicorn gets a
-    process group of its own, for it and its workers."""
+    there are any. It hashes passwords with as much memory as this process would, and waits for the
+    disk where that would. The `module` gunicorn gets a process group of its own, for it and its
+    workers."""
+    from server.core import sqlite
     from server.features.accounts import passwords
 
-    with _lock:
-        parent, folder = _parent()
-    assert parent.stdin is not None
-    assert parent.stdout is not None
     request = {
         "module": module,
         "arguments": arguments,
@@ -92,47 +113,50 @@ def fork(
         "files": files,
         "worker": worker,
         "hash_kib": passwords.MEMORY_KIB,
+        "pragmas": sqlite.PRAGMAS,
         "stdin": stdin,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
-    with _lock:
-        parent.stdin.write(json.dumps(request) + "\n")
-        parent.stdin.flush()
-        return Forked(int(parent.stdout.readline()), folder)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(_parent()))
+        connection.sendall(json.dumps(request).encode())
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile() as answer:
+            return Forked(int(answer.read()), run_folder())
 
 
 @cache
-def _parent() -> tuple["subprocess.Popen[str]", Path]:
-    """The process that forks, one for each process of the tests."""
-    folder = TemporaryDirectory()
-    atexit.register(folder.cleanup)
-    process = subprocess.Popen(
-        [sys.executable, __file__, folder.name],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def close() -> None:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(10)
-
-    atexit.register(close)
-    return process, Path(folder.name)
+def _parent() -> Path:
+    """The socket of the process that forks, which is started unless another worker has done so."""
+    with alone("fork") as path:
+        if not path.exists():
+            program = [sys.executable, __file__, str(path), os.environ[OWNER]]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            subprocess.run(program, cwd=ROOT, env=environment, check=True)  # until it listens
+    return path
 
 
-def main(folder: Path) -> None:
-    """Fork a server for each line of standard input, until that ends.
+def runs(pid: int) -> bool:
+    """Whether there is such a process."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
 
-    Its pid is printed. Its exit code is written to a file of that name.
+
+def main(path: Path, owner: int) -> None:
+    """Fork a server for each connection to a socket there, until the `owner` has ended.
+
+    What is sent is the request; the answer is a pid. Its exit code is written to a file of that
+    name.
     """
+    # Nothing of what is imported becomes garbage.
+    gc.disable()
     import uvloop  # noqa: F401
 
     import server.__main__
     import server.app
+    from server.core import sqlite
     from server.features.accounts import passwords
     from server.features.uploads import worker_process
 
@@ -141,22 +165,35 @@ def main(folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests say when this ends
     gc.collect()
     gc.freeze()
+    gc.enable()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(64)
+    if os.fork():
+        os._exit(0)
 
     def reap(*_: object) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                new = folder / f"{ended[0]}.new"
+                new = path.with_name(f"{ended[0]}.new")
                 new.write_text(str(os.waitstatus_to_exitcode(ended[1])))
-                new.rename(folder / str(ended[0]))
+                new.rename(path.with_name(str(ended[0])))
 
     signal.signal(signal.SIGCHLD, reap)
-    for line in sys.stdin:
-        request = json.loads(line)
+    while runs(owner):
+        if not select.select([listener], [], [], 1)[0]:
+            continue
+        connection, _ = listener.accept()
+        with connection.makefile() as sent:
+            request = json.loads(sent.read())
         if pid := os.fork():
             if request["module"] == "gunicorn":
                 os.setpgid(pid, pid)
-            print(pid, flush=True)
+            connection.sendall(str(pid).encode())
+            connection.close()
             continue
+        listener.close()
+        connection.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(request["stdin"], os.O_RDONLY), 0)
@@ -169,6 +206,7 @@ def main(folder: Path) -> None:
         if request["worker"]:
             worker_process.PROGRAM = tuple(request["worker"])
         passwords.MEMORY_KIB = request["hash_kib"]
+        sqlite.PRAGMAS = tuple(request["pragmas"])
         if sys.platform == "linux":
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()
@@ -191,4 +229,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.core.database import Database
-from server.core.databases import migrate, opened_database
+from server.core.databases import opened_database
 from server.core.queries import Row
 from server.features.accounts.administration import add_employee
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_driver, add_restaurant
 from support.rest import Rest
-from support.server_process import where_for
+from support.server_process import new_database, where_for
 from support.waiting import in_a_thread
 
 PASSWORD = "correct horse battery"
@@ -50,8 +50,7 @@ async def database_in(data_dir: Path | str) -> AsyncIterator[Database]:
     """The database of the servers whose data is there, or that URL's, opened once more."""
     where: Path | str = data_dir
     if isinstance(data_dir, Path):
-        where = where_for(data_dir / "tiffin.sqlite3")
-    await migrate(where)
+        where = new_database(data_dir / "tiffin.sqlite3")
     async with opened_database(where) as database:
         yield database
 

@@ -1,7 +1,6 @@
 """Tiffin as it runs on several machines, on one: all services, two masters, nginx in front."""
 
 import shlex
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
@@ -86,7 +85,6 @@ class Cluster:
     def __enter__(self) -> Self:
         """Start everything. Raises ServiceError."""
         self._guard = Guard()
-        self._temporary = tempfile.TemporaryDirectory(prefix="tiffin-cluster-")
         try:
             self._start_all()
         except BaseException:
@@ -143,7 +141,6 @@ class Cluster:
         for service in reversed(self.services):
             service.stop()
         self._guard.close()
-        self._temporary.cleanup()
 
     def _settings(self) -> dict[str, str]:
         """The settings that both masters have."""
@@ -173,10 +170,13 @@ class Cluster:
     def _start_database(self) -> str:
         """Start PostgreSQL; returns the URL of the servers' database."""
         # It does not run as root, and another user may not enter the folder.
-        temporary = Path(self._temporary.name)
-        if USER is not None:
-            temporary.chmod(0o755)
-        return self._start_postgres(temporary if USER is not None else self._own("postgres"))
+        return self._start_postgres(self._own("postgres") if USER is None else self._make_folder())
+
+    def _make_folder(self) -> Path:
+        """A temporary folder that every user may enter; it is removed at the end."""
+        folder = self._guard.make_folder()
+        folder.chmod(0o755)
+        return folder
 
     def _start_postgres(self, folder: Path) -> str:
         self.postgres = PostgresServer(folder)

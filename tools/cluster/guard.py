@@ -1,16 +1,20 @@
 """Ends the cluster's processes when the process that has started them ends, however it ends.
 
 `python -m tools.cluster.guard` reads lines of standard input, a pipe that only the cluster holds:
-`+ID` for a process that was started, `-ID` for one that has ended. When the pipe closes, those that
-are left get a SIGTERM, the last one first, and are killed with all they have started after a while.
+`+ID` for a process that was started, `-ID` for one that has ended, `/…` for a temporary folder.
+When the pipe closes, processes that are left get a SIGTERM, the last one first, and are killed with
+all they have started after a while. Then the folders are unmounted, if necessary, and removed.
 """
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from tools.cluster.service import ServiceProcess
 
@@ -32,8 +36,14 @@ class Guard:
         service.on_start = lambda pid: self._write(f"+{pid}\n")
         service.on_end = lambda pid: self._write(f"-{pid}\n")
 
+    def make_folder(self) -> Path:
+        """A new temporary folder, which is removed at the end; something may be mounted there."""
+        folder = Path(tempfile.mkdtemp(prefix="tiffin-cluster-"))
+        self._write(f"{folder}\n")
+        return folder
+
     def close(self) -> None:
-        """End what is left, and wait for that."""
+        """End what is left, remove the folders, and wait for that."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(2 * GRACE_SECONDS)
@@ -49,11 +59,14 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     running: dict[int, None] = {}
+    folders: list[Path] = []
     for line in sys.stdin:
         if line.startswith("+"):
             running[int(line[1:])] = None
-        else:
+        elif line.startswith("-"):
             running.pop(int(line[1:]), None)
+        else:
+            folders.append(Path(line.removesuffix("\n")))
     for pid in reversed(running):
         _send(pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
@@ -62,6 +75,11 @@ def main() -> None:
     for pid in running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+    for folder in folders:
+        if folder.is_mount():
+            subprocess.run(["umount", "--lazy", folder], check=False)
+        while folder.exists() and time.monotonic() < deadline + GRACE_SECONDS / 2:
+            shutil.rmtree(folder, ignore_errors=True)  # one that was killed may write a last time
 
 
 def _send(pid: int, number: signal.Signals) -> None:

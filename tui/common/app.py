@@ -66,6 +66,7 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("x", "cut", "Cut line"),
         Binding("X", "hold_cut", "Hold the cut", show=False),
         Binding("f2", "account", "Account"),
+        Binding("f3", "lab", "Lab"),
         Binding("t", "theme", "Theme"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
         Binding("slash", "filter", "Filter", show=False),
@@ -274,7 +275,7 @@ class TiffinApp(BaseApp, ServicesApp):
         """Keys of the panels only where panels are."""
         if action in (
             "panel", "cycle", "zoom", "cut", "hold_cut", "filter", "account", "leave_field",
-            "explain_news",
+            "explain_news", "lab",
         ):  # fmt: skip
             return len(self.screen_stack) == 1 and bool(self.panels)
         return True
@@ -365,7 +366,7 @@ class TiffinApp(BaseApp, ServicesApp):
 
     def action_explain_news(self) -> None:
         """Show how the panel in front gets its news."""
-        from tui.common.dialogs.help import NewsScreen
+        from tui.common.dialogs.news import NewsScreen
 
         if self.grid.main is not None:
             self.push_screen(NewsScreen(self.grid.main))
@@ -375,6 +376,12 @@ class TiffinApp(BaseApp, ServicesApp):
         from tui.common.dialogs.account import AccountScreen
 
         self.push_screen(AccountScreen())
+
+    def action_lab(self) -> None:
+        """Open the lab in this terminal."""
+        from tui.common.lab_window import open_lab
+
+        self.run_worker(open_lab(self, self), group="lab", exclusive=True)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers."""

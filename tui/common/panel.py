@@ -66,6 +66,10 @@ class Panel(Vertical):
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, for contents that cannot be read when they change faster."""
     NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
+    WHY: ClassVar[str] = ""
+    """Why its pattern is the right one for its news."""
+    SOURCES: ClassVar[tuple[str, ...]] = ()
+    """The files that send the news, and those that read it."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False

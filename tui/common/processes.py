@@ -1,6 +1,7 @@
 """Child processes that end with this one, such as the servers of a demo and of the lab."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 READY_SECONDS = 60.0
 LOG_BYTES = 4_000_000
 TAIL_LINES = 20
+LOWEST_PORT = 10_000
 
 
 class ChildError(Exception):
@@ -104,11 +106,21 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A free port of the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port of the loopback interface.
+
+    It is below those that outgoing connections get: one of them might take it before the server
+    does that is started on it.
+    """
+    while True:
+        port = random.randrange(LOWEST_PORT, first_ephemeral_port())  # noqa: S311
+        if port_is_free(port):
+            return port
+
+
+def first_ephemeral_port() -> int:
+    """The first port that the system gives to outgoing connections; Linux says which it is."""
+    told = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    return int(told.read_text().split()[0]) if told.exists() else 32_768
 
 
 def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:

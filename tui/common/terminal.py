@@ -1,5 +1,6 @@
 """The terminal of an app: restored whatever ends or stops the process, and written in UTF-8."""
 
+import asyncio
 import contextlib
 import os
 import select
@@ -8,13 +9,13 @@ import termios
 import threading
 import time
 from codecs import getincrementaldecoder
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -122,6 +123,17 @@ class TerminalDriver(LinuxDriver):
         super().close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Another program of this job has the terminal; ^Z in it stops both."""
+        self._give_back()
+        self._use_default_handlers(signal.SIGTSTP, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            if not self._ended:
+                self._take()
 
     # -- ending
 
@@ -335,6 +347,20 @@ class TerminalApp(App[None]):
         """Suspend the app until `fg`."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.stop(job=True)
+
+    async def run_program(self, *command: str) -> int:
+        """Run another program in this terminal, and take it back when that has ended; its exit
+        code. Raises OSError; SuspendNotSupported where the app has no terminal."""
+        if not isinstance(self._driver, TerminalDriver):
+            raise SuspendNotSupported("This app has no terminal that another could use.")
+        with self._driver.lent():
+            program = await asyncio.create_subprocess_exec(*command)
+            try:
+                return await program.wait()
+            finally:
+                if program.returncode is None:  # the app is told to end
+                    program.terminate()
+                    await program.wait()
 
 
 class _Output:

@@ -38,6 +38,16 @@ class DriverPanel(Panel):
 
     TITLE = "Driver"
     PATTERN = Pattern.SSE
+    WHY = (
+        "The map needs each position soon and sends nothing back, so one stream from the "
+        "server is enough. Only the newest position counts: a slow reader skips the others."
+    )
+    SOURCES = (
+        "server/features/drivers/sse.py",
+        "server/features/drivers/long_polling.py",
+        "tui/common/client/locations.py",
+        "tui/common/client/sse.py",
+    )
     NOTHING_TO_CUT = "No driver on the way; nothing to cut."
     CARD_BODY = (30, 9)
     KEYS = (

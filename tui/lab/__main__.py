@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING, get_args
 
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
+from tui.lab.bench import Bench
+from tui.lab.compare import compare
 from tui.lab.dials import PRESETS
-from tui.lab.records import PATTERNS, Pace, Plan, Shape
-from tui.lab.results import RunResult, compare, result_of, write
-from tui.lab.runner import LabRun
-from tui.lab.servers import raise_file_limit, servers_for
-from tui.lab.statistics import Statistics
+from tui.lab.experiments import EXPERIMENTS
+from tui.lab.export import write
+from tui.lab.records import READERS, Pace, Plan, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXPERIMENTS = {
-    "patterns": (Plan(), "The same events over every pattern at the same time."),
-}
+    from tui.lab.bench import Experiment
+    from tui.lab.results import Report
 
 SERVER_HELP = "a demo's server, instead of one of our own"
 
@@ -41,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tiffin-lab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
+    parser.add_argument("--tour", action="store_true", help="begin the screen with the tour")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", help="without one, the lab's screen"
     )
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command is None:
-            return _screen(parser, options.server)
+            return _screen(parser, options.server, tour=options.tour)
         if options.command == "list":
             return _list()
         if options.command == "compare":
@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as error:
         parser.exit(2, f"{parser.prog}: {error.message}\n")
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +101,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--patterns",
         type=_patterns,
         metavar="A,B",
-        help=f"some of {','.join(PATTERNS)}",
+        help=f"some of {','.join(READERS)}",
     )
     add(
         "--isolated",
@@ -111,57 +113,70 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--redis", metavar="URL", default="", help="for --isolated, instead of one of our own")
 
 
-def _screen(parser: argparse.ArgumentParser, server: str) -> int:
+def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.cli import run_window
     from tui.lab.screen.app import LabApp
     from tui.lab.screen.experiment import Experiment
 
-    return run_window(parser, lambda: LabApp(Experiment(server)))
+    return run_window(parser, lambda: LabApp(Experiment(server), tour=tour))
 
 
 def _list() -> int:
     lines = ["Experiments:"]
-    lines += [f"  {name:<10} {words}" for name, (_, words) in EXPERIMENTS.items()]
+    lines += [f"  {name:<12} {one.title or one.question}" for name, one in EXPERIMENTS.items()]
     lines += ["", "Networks:"]
-    lines += [f"  {name:<10} {preset.reason}" for name, preset in PRESETS.items()]
+    lines += [f"  {name:<12} {preset.reason}" for name, preset in PRESETS.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
 def _run(options: argparse.Namespace, command: str) -> int:
-    base, _ = EXPERIMENTS[options.experiment]
-    known = {field.name for field in fields(Plan)}
+    experiment = EXPERIMENTS[options.experiment]
+    known = {field.name for field in fields(Plan)} - {"experiment"}
     named = vars(options).items()
     given = {name: value for name, value in named if name in known and value is not None}
-    plan = replace(base, **given)
-    raise_file_limit(plan)
-    result = asyncio.run(_result(plan, options.server, options.redis, command))
+    if fixed := sorted(experiment.fixed & given.keys()):
+        options_named = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ValueError(
+            f"{experiment.name} is measured in one way only: leave out {options_named}."
+        )
+    if experiment.own_servers and options.server:
+        raise ValueError(f"{experiment.name} starts its own servers: leave out --server.")
+    plan = replace(experiment.plan, **given)
+    report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
     with contextlib.ExitStack() as stack:
         out = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        write(result, out)
+        write(report, out)
         sys.stdout.write((out / "results.md").read_text())
     if options.out is not None:
         sys.stdout.write(f"\nWritten to {options.out}.\n")
-    return 0 if result.outcome.kept else 1
+    return 0 if report.kept else 1
 
 
-async def _result(plan: Plan, server: str, redis: str, command: str) -> RunResult:
+async def _report(
+    experiment: Experiment, plan: Plan, server: str, redis: str, command: str
+) -> Report:
     task = asyncio.current_task()
     assert task is not None
     with contextlib.suppress(NotImplementedError):  # there are no such signals on Windows
         # What was started ends before this does.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    statistics = Statistics(plan)
-    async with servers_for(
-        plan.patterns, isolated=plan.isolated, url=server, redis_url=redis
-    ) as servers:
-        readers = f"{plan.readers} of each of {len(plan.patterns)} patterns"
-        sys.stderr.write(
-            f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
-        )
-        run = LabRun(plan, servers, statistics, statistics)
-        outcome = await run.go()
-    return result_of(outcome, statistics, command)
+    readers = f"{plan.readers} of each of {len(plan.patterns)} patterns"
+    sys.stderr.write(
+        f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
+    )
+    async with Bench(server, redis, say=_say) as bench:
+        try:
+            return await bench.report(experiment, plan, command)
+        finally:
+            _say("")
+
+
+def _say(words: str) -> None:
+    """Show what goes on, in place of what was shown before, where somebody looks."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{words}")
+        sys.stderr.flush()
 
 
 def _number(kind: type, above: float, most: float = math.inf) -> Callable[[str], float]:
@@ -183,11 +198,11 @@ def _number(kind: type, above: float, most: float = math.inf) -> Callable[[str],
 
 def _patterns(text: str) -> tuple[str, ...]:
     named = text.split(",")
-    if unknown := [name for name in named if name not in PATTERNS]:
+    if unknown := [name for name in named if name not in READERS]:
         raise argparse.ArgumentTypeError(
-            f"{', '.join(unknown)}: the patterns are {', '.join(PATTERNS)}"
+            f"{', '.join(unknown)}: the patterns are {', '.join(READERS)}"
         )
-    return tuple(name for name in PATTERNS if name in named)
+    return tuple(name for name in READERS if name in named)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Row:
     verdict: Verdict
     cost: Cost | None
     events: int
+    isolated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def _percentile(percent: float) -> Callable[[Row], Value]:
 
 def _cpu(row: Row) -> Value:
     cost, arrivals = row.cost, row.figures.latency.count
-    if cost is None or not arrivals:
+    if cost is None or not arrivals or not row.isolated:  # else it includes the source's own
         return None
     return max(0.0, cost.cpu_seconds - cost.idle_cpu * cost.seconds) / arrivals * 1e6
 
@@ -77,7 +78,8 @@ FIELDS = (
         "unseen",
         "Events that readers never got, also not once the network was lifted, counted once for "
         "each reader. Short polling reads the newest state: what was overwritten between two polls "
-        "is unseen. Any other pattern has lost them.",
+        "is unseen, and so is what came while a stream without a cursor was away. Anything else "
+        "has lost them.",
         lambda row: row.verdict.lost,
         "unseen",
     ),
@@ -209,7 +211,8 @@ FIELDS = (
     ),
     Field(
         "memory_bytes_per_reader",
-        "By how much the server's resident memory grew for each reader; of isolated runs.",
+        "By how much the server's resident memory grew for each reader; where its process serves "
+        "one pattern.",
         _memory,
         "B/reader",
         compared=True,
@@ -221,9 +224,21 @@ FIELDS = (
 def row_of(figures: Figures, outcome: Outcome) -> dict[str, Value]:
     """A pattern's figures by their names, to three decimals."""
     pattern = figures.pattern
-    row = Row(figures, outcome.verdicts[pattern], outcome.costs.get(pattern), outcome.events)
+    verdict, cost = outcome.verdicts[pattern], outcome.costs.get(pattern)
+    row = Row(figures, verdict, cost, outcome.events, outcome.plan.isolated)
     values = {field.name: field.value(row) for field in FIELDS}
     return {
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in values.items()
     }
+
+
+def cell(value: Value, name: str = "") -> str:
+    """A value as text for a table; `name` is that of its field."""
+    if value is None:
+        return "–"
+    if name == "radio_on_share":
+        return f"{value:.0%}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

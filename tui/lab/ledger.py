@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.lab.records import SHORT_POLL, Appended, Arrival, Exchange, Sink, Verdict
+from tui.lab.records import (
+    NO_PROMISE,
+    SHORT_POLL,
+    SSE_NO_CURSOR,
+    Appended,
+    Arrival,
+    Exchange,
+    Sink,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,15 +102,20 @@ class Ledger:
         return sum(name == pattern for name, _ in self._connected)
 
     def is_complete(self, events: int, patterns: Iterable[str], readers: int) -> bool:
-        """Whether the source has reported that many events, and each reader has got them all; of
-        short polling, the newest."""
+        """Whether the source has reported that many events, and each reader has got them all; where
+        none are promised, the newest, if that may still come: a stream without a cursor that was
+        away at the end does not get it."""
         if self.known < events:
             return False
         for pattern in patterns:
             for number in range(readers):
                 reader = self._reader(pattern, number)
-                got_newest = reader.newest >= events
-                if not (got_newest if pattern == SHORT_POLL else not reader.lost(events)):
+                if pattern not in NO_PROMISE:
+                    complete = not reader.lost(events)
+                else:
+                    gone = pattern == SSE_NO_CURSOR and self.lifted
+                    complete = gone or reader.newest >= events
+                if not complete:
                     return False
         return True
 

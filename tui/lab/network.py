@@ -106,7 +106,8 @@ class Network:
         self._conditions = Conditions(dials or Dials(), Weather(seed), time.monotonic())
         self.tap = tap
         self.links: dict[str, Link] = {}
-        self._has_begun = False
+        self.begun = asyncio.Event()
+        """Set once the run has begun."""
         self._in_cut = False
         self._cuts = 0
         self._servers: list[asyncio.Server] = []
@@ -146,7 +147,8 @@ class Network:
         if self.tap is not None:
             self.tap.begun(self._conditions.began)
             self._probe_in(self.tap)
-        self._has_begun, self._cuts = True, 0
+        self._cuts = 0
+        self.begun.set()
         self._tick()
 
     def turn(self, dials: Dials) -> None:
@@ -159,6 +161,11 @@ class Network:
         self._tick()
         for connection in self._open():
             connection.flush()
+
+    @property
+    def began(self) -> float | None:
+        """When the run began, by `time.monotonic`; None before."""
+        return self._conditions.began if self.begun.is_set() else None
 
     @property
     def dials(self) -> Dials:
@@ -244,7 +251,7 @@ class Network:
     def _scheduled(self) -> tuple[float, float]:
         """Every how many seconds it stalls and cuts; before the run begins it does neither."""
         dials = self.dials
-        return (dials.stall_every, dials.cut_every) if self._has_begun else (0.0, 0.0)
+        return (dials.stall_every, dials.cut_every) if self.begun.is_set() else (0.0, 0.0)
 
     def _cuts_by(self, at: float) -> int:
         """How many cuts were scheduled up to that time of the run."""

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal
 from server.features.lab.schemas import EVENT, LabEvent, Latest
 from server.features.shared.schemas import EventPage
 from tui.common.client.errors import ClientError, ResetStream
+from tui.common.client.fallback import LogStream
+from tui.common.client.frame import NOTHING, Contents
 from tui.common.client.long_polling import EventPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
+from tui.common.client.monitored import MonitoredEventStream
 from tui.common.client.retry import short_message
 from tui.common.client.short_polling import ShortPoll
 from tui.common.client.socket_stream import SocketStream
 from tui.common.client.socketio import Exchanged, SocketIoStream, Step
 from tui.common.client.sse import EventStream, ServerSentEvent
-from tui.common.client.stream import ItemT, Stream
+from tui.common.client.stream import AsyncReader, ItemT, Stream
 from tui.lab.records import (
     LONG_POLL,
     SHORT_POLL,
     SOCKETIO,
     SSE,
+    SSE_FALLBACK,
+    SSE_NO_CURSOR,
     WEBSOCKET,
     Arrival,
     Exchange,
@@ -31,6 +36,7 @@ from tui.lab.records import (
 )
 
 if TYPE_CHECKING:
+    from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
 
 ToLocal = Callable[[float], float]
@@ -41,6 +47,8 @@ _PATTERNS = {
     SHORT_POLL: Pattern.SHORT_POLL,
     LONG_POLL: Pattern.LONG_POLL,
     SSE: Pattern.SSE,
+    SSE_FALLBACK: Pattern.SSE,
+    SSE_NO_CURSOR: Pattern.SSE,
     WEBSOCKET: Pattern.WEBSOCKET,
     SOCKETIO: Pattern.WEBSOCKET,
 }
@@ -74,7 +82,8 @@ class Recorder:
         self, number: int, kind: Kind, state: Step, up: int, down: int, what: str, at: float = 0.0
     ) -> None:
         """A request or a connection has gone a step further, now unless `at` says when."""
-        if state in ("answered", "failed") or self.pattern == LONG_POLL:
+        held = self.pattern in (LONG_POLL, SSE_FALLBACK) and kind == "request"
+        if state in ("answered", "failed") or held:
             self.has_begun.set()
         at = at or time.monotonic()
         self._sink.exchanged(
@@ -89,10 +98,11 @@ class RecordingMeter(Meter):
     or anything else.
     """
 
-    def __init__(self, recorder: Recorder, kind: Kind) -> None:
-        super().__init__(Wire(), recorder.pattern, _PATTERNS[recorder.pattern])
+    def __init__(self, recorder: Recorder, kind: Kind, pattern: Pattern | None = None) -> None:
+        super().__init__(Wire(), recorder.pattern, pattern or _PATTERNS[recorder.pattern])
         self._recorder = recorder
         self._kind: Kind = kind
+        self._number = 0
         self._what = ""
         self._started = self._answered = False
         self._before = (0, 0)
@@ -110,13 +120,13 @@ class RecordingMeter(Meter):
         self._what = what
         self._end("failed")
 
-    def sent(self, what: str, size: int) -> None:
+    def sent(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         if self._started and not self._closed_at:  # begun before it was sent
-            super().sent(what, size)
+            super().sent(what, size, contents)
             return
         self._end()
         self._before = (self.bytes_sent, self.bytes)
-        super().sent(what, size)
+        super().sent(what, size, contents)
         self._start(what)
 
     def received(self, size: int) -> None:
@@ -130,17 +140,18 @@ class RecordingMeter(Meter):
         if self._started:
             self._closed_at = time.monotonic()
 
-    def frame(self, what: str, size: int) -> None:
-        super().frame(what, size)
+    def frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
+        super().frame(what, size, contents)
         if self._closed_at:
             self._what = what
             self._end("failed" if what[:1] in "45" else "ended")
 
-    def event(self, what: str, size: int, *, replayed: bool = False) -> None:
-        super().event(what, size, replayed=replayed)
+    def event(self, what: str, size: int, **more: Any) -> bool:
+        replayed = super().event(what, size, **more)
         if self._closed_at:
             self._what = what
             self._end()
+        return replayed
 
     def reconnected(self) -> None:
         super().reconnected()
@@ -153,6 +164,7 @@ class RecordingMeter(Meter):
 
     def _start(self, what: str) -> None:
         self._recorder.exchanges += 1
+        self._number = self._recorder.exchanges
         self._started, self._answered, self._what = True, False, what
         self._step("started")
 
@@ -163,9 +175,21 @@ class RecordingMeter(Meter):
 
     def _step(self, state: Step) -> None:
         up, down = self.bytes_sent - self._before[0], self.bytes - self._before[1]
-        self._recorder.step(
-            self._recorder.exchanges, self._kind, state, up, down, self._what, self._closed_at
-        )
+        self._recorder.step(self._number, self._kind, state, up, down, self._what, self._closed_at)
+
+
+class RecordingWire(Wire):
+    """Records what is exchanged by a stream of the apps and by its fallback."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def meter(self, name: str, pattern: Pattern) -> Meter:
+        if name not in self.meters and pattern in (Pattern.SSE, Pattern.LONG_POLL):
+            kind: Kind = "connection" if pattern is Pattern.SSE else "request"
+            self.meters[name] = RecordingMeter(self._recorder, kind, pattern)
+        return super().meter(name, pattern)
 
 
 class _Recorded(Stream[Any, ItemT]):
@@ -214,6 +238,32 @@ class RunPoll(_Recorded[EventPage], EventPoll):
 
 class RunStream(_Recorded[ServerSentEvent], EventStream):
     """The events of a run as a stream."""
+
+
+class ForgetfulStream(RunStream):
+    """The same, coming back without a cursor after a loss."""
+
+    async def _open_connection(self) -> RequestContext:
+        if self._lost_before:
+            self.resume_from(None)
+        return await super()._open_connection()
+
+
+class _Primary(_Recorded[ServerSentEvent], MonitoredEventStream):
+    """The stream for which a poll can stand in."""
+
+
+class RunLog(LogStream):
+    """The events of a run as the apps read a log: as a stream, else by polling."""
+
+    _primary_meter: RecordingMeter
+
+    def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
+        stream = _Primary(self._session, self._stream_path, self._primary_meter, cursor)
+        return stream.monitor(self, self._timeouts)
+
+    def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
+        return RunPoll(self._session, self._poll_path, meter, cursor, backoff=self._poll_backoff)
 
 
 class RunSocket(_Recorded[LabEvent], SocketStream[LabEvent]):
@@ -309,11 +359,17 @@ async def read_run(
                 for event in page.events:
                     if event.type == EVENT:
                         recorder.arrived(LabEvent.model_validate(event.data))
-    elif pattern == SSE:
-        # Gathered events would arrive later than over the other patterns.
-        stream = RunStream(
-            session, f"{path}/stream", meter, cursor, silence=SSE_SILENCE_SECONDS, gather=0
-        )
+    elif pattern in (SSE, SSE_FALLBACK, SSE_NO_CURSOR):
+        stream: AsyncReader[ServerSentEvent]
+        if pattern == SSE_FALLBACK:
+            session.wire = RecordingWire(recorder)
+            stream = RunLog(session, f"{path}/stream", f"{path}/events", pattern, cursor)
+        else:
+            made = RunStream if pattern == SSE else ForgetfulStream
+            # Gathered events would arrive later than over the other patterns.
+            stream = made(
+                session, f"{path}/stream", meter, cursor, silence=SSE_SILENCE_SECONDS, gather=0
+            )
         async with stream:
             async for sent in stream:
                 if sent.type == EVENT:

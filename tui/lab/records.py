@@ -11,10 +11,19 @@ WEBSOCKET = "websocket"
 SOCKETIO = "socketio"
 PATTERNS = (SHORT_POLL, LONG_POLL, SSE, WEBSOCKET, SOCKETIO)
 """Their names in records, results and on the command line, in the order in which they are shown."""
-PROMISES = frozenset(PATTERNS) - {SHORT_POLL}
-"""Those that bring every event, once and in order; short polling brings states."""
+SSE_FALLBACK = "sse-fallback"
+"""The stream of the apps, which polls while something on the way holds its events back."""
+SSE_NO_CURSOR = "sse-no-cursor"
+"""A stream that comes back without saying what it has had."""
+READERS = (*PATTERNS, SSE_FALLBACK, SSE_NO_CURSOR)
+"""All that can read a run: the patterns, and two of them in another way."""
+NO_PROMISE = frozenset({SHORT_POLL, SSE_NO_CURSOR})
+"""Those that may miss events: short polling brings states. All others bring every event, once and
+in order."""
+PROMISES = frozenset(PATTERNS) - NO_PROMISE
+"""The patterns that do."""
 
-Shape = Literal["steady", "poisson", "burst"]
+Shape = Literal["steady", "poisson", "burst", "hand"]
 Pace = Literal["pause", "rate"]
 """Of short polls: a fixed pause after each answer, or a fixed rate."""
 
@@ -41,6 +50,7 @@ class Plan:
     poll and the next one."""
     poll_pace: Pace = "pause"
     patterns: tuple[str, ...] = PATTERNS
+    """Some of `READERS`."""
     isolated: bool = False
     """Whether each pattern has a server process of its own, for CPU and memory."""
 
@@ -123,7 +133,7 @@ class Verdict:
     """Readers that the server has ever answered through the network, which may let none pass."""
     lost: int
     """Events that readers did not get, counted once for each: also not after the network was
-    lifted at the end of the run. Of short polling, which promises none, those it has not seen."""
+    lifted at the end of the run. Of what promises none, those it has not seen."""
     repeated: int
     unordered: int
     """Events that came after a later one."""
@@ -135,23 +145,29 @@ class Verdict:
     def kept(self, pattern: str) -> bool:
         """Whether the pattern kept what it promises."""
         broken = self.repeated or self.unordered or self.errors
-        return not (broken or (pattern in PROMISES and self.lost))
+        return not (broken or (pattern not in NO_PROMISE and self.lost))
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the server process of a pattern used during an isolated run."""
+    """What the server process of a pattern used; of isolated runs, and of runs of one pattern."""
 
     cpu_seconds: float
     """From before its readers connected to the end."""
     idle_cpu: float
-    """Seconds of CPU a second that it used before, without readers."""
+    """Seconds of CPU a second that it used before, without readers; 0 where nobody looked."""
     seconds: float
     """How long that was."""
+    held_cpu: float
+    """Seconds of CPU a second from when its readers were connected to the end."""
     bytes_before: int | None
     """Resident memory before its readers connected; None where the system does not say."""
     bytes_connected: int | None
     """The same once they were connected, and nothing had been sent."""
+    threads_before: int
+    threads_connected: int
+    held: int
+    """Readers whose streams and polls it held once they were connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +188,7 @@ class Outcome:
     """CPU seconds a second of the lab's own process while the source went on."""
     verdicts: Mapping[str, Verdict]
     costs: Mapping[str, Cost]
-    """Empty unless the plan was `isolated`."""
+    """Empty where a process serves several patterns."""
 
     @property
     def kept(self) -> bool:

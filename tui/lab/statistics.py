@@ -4,8 +4,9 @@ Radio-on time follows the tail-time model: after a packet a phone's radio stays 
 state until it has been silent for a tail time (N. Balasubramanian, A. Balasubramanian, A.
 Venkataramani: Energy consumption in mobile phones, IMC 2009). For LTE the tail was measured as
 11.576 s (J. Huang, F. Qian, A. Gerber, Z. M. Mao, S. Sen, O. Spatscheck: A close examination of
-performance and power characteristics of 4G LTE networks, MobiSys 2012). Networks differ, so the
-tail is a parameter and is written beside the figure.
+performance and power characteristics of 4G LTE networks, MobiSys 2012, Table 3 as others cite it,
+doi:10.1145/2307636.2307658). Networks differ, so the tail is a parameter and is written beside the
+figure.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from server.core.errors import not_found
 from server.core.routing import CUSTOMER_OR_EMPLOYEE, Answer, Router, identity_of
 from server.core.services import service
 from server.features.drivers.schemas import DriverLocation
-from server.features.drivers.service import DriverService, location_in, topic_of_driver
+from server.features.drivers.service import DriverService, polled_in, topic_of_driver
 from server.features.shared.schemas import Id
 from server.realtime.event import Event
 from server.realtime.hub import Hub
@@ -47,7 +47,7 @@ async def follow_location(
         # A customer's permission may have ended by now; `fetch` checks it. It also looks where the
         # event is an older one, which comes late from another process.
         late = after is not None and event.seq <= after
-        return location_in(event) if permission is None and not late else None
+        return polled_in(event) if permission is None and not late else None
 
     result = await long_polling.hold(
         request,

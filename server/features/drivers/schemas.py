@@ -41,7 +41,8 @@ class DriverLocation(Wire):
     """Where a driver is, as it is shown. `seq` counts the driver's locations from 1.
 
     `pace_mps` is the recent speed, smoothed; before a driver has moved, the vehicle's usual speed.
-    A `suspect` location is further from the last than any vehicle could have driven.
+    A `suspect` location is further from the last than any vehicle could have driven. `at` may be by
+    the device's clock; `logged_at` is when it was stored, where a long poll answers with it.
     """
 
     driver_id: str
@@ -53,6 +54,7 @@ class DriverLocation(Wire):
     at: Timestamp
     pace_mps: float
     suspect: bool = Field(default=False, exclude_if=_is_false)
+    logged_at: Timestamp | None = absent()
 
 
 class WatchEnd(Wire):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from server.core.auth import Identity
-from server.core.clock import now
+from server.core.clock import from_text, now
 from server.core.database import Database
 from server.core.errors import invalid, not_found
 from server.core.lifecycle import Component
@@ -46,6 +46,11 @@ def location_in(event: Event) -> DriverLocation:
     if found is None:
         found = event.encoded["location"] = DriverLocation.model_validate_json(event.data)
     return found
+
+
+def polled_in(event: Event) -> DriverLocation:
+    """The same with when it was stored, as a long poll answers; a stream's event says that too."""
+    return location_in(event).model_copy(update={"logged_at": from_text(event.at)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class DriverService(Component):
             return await self._hub.states.newest(tx, topic_of_driver(driver_id))
 
         event = await self._database.read(fn)
-        return location_in(event) if event is not None else None
+        return polled_in(event) if event is not None else None
 
     async def admit(self, identity: Identity, driver_id: str) -> WatchPermission | None:
         """A customer's permission to watch; None for employees, who always may.

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.core.routing import ANY_ROLE, Answer, Router
 from server.core.services import service
-from server.features.lab.schemas import Costs, NewRun, Run
+from server.features.lab.schemas import Costs, LabEvent, NewRun, Run
 from server.features.lab.service import LabService
 from server.features.shared.schemas import Id
 from server.transports.connections import Connections
@@ -25,6 +25,12 @@ async def start_run(request: web.Request, source: NewRun) -> Answer[Run]:
 async def begin_run(request: web.Request, id: Id) -> Run:
     """Begin a run that was `held`; 409 unless it waits for that."""
     return await service(request, LabService).begin(id)
+
+
+@router.route("POST", "/lab/runs/{id}/events", roles=ANY_ROLE, status=201, problems=(409,))
+async def step_run(request: web.Request, id: Id) -> LabEvent:
+    """Append one event now, beside those of the schedule; 409 unless the run is running."""
+    return await service(request, LabService).step(id)
 
 
 @router.route("GET", "/lab/runs/{id}", roles=ANY_ROLE)

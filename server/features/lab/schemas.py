@@ -20,6 +20,8 @@ class Shape(StrEnum):
     """At random: what comes next does not depend on what came before."""
     BURST = "burst"
     """Ten at once, and then nothing for as long as ten take."""
+    HAND = "hand"
+    """None by itself: each is asked for, whatever the rate."""
 
 
 class RunState(StrEnum):
@@ -121,5 +123,6 @@ class Costs(Wire):
     """Of all its threads."""
     resident_bytes: Whole | None
     """Memory; null where the system does not say."""
+    threads: Whole
     held: Whole
     """Streams and held polls now."""

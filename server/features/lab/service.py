@@ -5,9 +5,11 @@ import logging
 import os
 import secrets
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from server.core.clock import now
@@ -15,6 +17,7 @@ from server.core.database import Database
 from server.core.errors import Problem, conflict, invalid, not_found
 from server.core.lifecycle import Component
 from server.core.logging import log_failure
+from server.core.memory import trim
 from server.core.transaction import Transaction
 from server.features.lab.schemas import (
     EVENT,
@@ -123,6 +126,19 @@ class LabService(Component):
 
         return await self._database.write(fn)
 
+    async def step(self, run_id: str) -> LabEvent:
+        """Append one event now, beside those of the schedule. Raises Problem 404, 409."""
+
+        async def fn(tx: Transaction) -> Event:
+            known = await self._newest(tx)
+            if known is None or known.id != run_id:
+                raise not_found("run")
+            if known.state is not RunState.RUNNING:
+                raise conflict(f"The run is {known.state}: it takes events while it is running.")
+            return await self._append_one(tx, known)
+
+        return LabEvent.model_validate_json((await self._database.write(fn)).data)
+
     async def run(self, run_id: str) -> Run:
         """The run as it stands. Raises Problem 404: only the newest is known."""
         run, newest = await self._read(run_id)
@@ -154,6 +170,7 @@ class LabService(Component):
             process=os.getpid(),
             cpu_seconds=time.process_time(),
             resident_bytes=_resident_bytes(),
+            threads=_threads(),
             held=held,
         )
 
@@ -171,7 +188,7 @@ class LabService(Component):
 
     async def _append_all(self, run: Run) -> None:
         """Append each event as it becomes due."""
-        times, seq = due_times(run.source), 0
+        times = due_times(run.source)
         due = next(times, None)
         try:
             if run.source.held and not await self._wait_begun(run):
@@ -182,9 +199,8 @@ class LabService(Component):
                 passed, count = time.monotonic() - begins_at, 0
                 while due is not None and (not count or due <= passed) and count < AT_ONCE:
                     count, due = count + 1, next(times, None)
-                if not await self._append(run, seq, count):
+                if not await self._append(run, count):
                     return
-                seq += count
             await asyncio.sleep(begins_at + run.source.seconds - time.monotonic())
             await self._end(run.id, RunState.ENDED)
         except Exception as error:
@@ -200,17 +216,16 @@ class LabService(Component):
                     return known is not None and known.id == run.id and known.state.active
                 await asyncio.wait({changed}, timeout=HELD_SECONDS)
 
-    async def _append(self, run: Run, after: int, count: int) -> bool:
-        """Append that many events after the one of that number, unless the run was stopped; tried
-        again while the database cannot be written to. False: it has ended."""
+    async def _append(self, run: Run, count: int) -> bool:
+        """Append that many events, unless the run was stopped; tried again while the database
+        cannot be written to. False: it has ended."""
 
         async def fn(tx: Transaction) -> bool:
             known = await self._newest(tx)
             if known is None or known.id != run.id or known.state is not RunState.RUNNING:
                 return False
-            for seq in range(after + 1, after + count + 1):
-                data = event_data(seq, run.source.size)
-                await self._log.append(tx, topic_of(run.id), EVENT, data)
+            for _ in range(count):
+                await self._append_one(tx, run)
             return True
 
         while True:
@@ -219,6 +234,10 @@ class LabService(Component):
             except Problem as problem:
                 logger.warning("the lab's run waits: %s", problem.detail)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _append_one(self, tx: Transaction, run: Run) -> Event:
+        data = partial(event_data, size=run.source.size)
+        return await self._log.append(tx, topic_of(run.id), EVENT, data)
 
     async def _end(self, run_id: str, state: RunState) -> None:
         async def fn(tx: Transaction) -> None:
@@ -259,8 +278,15 @@ def _clock() -> Clock:
 
 
 def _resident_bytes() -> int | None:
-    """Memory of this process that is not swapped out."""
+    """Memory of this process that is not swapped out, once what is free was given back."""
     if sys.platform != "linux":
         return None
+    trim()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _threads() -> int:
+    """Of this process; where the system does not say, those that Python knows."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()

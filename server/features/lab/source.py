@@ -13,6 +13,8 @@ BURST = 10
 
 def due_times(source: Source) -> Iterator[float]:
     """When each event is due, in seconds from the beginning, in order, up to the run's end."""
+    if source.shape is Shape.HAND:
+        return
     chance = random.Random(source.seed)  # noqa: S311 not a secret
     at = 0.0
     for number in count():

@@ -38,7 +38,7 @@ WHERE customer_id = :customer_id AND ended IN (0, 1) AND arrival = (
 /*+ FIRST SELECT 1 FROM accounts WHERE id = :customer_id FOR NO KEY UPDATE */;
 
 -- name: tracked^
-SELECT id, restaurant_id, customer_id, status, version, eta FROM orders WHERE id = :id;
+SELECT id, restaurant_id, customer_id, status, version, eta, timeline FROM orders WHERE id = :id;
 
 -- name: parties^
 SELECT restaurant_id, customer_id FROM orders WHERE id = :id;

@@ -161,9 +161,10 @@ class Order(Wire):
 
 class OrderPage(Page[Order]):
     """Orders, newest first. An employee's `cursor` goes on in the kitchen's stream, a customer's
-    with `GET /orders?after=`."""
+    with `GET /orders?after=`, whose answer says in `logged_at` when the last of these changed."""
 
     cursor: str
+    logged_at: Timestamp | None = absent()
 
 
 class StatusChange(Wire):
@@ -194,10 +195,11 @@ class Delivery(NamedTuple):
 
 
 class TrackedStatus(Wire):
-    """The answer of a long poll."""
+    """The answer of a long poll. `logged_at` is when the order came to this status."""
 
     order_id: str
     status: OrderStatus
     version: Whole
     terminal: bool
     eta: Timestamp | None = absent()
+    logged_at: Timestamp | None = absent()

@@ -145,9 +145,13 @@ class Page(Wire, Generic[ItemT]):
 
 
 class StreamEvent(Wire):
-    """An event as a long poll tells it: the type and data that a stream would have sent."""
+    """An event as a long poll tells it: the type and data that a stream would have sent.
+
+    `logged_at` is when it was appended to the log, in the transaction of its change.
+    """
 
     type: str
+    logged_at: Timestamp | None = absent()
     data: dict[str, Any]
 
 

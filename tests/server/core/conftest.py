@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from server.core.database import Database
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.logging import configure_logging, flush_logs
-from support.server_process import where_for
+from support.server_process import new_database
 
 OpenDatabase = Callable[[], Awaitable[Database]]
 
@@ -25,9 +25,7 @@ async def open_database(database_path: Path) -> AsyncIterator[OpenDatabase]:
     opened: list[Database] = []
 
     async def open_one() -> Database:
-        where = where_for(database_path)
-        await migrate(where)
-        database = database_at(where)
+        database = database_at(new_database(database_path))
         await database.open()
         opened.append(database)
         return database

@@ -17,12 +17,13 @@ import pytest
 
 from server.core import sqlite as sqlite_module
 from server.core.database import Database, public_request
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.sqlite import SqliteDatabase
 from server.core.transaction import Transaction
 from support.live_server import sqlite_only
+from support.server_process import new_database
 from support.waiting import PATIENCE, wait_until
 
 pytestmark = sqlite_only
@@ -63,7 +64,7 @@ async def test_writers_that_wait_together_share_a_commit(database: Database) -> 
 
 async def test_writes_that_come_quickly_share_a_commit(database_path: Path) -> None:
     database = database_at(database_path, commit_interval=3600)
-    await migrate(database_path)
+    new_database(database_path)
     await database.open()
     commits: list[Sequence[str]] = []
     database.publish = commits.append
@@ -411,7 +412,7 @@ async def test_a_waiting_read_of_a_cancelled_caller_is_not_run(database: Databas
 
 async def test_reads_without_a_token_do_not_delay_others(database_path: Path) -> None:
     public_reads = sqlite_module.READERS - 1
-    await migrate(database_path)
+    new_database(database_path)
     database = SqliteDatabase(database_path, public_reads)
     await database.open()
     began: list[str] = []

@@ -435,6 +435,36 @@ async def served_here(
         await runner.cleanup()
 
 
+async def test_what_has_been_sent_to_a_server_that_stops_is_answered(tmp_path: Path) -> None:
+    """Otherwise a proxy would not send it again: it cannot know that a POST was not received."""
+
+    async def take(request: web.Request) -> web.Response:
+        answer = web.Response(status=201)
+        if await request.read() == b"[]":
+            answer.force_close()
+        return answer
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    with ExitStack() as stack:
+        async with served_here(tmp_path, take) as port:
+
+            def connect() -> socket.socket:
+                one = socket.create_connection(("127.0.0.1", port), PATIENCE)
+                return stack.enter_context(one)
+
+            kept = connect()
+            kept.sendall(head + b"{}")
+            assert b" 201 " in await asyncio.to_thread(kept.recv, 4096)
+            new = [connect() for _ in range(20)]  # the loop has had no time to accept them
+            for one in new:
+                one.sendall(head)
+            for one in (kept, *new):
+                rest = b"[]" if one in new else head + b"[]"
+                asyncio.get_running_loop().call_later(0.02, one.sendall, rest)
+        for one in (kept, *new):
+            assert b" 201 " in one.recv(4096)
+
+
 async def test_connections_do_not_wait_for_the_end_of_a_server_that_stops(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

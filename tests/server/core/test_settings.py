@@ -17,6 +17,9 @@ from server.settings import (
     stored_secret,
     url_of,
 )
+from support.preloaded import fork
+from support.server_process import server_environment
+from support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -131,17 +134,11 @@ def test_the_command_reports_an_unusable_folder_in_one_line(
     mode: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    environment = {"TIFFIN_DATA_DIR": str(tmp_path / "file"), "TIFFIN_JWT_SECRET": "x" * 40}
-    done = subprocess.run(
-        [sys.executable, "-m", "server", *mode, "--port", "0"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    [line] = done.stderr.splitlines()
+    log = tmp_path / "log"
+    log.touch()
+    process = fork([*mode, "--port", "0"], server_environment(tmp_path / "file"), log)
+    assert process.wait(PATIENCE) == 2
+    [line] = log.read_text().splitlines()
     assert line.startswith(f"tiffin: {tmp_path / 'file'}: ")
 
 

@@ -3,8 +3,6 @@
 import json
 import socket
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import argon2
@@ -13,9 +11,10 @@ from aiohttp import web
 
 from server.app import create_app
 from server.settings import SettingsError, is_loopback
+from support.command import run_command
 from support.live_server import running_server, settings_for
 from support.rest import Rest
-from support.server_process import ROOT, StartServer, server_environment
+from support.server_process import StartServer
 from support.town import open_restaurant
 
 PUBLISHED = "tiffin-demo"
@@ -45,26 +44,19 @@ async def start_error(data_dir: Path, demo: bool) -> str:
     return str(error.value)
 
 
-def refusal(data_dir: Path, *arguments: str) -> str:
+async def refusal(data_dir: Path, *arguments: str) -> str:
     """The one line that the server process prints before it ends."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "--port", "0", *arguments],
-        cwd=ROOT,
-        env=server_environment(data_dir),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    [message] = done.stderr.splitlines()
+    code, output = await run_command(data_dir, "--port", "0", *arguments)
+    assert code == 2
+    [message] = output.splitlines()
     return message
 
 
-def test_a_production_server_refuses_a_demos_data(
+async def test_a_production_server_refuses_a_demos_data(
     data_dir: Path, start_server: StartServer
 ) -> None:
     start_server(demo=True).terminate()
-    message = refusal(data_dir)
+    message = await refusal(data_dir)
     assert "holds a demo's town" in message
     assert "TIFFIN_DATA_DIR" in message
     assert "--demo" in message
@@ -198,10 +190,10 @@ def test_which_addresses_are_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
-def test_a_demo_is_open_to_other_machines_only_on_request(
+async def test_a_demo_is_open_to_other_machines_only_on_request(
     data_dir: Path, start_server: StartServer
 ) -> None:
-    message = refusal(data_dir, "--demo", "--host", "0.0.0.0")
+    message = await refusal(data_dir, "--demo", "--host", "0.0.0.0")
     assert "0.0.0.0" in message
     assert "--demo-public" in message
 

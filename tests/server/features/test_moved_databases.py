@@ -1,6 +1,9 @@
 """A town whose database is put back from a backup, or moved, while its clients are away."""
 
 import asyncio
+import re
+import shlex
+import subprocess
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +17,11 @@ from server.core.migrate import MigrationError
 from server.core.move import move
 from support.cast import Cast, cast_of
 from support.event_stream import event_stream
-from support.live_server import LiveServer, running_server, settings_for, sqlite_only
+from support.live_server import LiveServer, running_server, settings_for
 from support.news import announce
 from support.rest import Rest
 from support.room import open_chat, room
-from support.server_process import ON_POSTGRES, where_for
+from support.server_process import ON_POSTGRES, ROOT, where_for
 from support.waiting import PATIENCE
 
 Cursors = dict[str, str]
@@ -109,18 +112,51 @@ async def opened_town(stack: AsyncExitStack, server: LiveServer) -> Town:
     return town
 
 
-@sqlite_only
+async def backed_up_to(file: Path, where: Where) -> None:
+    """Back up that database, which is in use."""
+    if isinstance(where, Path):
+        await asyncio.to_thread(back_up, where, file)
+    else:
+        await asyncio.to_thread(run_of_the_page, file, where, ["pg_dump"])
+
+
+def put_back(file: Path, where: Where) -> str:
+    """Put a backup back; the URL of the database."""
+    if isinstance(where, Path):
+        restore(where, file)
+        return f"sqlite:///{where}"
+    run_of_the_page(file, where, ["createdb", "pg_restore", "psql"])
+    return f"{where}_new"
+
+
+def run_of_the_page(file: Path, url: str, programs: list[str]) -> None:
+    """Run the commands of those PostgreSQL programs in docs/operating.md."""
+    from tools.cluster.postgres import BINARIES
+
+    page = (ROOT / "docs" / "operating.md").read_text()
+    new = f"{url}_new"
+    places = {"NEW_URL": new, "URL": url, "NEW": new.rpartition("/")[2], "FILE": str(file)}
+    for program in programs:
+        [line] = re.findall(rf"^{program} (.*)", page, re.M)
+        line = re.sub(r"\b(?:NEW_URL|URL|NEW|FILE)\b", lambda found: places[found[0]], line)
+        command = [str(BINARIES / "bin" / program), *shlex.split(line)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 async def test_after_a_restore_every_reader_is_reset(data_dir: Path, tmp_path: Path) -> None:
     """The numbers of the events that they have seen are those of other events now."""
-    path, file = data_dir / "tiffin.sqlite3", tmp_path / "backup"
+    where, file = where_for(data_dir / "tiffin.sqlite3"), tmp_path / "backup"
     async with AsyncExitStack() as stack:
         async with running_server(settings_for(data_dir)) as server:
             town = await opened_town(stack, server)
-            await asyncio.to_thread(back_up, path, file)
+            await backed_up_to(file, where)
             await town.live(2)
             cursors = await town.cursors()
-        restore(path, file)
-        async with running_server(settings_for(data_dir)) as server:
+        settings = settings_for(
+            data_dir, database_url=await asyncio.to_thread(put_back, file, where)
+        )
+        async with running_server(settings, copied=False) as server:
             town.go_to(server.url)
             await town.live(3)
             for name, (rest, address) in town.streams.items():

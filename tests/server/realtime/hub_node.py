@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.transaction import Transaction
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog, LogPage
-from support.server_process import where_for
+from support.server_process import new_database
 
 TOPIC = "restaurant:res_1"
 OpenNode = Callable[..., Awaitable["Node"]]
@@ -37,14 +37,13 @@ class Node:
         self, path: Path, broker: Broker | None = None, sweep_seconds: float = 0.05
     ) -> None:
         self.path = path
-        self.where = where_for(path)
+        self.where = new_database(path)
         self.database = database_at(self.where)
         self.log = CountingLog(self.database)
         self.broker = broker or MemoryBroker()
         self.hub = Hub(self.database, self.log, self.broker, sweep_seconds)
 
     async def open(self) -> "Node":
-        await migrate(self.where)
         await self.database.open()
         await self.hub.open()
         return self

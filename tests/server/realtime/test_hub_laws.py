@@ -12,15 +12,14 @@ from hub_node import ListSink, Node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.transaction import Transaction
 from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.topic import Subscription
-from support.server_process import where_for
-from support.sparing import spare_the_disk
+from support.server_process import new_database
 from support.waiting import wait_until
 
 SIZE = Event("", 1, "changed", "", "{}", "").size
@@ -70,11 +69,9 @@ class World:
         self.runner.run(self._open())
 
     async def _open(self) -> None:
-        where = where_for(self.path)
-        await migrate(where)
+        where = new_database(self.path)
         self.writing = database_at(where)
         await self.writing.open()
-        await spare_the_disk(self.writing)
         self.log = EventLog(self.writing)
         await self.log.open()
         self.listening = database_at(where)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
-from server.core.databases import database_at, migrate
+from server.core.databases import database_at
 from server.core.errors import not_found
 from server.core.limits import RequestLimits
 from server.core.metrics import Metrics
@@ -37,7 +37,7 @@ from server.transports.connections import Connections, End, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.outbox import Frame, Outbox, OutboxSink
-from support.server_process import UNLIMITED, where_for
+from support.server_process import UNLIMITED, new_database
 from support.waiting import PATIENCE, wait_until
 
 TOPIC = "restaurant:res_1"
@@ -178,7 +178,7 @@ class HeldApp:
         stalled_seconds: float = 90,
         **limits: float,
     ) -> None:
-        self.where = where_for(path)
+        self.where = new_database(path)
         self.database = database_at(self.where)
         self.log = EventLog(self.database)
         self.hub = CountingHub(self.database, self.log, MemoryBroker(), 0.1)
@@ -223,7 +223,6 @@ class HeldApp:
         return Identity(**asdict(claims), name="Ada", role="customer", restaurant_id=None)
 
     async def open(self) -> "HeldApp":
-        await migrate(self.where)
         await self.running.enter_async_context(self.services.opened())
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0, backlog=1024).start()
@@ -261,6 +260,10 @@ class HeldApp:
         """The cursor of that event, which has no check where it is not there."""
         event = self._appended.get((TOPIC, seq))
         return self.log.cursor_of(event) if event else str(Cursor(self.log.epoch, TOPIC, seq))
+
+    def logged_at(self, seq: int) -> str:
+        """When that event was appended."""
+        return self._appended[TOPIC, seq].at
 
     @property
     def ends(self) -> list[str]:

@@ -11,6 +11,7 @@ from server.core.auth import Claims
 from server.core.errors import Problem
 from server.realtime.event import Event
 from server.realtime.log import LogPage
+from server.settings import Settings
 from server.transports.connections import (
     AUTH_TOPIC,
     RETRY_MS,
@@ -59,8 +60,9 @@ async def test_every_slot_is_freed_however_the_connection_ends() -> None:
 
 
 def test_the_clients_of_a_server_that_stops_return_evenly() -> None:
-    """Of 200 at most a fifth in any one second: the server's ends are even, the client's wait is
-    its own rule, and each is back in less than a second."""
+    """Of 200 at most a sixth in any one second: the server's ends are even, the client's wait is
+    its own rule, and each is back in less than a second. A busy machine makes that a fifth."""
+    seconds = Settings.model_fields["shutdown_seconds"].default
     loop = PassingLoop()
 
     def wait(end: End) -> float:
@@ -90,17 +92,17 @@ def test_the_clients_of_a_server_that_stops_return_evenly() -> None:
         return found
 
     with contextlib.closing(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
-        few = runner.run(ends(8, 6))
+        few = runner.run(ends(8, seconds))
         assert few == [(0.0, End.DRAINING)] * 8, "a few end at once"
         for count, leaving in ((200, 0), (200, 60)):
-            even = runner.run(ends(count, 6, leaving))
+            even = runner.run(ends(count, seconds, leaving))
             assert [why for _, why in even] == [End.DRAINING] * (count - leaving)
-            assert 5.3 < even[-1][0] < 6
+            assert 0.9 * seconds < even[-1][0] < seconds
             waits = [wait(End.DRAINING) for _ in even]
             assert max(waits) < 0.3
             returns = [at + wait for (at, _), wait in zip(even, waits, strict=True)]
             for start in returns:
-                assert sum(start <= at < start + 1 for at in returns) <= len(even) / 5
+                assert sum(start <= at < start + 1 for at in returns) <= len(even) / 6
         at_once = runner.run(ends(200, 0))
         assert at_once == [(0.0, End.RELEASED)] * 200, "without a schedule"
         waits = sorted(wait(End.RELEASED) for _ in at_once)

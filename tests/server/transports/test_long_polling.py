@@ -240,8 +240,8 @@ async def test_without_a_cursor_events_begin_now_and_at_once(app: HeldApp) -> No
     await held(app)
     await app.append("2", subject="whatever it is about")
     status, body, _ = await held_one
-    expected = {"events": [{"type": "changed", "data": 2}], "cursor": app.cursor(2)}
-    assert (status, body) == (200, expected)
+    event = {"type": "changed", "logged_at": app.logged_at(2), "data": 2}
+    assert (status, body) == (200, {"events": [event], "cursor": app.cursor(2)})
     assert (app.connections.held, app.hub.listeners) == (0, 1)  # that of revocations
 
 
@@ -295,8 +295,8 @@ async def test_a_cursor_that_cannot_be_continued_is_410(app: HeldApp) -> None:
         status, body, _ = await events(app, cursor)
         assert (status, body["type"]) == (410, "urn:tiffin:problem:reset"), cursor
     assert (await events(app, at))[1]["events"] == [
-        {"type": "changed", "data": 2},
-        {"type": "changed", "data": 3},
+        {"type": "changed", "logged_at": app.logged_at(2), "data": 2},
+        {"type": "changed", "logged_at": app.logged_at(3), "data": 3},
     ]
     await app.log.trim("9999")
     app.hub.drop_ring(TOPIC)

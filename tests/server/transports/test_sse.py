@@ -46,7 +46,8 @@ async def test_a_stream_has_headers_retry_and_events(app: HeldApp) -> None:
             event = await answer.content.readuntil(b"\n\n")
             caught_up = await answer.content.readuntil(b"\n\n")
     assert 500 <= int(retry.removeprefix(b"retry: ")) <= 2500
-    assert event == b'id: %s\nevent: changed\ndata: {"n":1}\n\n' % app.cursor(1).encode()
+    block = b'id: %s\nevent: changed\nlogged_at: %s\ndata: {"n":1}\n\n'
+    assert event == block % (app.cursor(1).encode(), app.logged_at(1).encode())
     assert caught_up == b"id: %s\n\n" % app.cursor(1).encode()
 
 
@@ -159,7 +160,7 @@ async def test_http_1_0_gets_plain_bytes_until_the_connection_ends(app: HeldApp,
     blocks = body.split("\n\n")
     assert blocks[0].startswith("retry: ")
     assert blocks[-2:] == [f"retry: {DRAINED_RETRY_MS}", ""]
-    assert [block.split("\n")[2] for block in blocks[2:-2]] == ["data: 1", "data: 2"]
+    assert [block.split("\n")[3] for block in blocks[2:-2]] == ["data: 1", "data: 2"]
 
 
 @pytest.mark.parametrize("when", ["with the first", "while it streams"])

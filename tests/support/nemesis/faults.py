@@ -17,6 +17,7 @@ from support.nemesis.scene import (
     stalled,
     worker_frozen,
 )
+from support.nemesis.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Fault:
     """Whether writes that were acknowledged may be lost."""
     alone: bool = False
     """Whether it goes with no other."""
+    mounted: bool = False
+    """Whether the database has to have a file system of its own."""
 
     @property
     def subject(self) -> str:
@@ -45,10 +48,11 @@ class Fault:
         """Whether both can be tried at once."""
         return not (self.alone or other.alone) and self.subject != other.subject
 
-    @property
-    def on_sqlite(self) -> bool:
-        """Whether it is a fault there too."""
-        return self.subject not in ("PostgreSQL", "session")
+    def possible_on(self, stage: Stage) -> bool:
+        """Whether there is what it breaks."""
+        if self.mounted and not stage.cluster.mounted:
+            return False
+        return not stage.cluster.sqlite or self.subject not in ("PostgreSQL", "session")
 
 
 FAULTS: list[Fault] = []
@@ -61,12 +65,13 @@ def fault(
     may_reset: bool = False,
     may_undo: bool = False,
     alone: bool = False,
+    mounted: bool = False,
 ) -> Callable[[Act], Act]:
     """Number the function's fault, and add it to FAULTS."""
 
     def add(act: Act) -> Act:
         number = len(FAULTS) + 1
-        FAULTS.append(Fault(number, name, act, seconds, may_reset, may_undo, alone))
+        FAULTS.append(Fault(number, name, act, seconds, may_reset, may_undo, alone, mounted))
         return act
 
     return add
@@ -297,7 +302,7 @@ async def drop_subscribers(scene: Scene) -> None:
     await scene.stage.in_thread(command, "CONFIG", "SET", limit, "pubsub 33554432 8388608 60")
 
 
-@fault("the database's disk full for 4 s", 5, alone=True)
+@fault("the database's disk full for 4 s", 5, alone=True, mounted=True)
 async def fill_disk(scene: Scene) -> None:
     await scene.stage.fill_disk(4)
 
@@ -332,3 +337,16 @@ async def skew_clocks(scene: Scene) -> None:
     await scene.stage.in_thread(scene.stage.put_ahead, 1, 3600.0)
     await asyncio.sleep(3)
     await scene.stage.in_thread(scene.stage.put_ahead, 1, 0.0)
+
+
+@fault("the database's files kept from growing for 4 s", 5, alone=True)
+async def limit_files(scene: Scene) -> None:
+    await scene.stage.limit_files(4)
+
+
+fault("Redis frozen for 20 s (STOP)", 20)(frozen(lambda scene: scene.stage.redis, 20))
+
+
+fault("PostgreSQL frozen for 20 s (STOP)", 20)(
+    frozen(lambda scene: scene.stage.cluster.postgres, 20)
+)

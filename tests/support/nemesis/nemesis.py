@@ -1,6 +1,7 @@
 """Breaks one thing after the other under sixty clients, and compares what they got."""
 
 import asyncio
+import math
 import os
 import random
 import time
@@ -17,8 +18,9 @@ from support.nemesis.stage import Stage
 
 CAUGHT_UP_SECONDS = 120.0
 LATE_SECONDS = 10.0
+LONG_SECONDS = 300.0
 QUICK_SECONDS = 6.0
-"""A run that has no time for every fault leaves out what lasts longer, and begins with pairs."""
+"""A run that is not long leaves out faults that last longer."""
 COLUMNS = "events deliveries lost repeated out_of_order foreign worst_delay,_s"
 HEAD = (
     f"| | fault | {' | '.join(COLUMNS.split()).replace('_', ' ')} |\n"
@@ -59,8 +61,8 @@ class Nemesis:
     crowd: Crowd
     seed: int
     report: Callable[[str], None]
-    only: Sequence[int] = ()
-    """The numbers of the faults to try; none: all there is time for."""
+    only: Sequence[Sequence[int]] = ()
+    """The numbers of the faults to try, at once or alone; none: all there is time for."""
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,8 +70,8 @@ class Nemesis:
         self.scene = Scene(self.stage, self.crowd, self.ledger, random.Random(self.seed))
 
     async def run(self, seconds: float) -> None:
-        """Go on for so long: each fault once in the seed's order, and pairs. Raises AssertionError
-        where a client does not catch up."""
+        """Go on for so long: each fault once in the seed's order, most of them in pairs; then
+        those alone. Raises AssertionError where a client does not catch up."""
         until = time.monotonic() + seconds
         self.report(f"seed {self.seed}\n\n{HEAD}")
         self.crowd.come()
@@ -110,22 +112,21 @@ class Nemesis:
         return Row("", "all", sums, misplaced, sum(row.seconds for row in self.rows))
 
     def _order(self, seconds: float) -> Sequence[Sequence[Fault]]:
+        chance, known = self.scene.chance, [one for one in FAULTS if one.possible_on(self.stage)]
         if self.only:
-            return [[FAULTS[number - 1]] for number in self.only]
-        chance = self.scene.chance
-        known = [one for one in FAULTS if one.on_sqlite or not self.stage.cluster.sqlite]
-        some = [one for one in known if one.seconds <= QUICK_SECONDS]
+            named = [[FAULTS[number - 1] for number in numbers] for numbers in self.only]
+            return [faults for faults in named if {*faults} <= {*known}]
+        most = QUICK_SECONDS if seconds < LONG_SECONDS else math.inf
+        some = [one for one in known if one.seconds <= most]
         pairs = [pair for pair in combinations(some, 2) if pair[0].goes_with(pair[1])]
-        pairs = chance.sample(pairs, len(pairs))
-        if sum(one.seconds for one in known) < seconds / 2:
-            return [*([one] for one in chance.sample(known, len(known))), *pairs]
         fresh, left = list[Sequence[Fault]](), {*some}
-        for pair in pairs:  # each once, as many as possible at a time
+        for pair in chance.sample(pairs, len(pairs)):  # each once, as many as possible at a time
             if left.issuperset(pair):
                 left.difference_update(pair)
                 fresh.append(pair)
         fresh += [[one] for one in some if one in left]
-        return chance.sample(fresh, len(fresh))
+        alone = [[one] for one in some if one not in left]
+        return [*chance.sample(fresh, len(fresh)), *chance.sample(alone, len(alone))]
 
     async def _round(self, faults: Sequence[Fault]) -> None:
         begun = time.monotonic()

@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import os
-import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,16 +57,6 @@ class BreakableCluster(Cluster):
         """The folder of the database's data."""
         self.mounted = False
         """Whether that is a small file system of its own."""
-
-    def __exit__(self, *arguments: object) -> None:
-        super().__exit__(*arguments)
-        self.unmount()
-
-    def unmount(self) -> None:
-        """Give the file system back."""
-        if self.disk is not None:
-            subprocess.run(["umount", "--lazy", self.disk], check=False, capture_output=True)
-            shutil.rmtree(self.disk, ignore_errors=True)
 
     def standby(self, *, synchronous: bool) -> PostgresServer:
         """A standby of PostgreSQL, which is stopped for a moment to be copied."""
@@ -125,14 +113,12 @@ class BreakableCluster(Cluster):
         return self.disk / "tiffin.sqlite3"
 
     def _start_database(self) -> str:
-        self.disk = Path(tempfile.mkdtemp(prefix="tiffin-disk-"))
+        self.disk = self._make_folder()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", self.disk]
         done = subprocess.run(mount, capture_output=True, check=False)
         self.mounted = done.returncode == 0
         if self.sqlite:
             return f"sqlite:///{self.file}"
-        if USER is not None:
-            self.disk.chmod(0o755)
         return self._start_postgres(self.disk / "postgres")
 
     def _own_settings(self, name: str) -> dict[str, str]:
@@ -208,27 +194,38 @@ class Stage:
         return await asyncio.to_thread(work, *arguments, **more)
 
     async def fill_disk(self, seconds: float) -> None:
-        """Leave the database no byte; or where it has no file system of its own, let its files not
-        grow."""
-        if self.cluster.mounted:
-            assert self.cluster.disk is not None
-            ballast = self.cluster.disk / "ballast"
-            try:
-                with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-                    os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free)
-                    while file.seek(0, os.SEEK_END) and file.write(b"\0" * 4096):
-                        pass
-                await asyncio.sleep(seconds)
-            finally:
-                ballast.unlink()
-            return
-        users = self.masters if self.cluster.sqlite else [self.cluster.postgres]
-        mains = [psutil.Process(one.pid) for one in users]
-        for limit in (64 * 1024, resource.RLIM_INFINITY):
-            for one in (child for main in mains for child in (main, *main.children())):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    one.rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-            await asyncio.sleep(seconds if limit != resource.RLIM_INFINITY else 0)
+        """Leave the database no byte of its file system."""
+        assert self.cluster.mounted, "this user may not mount one"
+        assert self.cluster.disk is not None
+        ballast = self.cluster.disk / "ballast"
+        try:
+            with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free)
+                while file.seek(0, os.SEEK_END) and file.write(b"\0" * 4096):
+                    pass
+            await asyncio.sleep(seconds)
+        finally:
+            ballast.unlink()
+
+    async def limit_files(self, seconds: float) -> None:
+        """Let the database's files not grow beyond 64 KiB."""
+        await self.in_thread(self._limit_files, str(64 * 1024))
+        await asyncio.sleep(seconds)
+        await self.in_thread(self._limit_files, "unlimited")
+
+    def _limit_files(self, size: str) -> None:
+        """For all processes that write them, and those that they start from now on."""
+
+        def limit(pid: int, user: str | None) -> None:
+            # As the user that it runs as: in a container root may not do it to others.
+            command = ["prlimit", f"--fsize={size}:", "--pid", str(pid)]
+            subprocess.run(command, check=False, capture_output=True, user=user)  # it may be gone
+
+        for service in self.masters if self.cluster.sqlite else [self.cluster.postgres]:
+            limit(service.pid, service.user)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(service.pid).children(recursive=True):
+                    limit(child.pid, service.user)
 
     def put_ahead(self, number: int, seconds: float) -> None:
         """Restart that master with its clock so far ahead."""

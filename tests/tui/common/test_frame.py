@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.live_server import LiveServer
+from support.rest import Rest
 from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
-from tui.common.client.meter import State
+from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
+from tui.common.dialogs.news import estimates
+from tui.common.format import human_bytes
 from tui.common.panel_grid import PanelGrid
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.wire.panel import WirePanel
@@ -276,6 +280,22 @@ async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(
         await wait_until(lambda: len(app.screen_stack) == 2)
 
 
+async def test_f3_needs_a_terminal(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("f3")
+        await sees(app, "no terminal that another could use", "tiffin-lab")
+
+
+async def test_f3_needs_a_demo(live_server: LiveServer, tmp_path: Path) -> None:
+    async with Rest(live_server.url) as rest:
+        tokens = await (await rest.register("ana@example.com")).keep_in(tmp_path / "ana.json")
+    window = Window(live_server.url, tokens=tokens)
+    async with opened(window) as pilot:
+        await settled(window)
+        await pilot.press("f3")
+        await sees(window, "Only a demo's server has a lab", "tiffin-lab")
+
+
 async def test_keys_that_do_nothing_under_a_dialog_are_not_offered(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
@@ -296,9 +316,28 @@ async def test_i_explains_how_the_panel_gets_its_news(
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         app.echo.meter.sent("GET /echo", 120)
+        app.echo.meter.received(480)
+        app.echo.meter.event("200 echo", 480, payload=80)
         await pilot.press("i")
-        for words in ("How Echo gets its news", "until something changes", "120 B"):
-            await sees(app, words)
+        await sees(app, "How Echo gets its news", "until something changes", "Its last 2 frames")
+        await sees(
+            app, " GET /echo 120 B ──", "── 200 echo 480 B ", "36.0 kB, 60 events, 60 requests"
+        )
+        # The others' costs by the formula that is shown, with the figures that are shown.
+        screen = shown(app)
+        found = re.search(r"d = 80 B, their data; q = ([\d,]+) B", screen)
+        assert found is not None, screen
+        request = int(found[1].replace(",", ""))
+        by_pattern = {pattern: (size, many) for pattern, size, many in estimates(60, request, 80)}
+        assert Pattern.LONG_POLL in by_pattern
+        for pattern in (Pattern.SHORT_POLL, Pattern.SSE, Pattern.WEBSOCKET):
+            size, many = by_pattern[pattern]
+            assert re.search(rf"{pattern} +{human_bytes(size)} +{many:,.0f} request", screen), (
+                screen
+            )
+        await pilot.resize_terminal(80, 24)
+        await pilot.press(*["down"] * 16)
+        await sees(app, "Source")
         await pilot.press("i")
         await wait_until(lambda: len(app.screen_stack) == 1)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import get_args
 
 import pytest
@@ -210,6 +212,49 @@ async def test_latencies_and_polls_are_what_the_network_makes_of_them(
     await keeps(0.1, excess)
 
 
+async def test_rare_news_waits_for_half_a_poll_and_the_way_back(server: LiveServer) -> None:
+    """Where the source keeps no step with the polls. And after each of them, its bytes are as many
+    for the client library, heads included, as for the network between."""
+    every, way_back, between = 0.2, 0.05, 0.37
+
+    class Counted(Records):
+        def exchanged(self, record: Exchange) -> None:
+            super().exchanged(record)
+            if record.state == "ended":
+                link, ended = run.network.links[SHORT_POLL], self.steps(SHORT_POLL, "ended")
+                ours = sum(one.up for one in ended), sum(one.down for one in ended)
+                counts.append((ours, (link.bytes_up, link.bytes_down)))
+
+    run: LabRun
+    counts: list[tuple[tuple[int, int], tuple[int, int]]] = []
+
+    async def off() -> float:
+        """By how many seconds the median is not what it should be."""
+        nonlocal run
+        records = Counted()
+        counts.clear()
+        plan = Plan(
+            seconds=8.5 * between,
+            rate=1 / between,
+            shape="steady",
+            poll_seconds=every,
+            poll_pace="rate",
+            patterns=(SHORT_POLL,),
+        )
+        run = lab_run(server, plan, records)
+        run.network.turn(Dials(delay=way_back))
+        outcome = await outcome_of(run)
+        assert outcome.events == 8
+        ages = records.latencies(SHORT_POLL)
+        assert min(ages) >= way_back
+        del counts[-1]  # the run's end may have cut the last one short
+        assert counts
+        assert all(ours == theirs for ours, theirs in counts)
+        return abs(median(ages) - (every / 2 + way_back))
+
+    await keeps(0.05, off)
+
+
 @pytest.mark.parametrize(
     ("seqs", "late", "expected"),
     [
@@ -286,9 +331,27 @@ async def test_a_run_from_the_command_line_leaves_its_results(
     code, printed = await lab_command("run", *plan, "--server", server.url, "--out", str(out))
     assert code == 0, printed
     found = json.loads((out / "results.json").read_text())
-    assert (found["seed"], found["promises_kept"]) == (5, True)
-    assert [one["pattern"] for one in found["patterns"]] == [SHORT_POLL, SSE]
+    (run,) = found["runs"]
+    assert (run["seed"], found["promises_kept"]) == (5, True)
+    assert [one["pattern"] for one in run["patterns"]] == [SHORT_POLL, SSE]
     assert (out / "results.md").read_text() in printed
+
+
+async def test_a_run_that_is_told_to_end_has_no_result(server: LiveServer) -> None:
+    command = ("-m", "tui.lab", "run", "--seconds", "60", "--patterns", "sse")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--server", server.url, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(3 * PATIENCE):
+            assert process.stderr is not None
+            assert b"Readers" in await process.stderr.readline()
+            process.terminate()
+            assert await process.stderr.read() == b""
+            assert await process.wait() == 128 + signal.SIGTERM
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 @pytest.mark.others
@@ -299,7 +362,7 @@ async def test_each_pattern_has_a_server_of_its_own_where_costs_are_measured(
     plan = ("--seconds", "2", "--rate", "50", "--readers", "20", "--patterns", "sse,long-poll")
     code, printed = await lab_command("run", "--isolated", *plan, "--out", str(tmp_path))
     assert code == 0, printed
-    rows = json.loads((tmp_path / "results.json").read_text())["patterns"]
+    rows = json.loads((tmp_path / "results.json").read_text())["runs"][0]["patterns"]
     assert [one["pattern"] for one in rows] == [LONG_POLL, SSE]
     # A held poll is a request for each event, a stream is not.
     assert rows[0]["cpu_us_per_event"] > rows[1]["cpu_us_per_event"] > 0

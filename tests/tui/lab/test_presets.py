@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.live_server import running_server, settings_for
 from tui.lab.dials import PRESETS, Dials
-from tui.lab.records import SHORT_POLL, Outcome, Plan
+from tui.lab.records import PATTERNS, SHORT_POLL, SSE_FALLBACK, Outcome, Plan
 from tui.lab.runner import LabRun
 from tui.lab.servers import UNLIMITED, servers_for
 from tui.lab.statistics import Figures, Statistics
@@ -42,7 +42,8 @@ def dials_of(network: str) -> Dials:
 
 async def run(network: str, folder: Path) -> tuple[Outcome, dict[str, Figures]]:
     """A run on a server of its own."""
-    plan = Plan(seconds=SECONDS, rate=10, seed=5, poll_seconds=0.2)
+    patterns = (*PATTERNS, SSE_FALLBACK)
+    plan = Plan(seconds=SECONDS, rate=10, seed=5, poll_seconds=0.2, patterns=patterns)
     settings = settings_for(folder, demo=True, **dict.fromkeys(UNLIMITED, 0))
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running_server(settings))

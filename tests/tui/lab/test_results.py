@@ -9,19 +9,27 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tui.lab.compare import NotComparable, compare
+from tui.lab.export import write
 from tui.lab.fields import FIELDS
 from tui.lab.plot import Curve, ecdf_plot
 from tui.lab.records import LONG_POLL, SHORT_POLL, Appended, Arrival, Cost, Outcome, Plan, Verdict
-from tui.lab.results import NotComparable, RunResult, compare, result_of, write
+from tui.lab.results import Check, Finding, Report, result_of
 from tui.lab.statistics import Statistics
 
 NAMES = ["results.json", "results.csv", "results.md", "plot.svg"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def result_with(
-    latency: float = 0.1, *, lost: int = 0, arrive: bool = True, **changes: Any
-) -> RunResult:
+def report_with(
+    latency: float = 0.1,
+    *,
+    lost: int = 0,
+    arrive: bool = True,
+    busy: float = 0.1,
+    clock_error: float = 0.0,
+    **changes: Any,
+) -> Report:
     """Ten events, each a second after the one before."""
     plan = Plan(seconds=20, network="train", seed=3, patterns=(SHORT_POLL, LONG_POLL))
     plan = replace(plan, **changes)
@@ -41,25 +49,35 @@ def result_with(
         SHORT_POLL: Verdict(1, 1, 5, 0, 0, 0, ()),
         LONG_POLL: Verdict(1, 1, lost, 0, 0, 0, ()),
     }
-    cost = Cost(cpu_seconds=0.3, idle_cpu=0.01, seconds=20, bytes_before=10, bytes_connected=4010)
+    cost = Cost(
+        cpu_seconds=0.3,
+        idle_cpu=0.01,
+        seconds=20,
+        held_cpu=0.01,
+        bytes_before=10,
+        bytes_connected=4010,
+        threads_before=1,
+        threads_connected=1,
+        held=1,
+    )
     outcome = Outcome(
         plan=plan,
         run_id="r",
         began=100.0,
         began_wall=1_700_000_000.0,
         events=10,
-        clock_error=0.0,
-        busy=0.1,
+        clock_error=clock_error,
+        busy=busy,
         verdicts={pattern: verdicts[pattern] for pattern in plan.patterns},
         costs={LONG_POLL: cost} if plan.isolated else {},
     )
-    return result_of(outcome, statistics, "python -m tui.lab run")
+    return Report(plan.experiment, "python -m tui.lab run", (result_of(outcome, statistics),))
 
 
 def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
-    result = result_with()
+    report = report_with()
     for folder in ("one", "two"):
-        write(result, tmp_path / folder)
+        write(report, tmp_path / folder)
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(NAMES)
     for name in NAMES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -67,13 +85,14 @@ def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
     names = [field.name for field in FIELDS]
     assert document["fields"] == {field.name: field.meaning for field in FIELDS}
     assert all(field.meaning.endswith(".") for field in FIELDS)
-    assert [set(row) - {"errors", "latency_buckets_ms"} for row in document["patterns"]] == [
+    (run,) = document["runs"]
+    assert [set(row) - {"errors", "latency_buckets_ms"} for row in run["patterns"]] == [
         set(names)
     ] * 2
-    assert document["began"] == "2023-11-14T22:13:20+00:00"
-    assert document["network"]["cut_every"] == 40
-    assert (document["seed"], document["radio_tail_seconds"]) == (3, 11.576)
-    short, long = document["patterns"]
+    assert run["began"] == "2023-11-14T22:13:20+00:00"
+    assert run["network"]["cut_every"] == 40
+    assert (run["seed"], run["radio_tail_seconds"]) == (3, 11.576)
+    short, long = run["patterns"]
     assert (short["arrivals"], short["unseen"], short["promise_kept"]) == (5, 5, True)
     assert long["latency_p50_ms"] == long["latency_worst_ms"] == 100
     # Of ten events, five were lacked for 0.1 s, four until the next one came, the last to the end.
@@ -95,13 +114,59 @@ def test_a_result_makes_the_same_four_files_each_time(tmp_path: Path) -> None:
     ):
         assert said in text
     assert "Every pattern kept its promise." in text
-    assert document["lab_late_p99_ms"] == 12
+    assert run["lab_late_p99_ms"] == 12
     assert "The lab's own timers were late by 12.0 ms (p50): more than a tenth" in text
 
 
+def test_several_runs_and_what_they_show_are_in_every_file(tmp_path: Path) -> None:
+    """And two such results are compared run by run, and figure by figure."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, latency in ((one, 0.1), (two, 0.3)):
+        (run,) = report_with(latency).runs
+        report = replace(
+            report_with(latency),
+            title="Twice",
+            question="What | for?",
+            runs=(replace(run, name="first"), replace(run, name="second")),
+            findings=(
+                Finding("waited", latency * 10, "s", "How long | it was."),
+                Finding("long_poll_lost", 3, "events", "What did not come.", "long-poll"),
+                Finding("sse_lost", None, "events", "What did not come.", "sse"),
+            ),
+            checks=(Check("It came.", kept=True), Check("It was red.", kept=folder == one)),
+        )
+        write(report, folder)
+        assert report.kept is (folder == one)
+    document = json.loads((one / "results.json").read_text())
+    assert [run["name"] for run in document["runs"]] == ["first", "second"]
+    assert [(one["name"], one["value"]) for one in document["findings"]] == [
+        ("waited", 1),
+        ("long_poll_lost", 3),
+        ("sse_lost", None),
+    ]
+    with (one / "results.csv").open(newline="") as file:
+        runs = [row["run"] for row in csv.DictReader(file)]
+    assert runs == ["first", "first", "second", "second"]
+    with (one / "findings.csv").open(newline="") as file:
+        assert [row["value"] for row in csv.DictReader(file)] == ["1.0", "3", ""]
+    text = (two / "results.md").read_text()
+    for said in (
+        "# Twice",
+        "| waited | 3 s | How long \\| it was. |",
+        "| figure | long-poll | sse | |",
+        "| lost (events) | 3 | – | What did not come. |",
+        "## second",
+        "**Broken**",
+    ):
+        assert said in text
+    assert "long-poll, second" in (one / "plot.svg").read_text()
+    lines = compare(one, two).splitlines()
+    assert "waited          3" in lines
+    assert {"first", "second"} <= {*lines}
+
+
 def test_a_broken_promise_and_a_busy_lab_are_said(tmp_path: Path) -> None:
-    result = result_with(lost=2)
-    write(replace(result, outcome=replace(result.outcome, busy=0.9, clock_error=0.004)), tmp_path)
+    write(report_with(lost=2, busy=0.9, clock_error=0.004), tmp_path)
     text = (tmp_path / "results.md").read_text()
     assert f"{LONG_POLL} broke its promise: 2 lost." in text
     assert f"{SHORT_POLL} broke" not in text
@@ -128,15 +193,15 @@ def test_a_plot_tells_its_curves_apart_without_colours() -> None:
 
 def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    write(result_with(0.1, isolated=True), one)
-    write(result_with(0.25, isolated=True, network="none", patterns=(LONG_POLL,)), two)
+    write(report_with(0.1, isolated=True), one)
+    write(report_with(0.25, isolated=True, network="none", patterns=(LONG_POLL,)), two)
     rows = {line.split()[0]: line.split()[1:] for line in compare(one, two).splitlines()}
     assert rows["latency_p50_ms"] == ["2.5"]
     assert rows["overhead"] == ["1"]
     assert rows["memory_bytes_per_reader"] == ["1"]
     assert rows["network:"] == ["none,", "was", "train"]
     assert rows["in"][-1] == SHORT_POLL
-    write(replace(result_with(isolated=True), machine={"processor": "another"}), two)
+    write(replace(report_with(isolated=True), machine={"processor": "another"}), two)
     rows = {line.split()[0]: line.split()[1:] for line in compare(one, two).splitlines()}
     assert rows["cpu_us_per_event"] == ["other", "machine"] * 2
     assert rows["latency_p50_ms"] == ["1", "1"]
@@ -155,25 +220,25 @@ def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:
 def test_what_is_not_comparable_is_refused_in_words(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    write(result_with(), tmp_path / "one")
-    write(result_with(**changes), tmp_path / "two")
+    write(report_with(), tmp_path / "one")
+    write(report_with(**changes), tmp_path / "two")
     with pytest.raises(NotComparable, match=words):
         compare(tmp_path / "one", tmp_path / "two")
 
 
 def test_what_is_no_result_is_refused_in_words(tmp_path: Path) -> None:
-    write(result_with(), tmp_path / "one")
+    write(report_with(), tmp_path / "one")
     with pytest.raises(NotComparable, match="cannot be read"):
         compare(tmp_path / "one", tmp_path / "two")
-    for text, words in (("[]", "format None"), ('{"format": 2}', "format 2"), ("{", "cannot")):
+    for text, words in (("[]", "format None"), ('{"format": 1}', "format 1"), ("{", "cannot")):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(NotComparable, match=words):
             compare(tmp_path / "one", tmp_path)
 
 
 def test_without_arrivals_there_is_no_latency(tmp_path: Path) -> None:
-    write(result_with(arrive=False, network="offline"), tmp_path)
-    rows = json.loads((tmp_path / "results.json").read_text())["patterns"]
+    write(report_with(arrive=False, network="offline"), tmp_path)
+    rows = json.loads((tmp_path / "results.json").read_text())["runs"][0]["patterns"]
     assert [row["latency_p50_ms"] for row in rows] == [None, None]
     assert "p50 ms" not in (tmp_path / "results.md").read_text()
     compare(tmp_path, tmp_path)

@@ -32,6 +32,16 @@ class AnnouncementsPanel(Panel):
 
     TITLE = "Announcements"
     PATTERN = Pattern.SSE
+    WHY = (
+        "Seldom, to everybody, at the same time: each event is encoded once and written to "
+        "all open streams. Nothing goes back but an acknowledgement, which is a request."
+    )
+    SOURCES = (
+        "server/features/announcements/sse.py",
+        "server/transports/sse.py",
+        "tui/common/client/sse.py",
+        "tui/common/announcements/feed.py",
+    )
     CARD_BODY = (30, 9)
     SCOPE: ClassVar[Scope] = Scope.OWN
     """Which announcements are shown."""
@@ -113,6 +123,8 @@ class AnnouncementsPanel(Panel):
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
         self._follow_time()
+        if (left := self.store.replayed.left) is not None:
+            self.redraw_in(left)
         self.show_meter(feed.meter)
         rows.message = announcement_text.empty_text(self.store, feed.error)
         rows.update_lines()

@@ -49,6 +49,16 @@ class ConversationPanel(Panel):
     """One chat in view, others running. A new message rings unless it is in view."""
 
     PATTERN = Pattern.WEBSOCKET
+    WHY = (
+        "Both sides write, and typing is worth sending only if it costs little: one "
+        "connection carries both ways, without a request's head for each message."
+    )
+    SOURCES = (
+        "server/features/chat/websocket.py",
+        "server/transports/websocket.py",
+        "tui/common/client/chat_room.py",
+        "tui/common/client/websocket.py",
+    )
     VERB = "msgs"
 
     chat_view: ChatView

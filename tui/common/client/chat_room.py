@@ -21,12 +21,15 @@ from server.features.chat.frame_schemas import (
 )
 from server.features.chat.schemas import ChatMessage
 from tui.common.client.errors import ResetStream
+from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
 from tui.common.client.socket_stream import SILENCE_SECONDS, SocketStream
 from tui.common.client.websocket import Closed, WebSocket
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from server.features.chat.frame_schemas import ClientFrame
     from tui.common.client.meter import Meter
     from tui.common.client.retry import Backoff
@@ -148,7 +151,14 @@ class Room(SocketStream[ServerFrame]):
             return
         if isinstance(frame, ReadFrame | PresenceFrame):  # sent on entering, after what was missed
             self._replaying = False
-        self._meter.event(frame.type, size, replayed=self._replaying)
+        self._meter.event(
+            frame.type,
+            size,
+            replayed=self._replaying,
+            payload=size,
+            logged_at=_logged_at(frame),
+            contents=Contents.of("", text),
+        )
         if isinstance(frame, ErrorFrame):
             self._on_message_refused(frame)
         elif isinstance(frame, ChatMessage):
@@ -216,6 +226,13 @@ class Room(SocketStream[ServerFrame]):
                 )
             )
         await super()._on_closed(closed, token)
+
+
+def _logged_at(frame: ServerFrame) -> datetime | None:
+    """When that happened in the room."""
+    if isinstance(frame, ChatMessage):
+        return None if frame.again else frame.sent_at
+    return frame.at if isinstance(frame, TakenFrame | ClosedFrame | ReopenedFrame) else None
 
 
 class _Frames:

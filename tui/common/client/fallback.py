@@ -105,6 +105,10 @@ class FallbackStream(AsyncReader[ItemT]):
         """Deliver what the poll has brought, and move the cursor."""
         raise NotImplementedError
 
+    def _gap_size(self, item: Any) -> int:
+        """How many events are in what the poll has brought."""
+        raise NotImplementedError
+
     def _on_poll_started(self, meter: Meter) -> None:
         """The poll has taken over."""
 
@@ -184,6 +188,8 @@ class FallbackStream(AsyncReader[ItemT]):
     async def _read_primary(self) -> None:
         """Read the primary to its end. Raises `ResetStream`, `SignedOut`."""
         primary = self._primary = self._open_primary(self.cursor)
+        primary.gap = lambda meter: self._open_poll(meter, primary.position)
+        primary.gap_size = self._gap_size
         try:
             async with primary:
                 async for item in primary:
@@ -228,6 +234,8 @@ class FallbackStream(AsyncReader[ItemT]):
         meter.line = self._primary_meter
         meter.set_state(State.CONNECTING)
         poll = self._open_poll(meter, self.cursor)
+        poll.gap = lambda silent: self._open_poll(silent, self.cursor)
+        poll.gap_size = self._gap_size
         self._poll, self._poll_meter = poll, meter
         self._poll_task = self._start(self._read_poll(poll, meter))
         self._on_poll_started(meter)
@@ -360,6 +368,9 @@ class LogStream(FallbackStream[ServerSentEvent]):
 
     def _open_poll(self, meter: Meter, cursor: str | None) -> EventPoll:
         return EventPoll(self._session, self._poll_path, meter, cursor, backoff=self._poll_backoff)
+
+    def _gap_size(self, item: Any) -> int:
+        return len(cast("EventPage", item).events)
 
     def _from_poll(self, item: Any) -> None:
         page = cast("EventPage", item)

@@ -6,14 +6,14 @@ import asyncio
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, TypedDict
 
 from tui.common.client.address import proxy_for, tls_context
+from tui.common.client.clock import ServerClock
 from tui.common.client.errors import Unreachable, unreachable
+from tui.common.client.frame import head_text
 from tui.common.client.request import RequestContext
-from tui.common.client.retry import read_http_date
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -38,41 +38,6 @@ IDENTITY = "identity"
 """The content encoding of an answer that is not compressed."""
 CLOSE_SECONDS = 1.0
 """For the server's answer to the closing of a WebSocket."""
-
-
-TOLERANCE_SECONDS = 2.0
-"""Clocks that differ by less are not corrected: `Date` is in whole seconds, and takes time on the
-way."""
-SLOWEST_SECONDS = 1.0
-"""A slower answer is not used: it may have been delayed on either way."""
-
-
-class ServerClock:
-    """This machine's clock, corrected by the `Date` of the newest quick answer.
-
-    Until there is one, and within two seconds, it is this machine's clock.
-    """
-
-    def __init__(self) -> None:
-        self._ahead = timedelta(0)
-
-    def record(self, date: str | None, took: float) -> None:
-        """Use an answer's `Date`; the answer came `took` seconds after its request left."""
-        if date is None or not 0 <= took <= SLOWEST_SECONDS:
-            return
-        said = read_http_date(date)
-        if said is None:
-            return
-        # In the middle of the second it names, and of the way there and back.
-        shown = said + timedelta(seconds=0.5)
-        self._ahead = shown - (datetime.now(UTC) - timedelta(seconds=took / 2))
-
-    def now(self) -> datetime:
-        """The time there, in UTC."""
-        here = datetime.now(UTC)
-        if abs(self._ahead.total_seconds()) <= TOLERANCE_SECONDS:
-            return here
-        return here + self._ahead
 
 
 class RequestOptions(TypedDict, total=False):
@@ -137,7 +102,9 @@ class HttpClient:
         # A stream and a photo hold their connection; what is answered at once can share a few.
         holds = total is None or form is not None
         release = None if holds else await self._wait_for_connection()
-        request = RequestContext(self.translate_errors, meter, what, size, on_sent, release)
+        request = RequestContext(
+            self.translate_errors, meter, what, size, on_sent, release, body or b""
+        )
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -158,7 +125,9 @@ class HttpClient:
                 )
             request.answered(response)
             if "Age" not in response.headers:  # a cache's `Date` is as old as what it kept
-                self.clock.record(response.headers.get("Date"), request.latency_ms / 1000)
+                head = response.headers
+                took = request.latency_ms / 1000
+                self.clock.record(head.get("Date"), took, head.get("Tiffin-Time"))
             if 300 <= response.status < 400:
                 raise self._redirected(response)
             if (
@@ -330,7 +299,8 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
     if isinstance(request, RequestContext):
         line = len(f"{params.method} {params.url.raw_path_qs} HTTP/1.1\r\n")
         headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
-        request.head_sent(line + headers + 2)
+        first = f"{params.method} {params.url.raw_path_qs} HTTP/1.1"
+        request.head_sent(line + headers + 2, head_text(first, params.headers.items()))
 
 
 def _headers(

@@ -92,6 +92,8 @@ class LocationStream(FallbackStream["DriverLocation"]):
         self.ended: str | None = None
         """`delivered`, `cancelled`, `reassigned` (another driver brings it), or `over`."""
         self._newest: DriverLocation | None = None
+        self._counted = 0
+        """The `seq` up to which was counted what is missed while the line is cut."""
 
     def _open_primary(self, cursor: str | None) -> MonitoredEventStream:
         path = f"/drivers/{self.driver_id}/location/stream"
@@ -124,6 +126,12 @@ class LocationStream(FallbackStream["DriverLocation"]):
                 self._deliver((DriverLocation.model_validate_json(item.data),))
             except ValueError:  # of a newer server: no reason to lose the others
                 return
+
+    def _gap_size(self, item: Any) -> int:
+        # Not all that a driver reports is seen by a poll, but all of it is counted.
+        before = max(self._counted, self._newest.seq if self._newest is not None else item.seq - 1)
+        self._counted = item.seq
+        return max(1, int(item.seq) - before)
 
     def _from_poll(self, item: Any) -> None:
         self._deliver((item,))

@@ -6,13 +6,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from math import inf
-from statistics import median
-from typing import Literal
 
-WINDOW_SECONDS = 60.0
-LATENCIES_KEPT = 40
+from tui.common.client.clock import ServerClock
+from tui.common.client.figures import AGES_KEPT, LATENCIES_KEPT, Figures, LastMinute, Outage
+from tui.common.client.frame import NOTHING, ROUND_TRIPS, Contents, Direction, Frame, Pattern
+
+__all__ = ["ROUND_TRIPS", "Frame", "Meter", "Pattern", "PatternTotals", "State", "Wire"]
+
 FRAMES_KEPT = 2000
 STATE_SECONDS = 0.0
 TRAFFIC_SECONDS = 0.5
@@ -23,18 +26,6 @@ CUT = "cut by you"
 """What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
 """Characters kept of a frame's description: the server chooses it, and many frames are kept."""
-
-Direction = Literal["in", "out"]
-
-
-class Pattern(StrEnum):
-    """How news travels from the server to this client."""
-
-    REST = "REST"
-    LONG_POLL = "long poll"
-    SSE = "SSE"
-    WEBSOCKET = "WebSocket"
-    SHORT_POLL = "short poll"
 
 
 class State(StrEnum):
@@ -53,43 +44,24 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One message that crossed the wire, or several heartbeats with nothing else between them.
-
-    `at` is `time.time()`, `size` is in bytes; `meter` is "" for heartbeats of several meters.
-    """
-
-    at: float
-    meter: str
-    pattern: Pattern
-    direction: Direction
-    what: str
-    size: int
-    heartbeats: int = 0
-    """How many it stands for; 0 for any other message."""
-
-
-@dataclass(frozen=True, slots=True)
 class PatternTotals:
-    """All meters of one pattern together; `None` where nothing has been measured."""
+    """All meters of one pattern together."""
 
     pattern: Pattern
     connections: int
-    requests: int
-    requests_per_minute: float
-    events: int
-    bytes: int
-    bytes_per_event: float | None
-    p50_ms: float | None
+    figures: Figures
 
 
 class Meter:
     """What one stream, or one kind of request, has cost and brought.
 
     Sizes are of HTTP heads and bodies together, without the framing of chunks, TLS and TCP.
-    `bytes` is what arrived, `bytes_sent` what left. `latencies` holds milliseconds from the
-    request's head leaving to the answer's first byte, and only where the server was not meant to
-    wait in between; nothing is put there for a streamed event, as two clocks cannot be compared.
+    `bytes` is what arrived, `bytes_sent` what left, `payload` the events' data among that.
+
+    `ages` holds milliseconds from an event's being logged by the server to its receipt, by the
+    server's clock; only of what happened since the stream was first opened, as what stood before
+    is no news. `latencies` holds milliseconds of round trips, `ROUND_TRIPS` says which: only where
+    the server was not meant to wait in between.
     """
 
     def __init__(self, wire: "Wire", name: str, pattern: Pattern) -> None:
@@ -103,18 +75,28 @@ class Meter:
         self.bytes = 0
         self.bytes_sent = 0
         self.events = 0
+        self.payload = 0
+        self.ages: deque[float] = deque(maxlen=AGES_KEPT)
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.last_event_at: float | None = None
         """`time.monotonic()` of the newest event."""
         self.reconnects = 0
         self.replayed = 0
+        self.outage: Outage | None = None
+        """The last time without a connection, or the present one."""
         self.retry_at: float | None = None
         """`time.monotonic()` of the next attempt, while there is one to wait for."""
         self.connections = 0
         """Open now."""
+        self.exchange = 0
+        """The number of its newest request, stream or socket, in the whole app."""
         self.line: Meter = self
         """The meter that is cut together with this one, as a stream's with that of its fallback."""
-        self._sent_at: deque[float] = deque()
+        self._news_since = 0.0
+        """`time.monotonic()` from which on what happens is news."""
+        self._requests = LastMinute()
+        self._events = LastMinute()
+        self._bytes = LastMinute()
         self._cut_until = 0.0
         self._cut_changed = asyncio.Event()
 
@@ -139,6 +121,7 @@ class Meter:
 
     async def uncut(self) -> None:
         """Wait while the line is cut, and show that."""
+        self._lost()
         while self.is_cut:
             left = self.line._cut_until - time.monotonic()
             self._set(State.RETRY, CUT, None if left == inf else left)
@@ -153,29 +136,38 @@ class Meter:
 
     def retrying(self, detail: str, delay: float) -> None:
         """Lost, for the reason given; back in `delay` seconds."""
+        self._lost()
         self._set(State.RETRY, detail, delay)
 
     def set_waiting(self, delay: float) -> None:
         """All is well; the next request is due in `delay` seconds."""
         self._set(State.WAITING, "", delay)
 
-    def sent(self, what: str, size: int) -> None:
+    def sent(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A request has left."""
         self.requests += 1
-        self.bytes_sent += size
-        self._sent_at.append(time.monotonic())
-        self._trim()
-        self._record("out", what, size)
+        self._requests.add()
+        self._count_sent(size)
+        self._record("out", what, size, contents=contents)
 
-    def sent_frame(self, what: str, size: int) -> None:
+    def sent_frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A message has left over a connection that stands: no request of its own."""
-        self.bytes_sent += size
-        self._record("out", what, size)
+        self._count_sent(size)
+        self._record("out", what, size, contents=contents)
 
     def opened(self) -> None:
-        """A connection is now in use."""
+        """A connection is now in use; call it before the request is noted."""
         self.connections += 1
+        self._wire.exchanges += 1
+        self.exchange = self._wire.exchanges
+        if self.outage is not None and self.outage.back_at is None:
+            self.outage.asked_at = time.monotonic()
         self._wire.changed()
+
+    @property
+    def clock_error_ms(self) -> float | None:
+        """By how much the ages may be wrong; None while there are none."""
+        return self._wire.clock.error_ms
 
     def closed(self) -> None:
         """A connection is no longer in use."""
@@ -185,6 +177,8 @@ class Meter:
     def reconnected(self) -> None:
         """The stream is open again after having been lost."""
         self.reconnects += 1
+        if self.outage is not None and self.outage.back_at is None:
+            self.outage.back_at = time.monotonic()
         self._wire.changed()
 
     def measured(self, milliseconds: float) -> None:
@@ -195,11 +189,12 @@ class Meter:
     def received(self, size: int) -> None:
         """Bytes arrived, of whatever they are part."""
         self.bytes += size
+        self._bytes.add(size)
         self._wire.changed(HEARTBEAT_SECONDS)
 
-    def frame(self, what: str, size: int) -> None:
+    def frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A message that brought no event; its bytes are counted by `received`."""
-        self._record("in", what, size)
+        self._record("in", what, size, contents=contents)
 
     def heartbeat(self, what: str, size: int) -> None:
         """A message that shows only that the connection lives."""
@@ -207,27 +202,79 @@ class Meter:
 
     def sent_heartbeat(self, what: str, size: int) -> None:
         """Such a message has left."""
-        self.bytes_sent += size
+        self._count_sent(size)
         self._record("out", what, size, heartbeats=1)
 
-    def event(self, what: str, size: int, *, replayed: bool = False) -> None:
-        """An event, or the answer to a request; its bytes are counted by `received`."""
+    def event(
+        self,
+        what: str,
+        size: int,
+        *,
+        replayed: bool = False,
+        payload: int = 0,
+        logged_at: datetime | str | None = None,
+        contents: Contents = NOTHING,
+    ) -> bool:
+        """An event, or the answer to a request; its bytes are counted by `received`.
+
+        `payload` is how many of them are its data, `logged_at` when it happened by the server's
+        clock. Returns whether it was missed while the connection was lost.
+        """
         self.events += 1
-        if replayed:
-            self.replayed += 1
-        self.last_event_at = time.monotonic()
-        self._record("in", what, size)
+        self.payload += payload
+        self._events.add()
+        now = self.last_event_at = time.monotonic()
+        age = self._wire.clock.age_ms(logged_at) if logged_at else None
+        if self.outage is not None:
+            if self.pattern is Pattern.LONG_POLL and age is not None:
+                replayed = replayed or self.outage.is_from_before(age)
+            if replayed:
+                self.outage.add_replayed(size)
+        self.replayed += replayed
+        if age is not None and age <= (now - self._news_since) * 1000:
+            self.ages.append(age)
+        else:
+            age = None
+        self._record("in", what, size, age_ms=age, replayed=replayed, contents=contents)
+        return replayed
+
+    def missed(self, count: int) -> None:
+        """So many more events have passed beside the cut line."""
+        if self.outage is not None:
+            self.outage.counted += count
+            self._wire.changed()
+
+    def begin_news(self) -> None:
+        """A stream is opened for the first time: what happens from now on is news."""
+        self._news_since = time.monotonic()
 
     @property
-    def requests_per_minute(self) -> float:
+    def requests_per_minute(self) -> int:
         """Requests sent in the last 60 seconds."""
-        self._trim()
-        return float(len(self._sent_at))
+        return self._requests.count
 
     @property
-    def p50_ms(self) -> float | None:
-        """The median of the latencies kept, in milliseconds."""
-        return median(self.latencies) if self.latencies else None
+    def events_per_minute(self) -> int:
+        """Events that came in the last 60 seconds."""
+        return self._events.count
+
+    @property
+    def bytes_per_minute(self) -> int:
+        """Both ways, in the last 60 seconds."""
+        return self._bytes.count
+
+    @property
+    def figures(self) -> Figures:
+        """Its costs in figures."""
+        return Figures.of([self])
+
+    def _count_sent(self, size: int) -> None:
+        self.bytes_sent += size
+        self._bytes.add(size)
+
+    def _lost(self) -> None:
+        if self.outage is None or self.outage.back_at is not None:
+            self.outage = Outage(time.monotonic())
 
     def _set(self, state: State, detail: str, delay: float | None) -> None:
         if (state, detail) != (self.state, self.detail):
@@ -236,16 +283,34 @@ class Meter:
         self.retry_at = None if delay is None else time.monotonic() + delay
         self._wire.changed(STATE_SECONDS)
 
-    def _trim(self) -> None:
-        horizon = time.monotonic() - WINDOW_SECONDS
-        while self._sent_at and self._sent_at[0] < horizon:
-            self._sent_at.popleft()
-
-    def _record(self, direction: Direction, what: str, size: int, *, heartbeats: int = 0) -> None:
+    def _record(
+        self,
+        direction: Direction,
+        what: str,
+        size: int,
+        *,
+        heartbeats: int = 0,
+        age_ms: float | None = None,
+        replayed: bool = False,
+        contents: Contents = NOTHING,
+    ) -> None:
         if self._wire.meters.get(self.name) is not self:
             return  # a connection of before the log-out, on its way to being closed
         what, now = what[:WHAT_LONG], time.time()
-        self._wire.log(Frame(now, self.name, self.pattern, direction, what, size, heartbeats))
+        frame = Frame(
+            now,
+            self.name,
+            self.pattern,
+            direction,
+            what,
+            size,
+            heartbeats,
+            age_ms,
+            replayed,
+            contents,
+            contents.exchange or self.exchange,
+        )
+        self._wire.log(frame)
 
 
 @dataclass
@@ -261,6 +326,9 @@ class Wire:
     frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
     revision: int = 0
     state_revision: int = 0
+    exchanges: int = 0
+    clock: ServerClock = field(default_factory=ServerClock)
+    """That of the server which these meters are about."""
     on_change: Callable[[float], object] = lambda _: None
 
     def changed(self, within: float = TRAFFIC_SECONDS) -> None:
@@ -284,6 +352,7 @@ class Wire:
                 frame = replace(
                     frame,
                     meter=frame.meter if frame.meter == last.meter else "",
+                    exchange=frame.exchange if frame.exchange == last.exchange else 0,
                     size=frame.size + last.size,
                     heartbeats=frame.heartbeats + last.heartbeats,
                 )
@@ -307,28 +376,10 @@ class Wire:
         self.changed()
 
     def totals(self) -> list[PatternTotals]:
-        """One row for each pattern in use, in the order of `Pattern`.
-
-        `bytes` and `bytes_per_event` count both directions: what is asked is part of the cost.
-        """
-        return [
-            self._total(pattern, meters)
-            for pattern in Pattern
-            if (meters := [m for m in self.meters.values() if m.pattern is pattern])
-        ]
-
-    @staticmethod
-    def _total(pattern: Pattern, meters: list[Meter]) -> PatternTotals:
-        events = sum(meter.events for meter in meters)
-        both_ways = sum(meter.bytes + meter.bytes_sent for meter in meters)
-        latencies = [value for meter in meters for value in meter.latencies]
-        return PatternTotals(
-            pattern=pattern,
-            connections=sum(meter.connections for meter in meters),
-            requests=sum(meter.requests for meter in meters),
-            requests_per_minute=sum(meter.requests_per_minute for meter in meters),
-            events=events,
-            bytes=both_ways,
-            bytes_per_event=both_ways / events if events else None,
-            p50_ms=median(latencies) if latencies else None,
-        )
+        """One row for each pattern in use, in the order of `Pattern`."""
+        found = []
+        for pattern in Pattern:
+            if meters := [one for one in self.meters.values() if one.pattern is pattern]:
+                connections = sum(one.connections for one in meters)
+                found.append(PatternTotals(pattern, connections, Figures.of(meters)))
+        return found

@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakSet
 
+from tui.common.client.clock import read_http_date
 from tui.common.client.errors import ApiError, ClientError, ResetStream, SignedOut, Unreachable
 from tui.common.client.meter import State
 
@@ -77,21 +77,6 @@ def parse_retry_after(value: str | None) -> float | None:
     if moment is None:
         return None
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), SERVER_SAYS_AT_MOST)
-
-
-_YEARS = range(1970, 9000)
-"""A date outside of them is no time of any clock, and arithmetic with it may leave the calendar."""
-
-
-def read_http_date(text: str) -> datetime | None:
-    """The moment that a header's date names, in UTC; None for an invalid date."""
-    try:
-        moment = parsedate_to_datetime(text)
-        # A zone need not be said, and is UTC then.
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment if moment.year in _YEARS else None
 
 
 _pauses: dict[asyncio.Event, float] = {}

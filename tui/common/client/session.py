@@ -55,6 +55,7 @@ class Session:
         self.wire = wire
         self.suspend_watch = SuspendWatch()
         self._client = HttpClient(self.base_url)
+        wire.clock = self._client.clock
         self._tokens = TokenManager(self._send_refresh, store)
         self._unanswered_meters: set[Meter] = set()
         """Of single requests whose last one was not answered."""
@@ -83,7 +84,7 @@ class Session:
     @property
     def round_trip(self) -> float:
         """Seconds to the server and back, as its answers have shown; 0 before the first."""
-        return (self._rest_meter().p50_ms or 0.0) / 1000
+        return (self._rest_meter().figures.round_trip_ms or 0.0) / 1000
 
     @property
     def on_signed_out(self) -> Callable[[str], None] | None:

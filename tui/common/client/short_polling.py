@@ -11,6 +11,8 @@ from tui.common.client.retry import parse_retry_after
 from tui.common.client.stream import ItemT, Poll
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from server.features.uploads.schemas import Upload
     from tui.common.client.meter import Meter
     from tui.common.client.retry import Backoff
@@ -59,6 +61,10 @@ class ShortPoll(Poll[ItemT]):
     def _is_final(self, news: ItemT) -> bool:
         raise NotImplementedError
 
+    def _logged_at(self, news: ItemT) -> datetime | None:
+        """When what is new in it happened; None where it does not say."""
+        return None
+
     async def _wait_until_due(self) -> None:
         """Wait until the next poll is due."""
         delay, self._wait_before = self._wait_before, 0.0
@@ -85,7 +91,13 @@ class ShortPoll(Poll[ItemT]):
         self.polls += 1
         self._backoff.reset()
         self._meter.measured(request.latency_ms)
-        self._meter.event(f"200 {self._name(news)}", request.size)
+        self._meter.event(
+            f"200 {self._name(news)}",
+            request.size,
+            payload=len(body),
+            logged_at=self._logged_at(news),
+            contents=request.contents(body),
+        )
         changed, self._known = news != self._known, news
         if self._is_final(news):
             self._finish(State.IDLE)
@@ -133,3 +145,6 @@ class UploadPoll(ShortPoll["Upload"]):
 
     def _name(self, news: Upload) -> str:
         return news.status.value
+
+    def _logged_at(self, news: Upload) -> datetime | None:
+        return news.finished_at

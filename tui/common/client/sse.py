@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import NoStream, ResetStream, Unreachable
+from tui.common.client.figures import byte_length
+from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.stream import RequestStream
 
@@ -30,7 +32,8 @@ _BOM = b"\xef\xbb\xbf"
 class ServerSentEvent:
     """One event. `last_event_id` is the stream's newest id, which this event need not have brought.
 
-    `has_id` says whether it did; `size` is the block's length in bytes as it arrived.
+    `has_id` says whether it did; `size` is the block's length in bytes as it arrived. `logged_at`
+    is when it happened by the server's clock, RFC 3339, where the server says so.
     """
 
     type: str
@@ -38,6 +41,9 @@ class ServerSentEvent:
     last_event_id: str
     has_id: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
+    logged_at: str = field(default="", compare=False)
+    replayed: bool = field(default=False, compare=False)
+    """It was missed while the connection was lost."""
 
 
 class EventTooLarge(Exception):
@@ -65,6 +71,7 @@ class SSEParser:
         self._has_id = False
         self._type = ""
         self._data: list[str] = []
+        self._logged_at = ""
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
@@ -115,6 +122,8 @@ class SSEParser:
             self._data.append(value)
         elif name == "event":
             self._type = value
+        elif name == "logged_at":  # of Tiffin's own; the standard ignores it
+            self._logged_at = value
         elif name == "id":
             if "\0" not in value and len(value) <= ID_CHARACTERS:
                 self._id = value
@@ -132,9 +141,10 @@ class SSEParser:
                 last_event_id=self._id,
                 has_id=self._has_id,
                 size=self._size,
+                logged_at=self._logged_at,
             )
             self._data.clear()
-        self._type = ""
+        self._type = self._logged_at = ""
         self._has_id = False
         self._size = 0
         return event
@@ -148,6 +158,16 @@ RUSH_SECONDS = 2 * GATHER_SECONDS
 """What comes faster than this is gathered: a read for each event costs more than the event."""
 LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
+
+
+def _head_of(event: ServerSentEvent) -> str:
+    """Its fields besides the data."""
+    fields = (
+        ("id", event.last_event_id if event.has_id else ""),
+        ("event", event.type),
+        ("logged_at", event.logged_at),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in fields if value)
 
 
 class EventStream(RequestStream[ServerSentEvent]):
@@ -216,8 +236,15 @@ class EventStream(RequestStream[ServerSentEvent]):
             replaying = self._replaying and (caught_up_at is None or number < caught_up_at)
             if not (event.has_id and event.last_event_id in self._seen):
                 self._remember(event)
-                self._pending.append(event)
-                self._meter.event(event.type, event.size, replayed=replaying)
+                self._pending.append(replace(event, replayed=True) if replaying else event)
+                self._meter.event(
+                    event.type,
+                    event.size,
+                    replayed=replaying,
+                    payload=byte_length(event.data),
+                    logged_at=event.logged_at,
+                    contents=Contents.of(_head_of(event), event.data),
+                )
         self._replaying = self._replaying and caught_up_at is None
         self._on_received(heartbeat=self._parser.comments > comments)
 
@@ -265,6 +292,7 @@ class EventStream(RequestStream[ServerSentEvent]):
             )
         self.accepted = True
         self._meter.measured(request.latency_ms)
+        self._meter.frame("200 the stream begins", request.size, request.contents(b""))
         self._replaying = self._lost_before
         self._rushing = False
         self._heard_at = time.monotonic()

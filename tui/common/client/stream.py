@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from tui.common.client.errors import ApiError, ClientError, Unreachable
-from tui.common.client.meter import CUT, State
+from tui.common.client.meter import CUT, Pattern, State, Wire
 from tui.common.client.retry import Backoff, is_permanent, pause, short_message
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         self._dropped: Unreachable | None = None
         self._lost_before = False
         self._finished = False
+        self.gap: Callable[[Meter], AsyncReader[Any]] | None = None
+        """Opens what counts the events missed while the line is cut; `gap_size` counts them."""
+        self.gap_size: Callable[[Any], int] | None = None
         self.accepted = False
         """Whether the server has ever answered with what was asked for."""
 
@@ -157,6 +160,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         """The session that this belongs to: the one at which it was first opened."""
         if self._epoch is None:
             self._epoch = self._session.epoch
+            self._meter.begin_news()
         return self._epoch
 
     async def _connect(self, opening: Coroutine[Any, Any, ConnectionT]) -> ConnectionT:
@@ -236,9 +240,36 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         self._drop()
         self._dropped = None
         self._lost_before = True
-        await self._meter.uncut()
+        counting = asyncio.create_task(self._count_missed(), name="missed while cut")
+        try:
+            await self._meter.uncut()
+        finally:
+            counting.cancel()
         self._backoff.reset()
         self._meter.set_state(State.CONNECTING)
+
+    def _open_gap(self, meter: Meter) -> AsyncReader[Any] | None:
+        """A poll for what comes after all that was handed out, over another connection: it counts
+        what is missed while the line is cut. None where there is none."""
+        return None if self.gap is None else self.gap(meter)
+
+    def _gap_size(self, news: Any) -> int:
+        """How many events are in what that poll brings."""
+        return 1 if self.gap_size is None else self.gap_size(news)
+
+    async def _count_missed(self) -> None:
+        counter = Wire().meter("missed", Pattern.LONG_POLL)  # shown nowhere: it is no part of it
+        gap, outage = self._open_gap(counter), self._meter.outage
+        if gap is None or outage is None:
+            return
+        outage.counts = lambda: counter.state is State.WAITING
+        try:
+            async with gap:
+                async for news in gap:
+                    self._meter.missed(self._gap_size(news))
+        except ClientError:
+            return  # its state says that it counts no more
+        counter.set_state(State.WAITING)  # there is nothing more to come
 
     async def _wait(self, detail: str, delay: float) -> None:
         self._lost_before = True

@@ -1,6 +1,5 @@
-"""The help: all keys, the patterns, how to read a wire line, and how a panel gets its news."""
+"""The help: all keys, the patterns, and how to read a wire line."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,10 +11,8 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tui.common.client.meter import Pattern, State
 from tui.common.dialogs.base import Dialog
-from tui.common.format import human_bytes, human_latency, news_age
-from tui.common.sanitize import plain
+from tui.common.dialogs.news import PATTERNS, STATES
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -36,6 +33,7 @@ GENERAL: Keys = (
     ("i", "how it gets its news"),
     ("t", "day / night"),
     ("f2", "account, log out"),
+    ("f3", "the lab, on a demo"),
     ("f8", "mark an alert as read"),
     ("^p", "all commands"),
     ("? f1", "help"),
@@ -43,21 +41,6 @@ GENERAL: Keys = (
     ("^z", "to the shell, until fg"),
     ("^q", "quit"),
 )
-STATES = {
-    State.LIVE: "live",
-    State.WAITING: "waiting on a held request",
-    State.CONNECTING: "connecting",
-    State.RETRY: "reconnecting",
-    State.DOWN: "down",
-    State.IDLE: "not in use",
-}
-PATTERNS = {
-    Pattern.LONG_POLL: "the server holds a request\nuntil something changes",
-    Pattern.SSE: "one stream, server to you",
-    Pattern.WEBSOCKET: "one stream, both ways",
-    Pattern.SHORT_POLL: "ask again, when the server says",
-    Pattern.REST: "one request, one answer",
-}
 TEXTUALS_OWN = frozenset(
     {"app.focus_next", "app.focus_previous", "screen.copy_text"}
     | {f"{how}_{side}" for how in ("scroll", "page") for side in ("left", "right")}
@@ -144,54 +127,6 @@ class HelpScreen(Dialog[None]):
         return Content("\n").join(lines)
 
 
-class NewsScreen(Dialog[None]):
-    """How a panel gets its news, and what that has cost so far; kept current."""
-
-    DEFAULT_CSS = "NewsScreen > .box { width: 62; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("i,enter", "close", show=False)]
-
-    def __init__(self, panel: "Panel") -> None:
-        super().__init__()
-        self._panel = panel
-
-    def body(self) -> ComposeResult:
-        """The lines."""
-        with Vertical(classes="box") as box:
-            box.border_title = Content(f"How {self._panel.TITLE} gets its news")
-            box.border_subtitle = "esc closes"
-            yield Static(markup=False)
-
-    def redraw(self) -> None:
-        """Draw the figures."""
-        self.query_one(Static).update(self._lines())
-
-    def _lines(self) -> Content:
-        meter = self._panel.meter
-        rows: list[tuple[str, str]] = [
-            ("requests", str(meter.requests)),
-            ("events", str(meter.events)),
-            ("received", human_bytes(meter.bytes)),
-            ("sent", human_bytes(meter.bytes_sent)),
-            ("reconnected", f"{meter.reconnects}×, {meter.replayed} events replayed"),
-        ]
-        if meter.last_event_at is not None:
-            age = news_age(time.monotonic() - meter.last_event_at)
-            rows.append(("last event", age if age == "now" else f"{age} ago"))
-        if meter.latencies:
-            rows.append(("round trip", human_latency(meter.latencies[-1])))
-        detail = f": {plain(meter.detail)}" if meter.detail else ""
-        return Content("\n").join(
-            [
-                Content.assemble((str(meter.pattern), f"bold {PATTERN_COLOR[meter.pattern]}")),
-                Content(f"{PATTERNS[meter.pattern]}"),
-                Content(""),
-                Content.assemble(STATE_GLYPH[meter.state], "  ", f"{STATES[meter.state]}{detail}"),
-                Content(""),
-                *(Content.assemble((f"{name:<14}", "$title"), value) for name, value in rows),
-            ]
-        )
-
-
 def _reading() -> Content:
     lines = [Content.assemble(("Reading the wire line", "bold"))]
     lines += [
@@ -200,8 +135,14 @@ def _reading() -> Content:
     ]
     lines += [
         Content(""),
-        Content("Then: events, bytes, age of the last,"),
-        Content("and the latency of round trips."),
+        Content("Then: events; the age of news as it"),
+        Content("arrives, from its being logged by the"),
+        Content("server (p50: half are younger, p95: 95"),
+        Content("in 100 are, ±: the clocks' error); bytes"),
+        Content("and requests an event; overhead: bytes"),
+        Content("on the wire for each byte of data. At"),
+        Content("the right, the age of the newest, or"),
+        Content("the last round trip where none is known."),
         Content(""),
         Content.assemble(("Patterns", "bold")),
     ]

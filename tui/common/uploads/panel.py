@@ -42,6 +42,16 @@ class PhotoPanel(Panel):
 
     TITLE = "Photo"
     PATTERN = Pattern.SHORT_POLL
+    WHY = (
+        "A photo takes seconds, changes twice and then never again, and the server knows "
+        "about how long it takes: asking once or twice when it says is less than a connection "
+        "that is held."
+    )
+    SOURCES = (
+        "server/features/uploads/short_polling.py",
+        "server/transports/short_polling.py",
+        "tui/common/client/short_polling.py",
+    )
     NOTHING_TO_CUT = "No upload in progress; nothing to cut."
     VERB = "polls"
     CARD_BODY = (30, 12)

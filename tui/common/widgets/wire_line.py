@@ -7,17 +7,26 @@ from rich.cells import cell_len
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.common.client.meter import State
+from tui.common.client.meter import ROUND_TRIPS, State
 from tui.common.format import fit, human_bytes, human_latency, news_age, news_age_lasts, sparkline
 from tui.common.sanitize import plain
 from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.common.client.figures import Outage
     from tui.common.client.meter import Meter
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5
+LABELLED = 56
+"""Cells from which on the figure at the right has a name."""
+TOLD_SECONDS = 30.0
+"""For how long it tells what came back after an outage."""
+ROOMY = 70
+"""Cells from which on the words of a cut are whole: what restores it must have room, too."""
 LEAST_WORDS = 16
 """Cells from which on words are cut rather than left out."""
 
@@ -45,8 +54,12 @@ class WireLine(Widget):
             self._drawn = line
             self.refresh()
         meter, now = self.meter, time.monotonic()
+        if meter.state is State.RETRY and meter.is_cut:
+            return 1.0
         if meter.state is State.RETRY and meter.retry_at is not None:
             return 1.0 if meter.retry_at - now >= 1 else None
+        if (left := self._told_for(now)) > 0:
+            return left
         return None if meter.last_event_at is None else news_age_lasts(now - meter.last_event_at)
 
     def notify_style_update(self) -> None:
@@ -55,11 +68,17 @@ class WireLine(Widget):
         self._theme_styles = None
 
     def render_line(self, y: int) -> Strip:
-        """State and pattern, count, reconnects, bytes, age, sparkline; latency at the right."""
+        """State and pattern, count, reconnects, costs, sparkline; the newest age at the right."""
         width = self.size.width
         styles = self._theme_styles = self._theme_styles or ThemeStyles(self.app.theme_variables)
         self._drawn = self._line(width)
         return Strip(styles.line(self._drawn, width, "wire"), width)
+
+    def _told_for(self, now: float) -> float:
+        """For how many seconds more it tells of the last outage."""
+        outage = self.meter.outage
+        back_at = None if outage is None else outage.back_at
+        return 0.0 if back_at is None else back_at + TOLD_SECONDS - now
 
     def _line(self, width: int) -> list[Part]:
         meter = self.meter
@@ -69,31 +88,48 @@ class WireLine(Widget):
             (f"{glyph} ", ink.removeprefix("$")),
             (str(meter.pattern), f"bold {hue}"),
         ]
-        latency = human_latency(meter.latencies[-1]) if meter.latencies else "–"
+        # Ages of news where there are any, else what it has of round trips.
+        name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
+        shown: Sequence[float] = meter.ages or meter.latencies
+        latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
+        if meter.state is State.RETRY:  # the words have no room to spare
+            shown, right = (), ""
+        if shown and width >= LABELLED:
+            right = f"{name} {right}"
         room = width - 2 - len(meter.pattern) - len(right) - 1
         tail: list[Part] = []
-        for text, style in self._parts():
+        for text, style in self._parts(width):
             if text == meter.detail and cell_len(text) + 3 > room >= LEAST_WORDS:
                 text = fit(text, room - 3)
             cells = cell_len(text) + 3
             if cells <= room:
                 tail += [(" · ", "wire-sep"), (text, style)]
                 room -= cells
-        wide = min(SPARK_CELLS, room - 1) if room >= 6 and meter.latencies else 0
+        wide = min(SPARK_CELLS, room - 1) if room >= 6 and shown else 0
         if wide:
             right = f" {right}"
             room -= 1
-        drawn = sparkline(meter.latencies, wide, low=0.0)
+        drawn = sparkline(shown, wide, low=0.0)
         return [*head, *tail, (" " * max(1, room + 1 - wide), ""), (drawn, hue), (right, "")]
 
-    def _parts(self) -> list[Part]:
+    def _parts(self, width: int) -> list[Part]:
         """What may stand between the pattern and the latency, the worthiest first."""
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
             return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
-        if meter.state is State.RETRY and meter.is_held:
-            return [("cut by you", "bold warning"), ("X restores it", "wire-ink")]
+        if meter.state is State.RETRY and meter.is_cut and meter.outage is not None:
+            words = f"cut, {now - meter.outage.began:.0f} s"
+            missed = meter.outage.missed
+            if missed is not None:
+                events = "event" if missed == 1 else "events"
+                words += (
+                    f": {missed} {events} missed so far" if width >= ROOMY else f": {missed} missed"
+                )
+            hint = "X restores it" if width >= ROOMY or missed is None else "X restores"
+            if not meter.is_held:
+                hint = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
+            return [(words, "bold warning"), (hint, "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
@@ -102,13 +138,44 @@ class WireLine(Widget):
             return [("connecting", "wire-ink"), (plain(meter.detail), "wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
         verb = self.verb.removesuffix("s") if count == 1 else self.verb
-        parts: list[Part] = [(f"{count} {verb}", "wire-ink")]
+        told = meter.outage is not None and self._told_for(now) > 0
+        parts: list[Part] = []
+        if told and meter.outage is not None:
+            parts.append((_told(meter.outage, whole=width >= ROOMY), "bold title"))
+        parts.append((f"{count} {verb}", "wire-ink"))
         if meter.detail:  # why it is not carried as usual
             parts.append((plain(meter.detail), "warning"))
-        if meter.reconnects:
+        if meter.reconnects and not told:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "title"))
-        parts.append((human_bytes(meter.bytes), "wire-ink"))
+        figures = meter.figures
+        if figures.age_p50_ms is not None and figures.age_p95_ms is not None:
+            ages = (
+                f"p50 {human_latency(figures.age_p50_ms)} p95 {human_latency(figures.age_p95_ms)}"
+            )
+            error = human_latency(max(1.0, meter.clock_error_ms or 0.0))
+            parts.append((f"age {ages} ±{error}", "wire-ink"))
+        if figures.bytes_per_event is not None and figures.requests_per_event is not None:
+            parts.append((f"{human_bytes(figures.bytes_per_event)}/ev", "wire-ink"))
+            parts.append((f"{figures.events_per_minute} ev/min", "wire-ink"))
+            parts.append((f"{figures.requests_per_event:.1f} req/ev", "wire-ink"))
+        if figures.overhead is not None:
+            parts.append((f"overhead {figures.overhead:.1f}×", "wire-ink"))
+        parts.append((human_bytes(figures.bytes), "wire-ink"))
         if meter.last_event_at is not None:
             parts.append((news_age(now - meter.last_event_at), "wire-ink"))
         return parts
+
+
+def _told(outage: "Outage", *, whole: bool) -> str:
+    """What came back after it: `back after 12.4 s: 3 replayed in 18 ms, 1,204 B`; the first half
+    where not `whole`."""
+    words = f"back after {(outage.back_at or outage.began) - outage.began:.1f} s"
+    missed = f" of {outage.counted}" if outage.counted > outage.replayed else ""
+    if not outage.replayed or not whole:
+        return f"{words}: {outage.replayed}{missed} replayed"
+    took = (outage.replayed_at - outage.asked_at) * 1000
+    return (
+        f"{words}: {outage.replayed}{missed} replayed in {took:,.0f} ms,"
+        f" {outage.replayed_bytes:,} B"
+    )

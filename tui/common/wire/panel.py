@@ -13,6 +13,7 @@ from tui.common.client.meter import Pattern
 from tui.common.format import human_bytes
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
+from tui.common.widgets.row_list import FilterField
 from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
@@ -25,12 +26,27 @@ class WirePanel(Panel):
 
     TITLE = "Wire"
     PATTERN = Pattern.REST
+    WHY = (
+        "What is asked once and answered once, such as a log-in or a page of history, needs "
+        "no connection that stays."
+    )
+    SOURCES = (
+        "server/core/routing.py",
+        "tui/common/client/session.py",
+        "tui/common/client/meter.py",
+    )
     NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
     METER = "requests"
     VERB = "requests"
     REDRAW_SECONDS = 0.5
     CARD_BODY = (32, 16)
-    KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
+    KEYS = (
+        ("↑ ↓", "select a frame"),
+        ("enter", "open the frame"),
+        ("/", "filter the log; esc clears"),
+        ("p", "pause the log, resume it"),
+        ("e", "write the log to a file"),
+    )
 
     DEFAULT_CSS = """
     WirePanel {
@@ -46,6 +62,7 @@ class WirePanel(Panel):
     def body(self) -> ComposeResult:
         """The comparison above, the log below."""
         yield PatternTable(self.wire)
+        yield FilterField()
         yield FrameLog(self.wire)
 
     def start(self) -> None:
@@ -81,6 +98,10 @@ class WirePanel(Panel):
         self._log.update_lines()
         self.set_summary(_in_short(totals))
 
+    def filter(self) -> None:
+        """Filter the log."""
+        self._log.action_filter()
+
     def action_pause(self) -> None:
         """Hold the log still, or let it run again."""
         self._log.paused = not self._log.paused
@@ -112,22 +133,24 @@ class WirePanel(Panel):
         if self._log.paused:
             note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
         else:
-            note = Content.assemble(("p pauses · e exports", "$wire-ink"))
+            note = Content.assemble(("enter opens · / filters · p pauses · e exports", "$wire-ink"))
         self.set_badge(0, note)
 
 
 def _in_short(totals: "list[PatternTotals]") -> Content:
-    """The card's two lines: requests a minute, and the dearest pattern."""
+    """The card's two lines: events and requests a minute, and the dearest pattern."""
     if not totals:
         return Content.assemble(("nothing on the wire yet", "$wire-ink"))
-    rate = sum(total.requests_per_minute for total in totals)
-    amount = sum(total.bytes for total in totals)
+    events = sum(total.figures.events_per_minute for total in totals)
+    requests = sum(total.figures.requests_per_minute for total in totals)
+    amount = sum(total.figures.bytes for total in totals)
     first = Content.assemble(
-        (f"{rate:.0f}", "bold"), " requests/min  ", (human_bytes(amount), "bold"), " so far"
-    )
-    dear = max(totals, key=lambda total: total.bytes_per_event or 0)
+        (f"{events}", "bold"), " events ", (f"{requests}", "bold"), " requests/min ",
+        (human_bytes(amount), "bold"),
+    )  # fmt: skip
+    dear = max(totals, key=lambda total: total.figures.bytes_per_event or 0)
     second = Content.assemble(
         (f"{dear.pattern} ", f"bold {PATTERN_COLOR[dear.pattern]}"),
-        (f"costs {human_bytes(dear.bytes_per_event or 0)} an event", "$wire-ink"),
+        (f"costs {human_bytes(dear.figures.bytes_per_event or 0)} an event", "$wire-ink"),
     )
     return Content("\n").join([first, second])

@@ -40,6 +40,16 @@ class DriversPanel(Panel):
 
     TITLE = "Drivers"
     PATTERN = Pattern.SSE
+    WHY = (
+        "The map needs each position soon and sends nothing back, so one stream from the "
+        "server is enough. Only the newest position counts: a slow reader skips the others."
+    )
+    SOURCES = (
+        "server/features/drivers/sse.py",
+        "server/features/drivers/long_polling.py",
+        "tui/common/client/locations.py",
+        "tui/common/client/sse.py",
+    )
     NOTHING_TO_CUT = "No driver is being tracked; nothing to cut."
     REDRAW_SECONDS = 0.2
     CARD_BODY = (44, 18)

@@ -69,6 +69,17 @@ class KitchenPanel(Panel):
 
     TITLE = "Kitchen"
     PATTERN = Pattern.SSE
+    WHY = (
+        "Orders come often, to every screen of the kitchen, and none may be lost: a stream "
+        "brings each within milliseconds and goes on from its cursor after a loss. What the "
+        "cook does is sent by requests, so the way back is not needed."
+    )
+    SOURCES = (
+        "server/features/kitchen/sse.py",
+        "server/transports/sse.py",
+        "tui/common/client/sse.py",
+        "tui/employee/kitchen/feed.py",
+    )
     REDRAW_SECONDS = 0.3
     CARD_BODY = (30, 10)
     KEYS = (
@@ -178,6 +189,8 @@ class KitchenPanel(Panel):
         self._show_banner()
         self._report_cancelled()
         self._show_status(self.session.server_now())
+        if (left := self.board.replayed.left) is not None:
+            self.redraw_in(left)
         if unseen:
             self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):

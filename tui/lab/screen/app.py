@@ -31,13 +31,14 @@ class LabApp(BaseApp):
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, *, tour: bool = False) -> None:
+        """`tour`: begin with the tour."""
         super().__init__()
         self.register_theme(NIGHT)
         self.register_theme(DAY)
         self.set_reactive(App.theme, NIGHT.name)
         self.stylesheet.set_variables(self.get_css_variables())
-        self.lab = LabScreen(experiment)
+        self.lab = LabScreen(experiment, tour=tour)
 
     def get_default_screen(self) -> Screen[Any]:
         """The lab's."""

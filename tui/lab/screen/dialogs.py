@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,6 +18,7 @@ from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
 from tui.common.theme import PATTERN_COLOR
 from tui.lab.dials import KILO, PRESETS, Dials
+from tui.lab.records import Shape
 
 READING = (
     ("↗", "the reader asks, or connects"),
@@ -91,6 +92,30 @@ class NetworkDialog(Dialog[str]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take it."""
         self.dismiss(event.option.id)
+
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "rate": (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0),
+    "readers": (1, 10, 100, 1000),
+    "window": (5.0, 10.0, 20.0, 60.0),
+    "shape": get_args(Shape),
+    "size": (16, 64, 1024, 16 * 1024, 64 * 1024),
+    "poll_seconds": (0.5, 1.0, 2.0, 5.0),
+}
+"""Of the plan, and the seconds in view."""
+AROUND = ("size", "poll_seconds")
+"""The first value follows the last."""
+
+
+def next_value(name: str, now: Any, distance: int) -> Any:
+    """The value above or below now; the last one where there is none."""
+    values = VALUES[name]
+    if isinstance(now, str):
+        return values[(values.index(now) + 1) % len(values)]
+    beyond = [one for one in values if (one - now) * distance > 0]
+    if beyond:
+        return min(beyond) if distance > 0 else max(beyond)
+    return values[0] if name in AROUND else now
 
 
 @dataclass(frozen=True, slots=True)

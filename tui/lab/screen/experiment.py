@@ -8,19 +8,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
+from tui.lab import bench
+from tui.lab.bench import Bench
 from tui.lab.dials import PRESETS, Dials
-from tui.lab.records import PATTERNS, Appended, Arrival, Exchange, Outcome, Plan
-from tui.lab.results import result_of, write
+from tui.lab.export import write
+from tui.lab.records import PATTERNS, Outcome, Plan
+from tui.lab.results import Report, result_of
 from tui.lab.runner import LabRun
 from tui.lab.screen.figures import Result
-from tui.lab.screen.ladder import Ladder, is_heartbeat
-from tui.lab.screen.timeline import Timeline
+from tui.lab.screen.watch import Watch
 from tui.lab.servers import Servers, raise_file_limit, servers_for
-from tui.lab.statistics import Statistics
 
 CUT_SECONDS = 10.0
 CHECK_SECONDS = 0.25
@@ -29,74 +30,6 @@ SETTLE_SECONDS = 0.3
 """After the last change of the plan, until a run begins with it: keys come several at a time."""
 PLAN = Plan(seconds=60.0)
 State = Literal["starting", "connecting", "running", "settling", "ended", "stopped", "failed"]
-
-
-class Watch:
-    """A sink and a tap of one run: passes all on to figures, strips and ladders."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.statistics = Statistics(plan)
-        self.timeline = Timeline(plan.patterns)
-        self.ladder = Ladder(plan.patterns)
-        self.began: float | None = None
-        """When the source began, by `time.monotonic`."""
-
-    @property
-    def revision(self) -> int:
-        """Another one whenever something was recorded."""
-        return self.timeline.revision + self.ladder.revision
-
-    def appended(self, record: Appended) -> None:
-        """See `Sink`."""
-        self.statistics.appended(record)
-        self.timeline.appended(record)
-        self.ladder.appended(record)
-
-    def arrived(self, record: Arrival) -> None:
-        """See `Sink`."""
-        self.statistics.arrived(record)
-        self.timeline.arrived(record)
-        self.ladder.arrived(record)
-
-    def exchanged(self, record: Exchange) -> None:
-        """See `Sink`."""
-        self.statistics.exchanged(record)
-        self.timeline.exchanged(record)
-        self.ladder.exchanged(record)
-
-    def begun(self, at: float) -> None:
-        """See `Tap`."""
-        self.began = at
-        self.statistics.begun(at)
-
-    def connected(self, pattern: str, at: float) -> None:
-        """See `Tap`."""
-        self.statistics.connected(pattern, at)
-        self.ladder.connected(pattern, at)
-
-    def passed(self, pattern: str, at: float, *, up: bool, data: bytes) -> None:
-        """See `Tap`."""
-        self.statistics.passed(pattern, at, up=up, data=data)
-        self.ladder.passed(pattern, at, up=up, data=data)
-        if not up and is_heartbeat(data):
-            self.timeline.heartbeat(pattern, at)
-
-    def late(self, at: float, seconds: float) -> None:
-        """See `Tap`."""
-        self.statistics.late(at, seconds)
-
-    def results(self) -> dict[str, Result]:
-        """Of each pattern, up to now."""
-        newest = self.statistics.source.newest
-        return {
-            one.pattern: Result(one, self.timeline.seen[one.pattern], newest)
-            for one in self.statistics.figures(time.monotonic())
-        }
-
-    def mark(self) -> None:
-        """Set a mark everywhere."""
-        self.timeline.mark(time.monotonic())
-        self.ladder.mark(time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +56,8 @@ class Experiment:
         self.error = ""
         """Why there is no run, and what to do."""
         self.outcome: Outcome | None = None
+        self.report: Report | None = None
+        """Of the experiment that was measured last, until the next run."""
         self.last: LastRun | None = None
         self.number = 0
         """Of the run, from 1."""
@@ -139,7 +74,8 @@ class Experiment:
         self._run: LabRun | None = None
         self._wanted = asyncio.Event()
         self._wanted.set()
-        self._going: asyncio.Task[Outcome] | None = None
+        self._going: asyncio.Task[Any] | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._restore: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -161,8 +97,10 @@ class Experiment:
             if self._is_over(servers):
                 return
             await asyncio.sleep(SETTLE_SECONDS)
-            self._wanted.clear()
-            await self._go(servers)
+            async with self._one_at_a_time:
+                if self._wanted.is_set():  # it may have been stopped meanwhile
+                    self._wanted.clear()
+                    await self._go(servers)
 
     async def _until_wanted(self, servers: Servers) -> None:
         while not self._wanted.is_set() and not servers.ended():
@@ -179,14 +117,7 @@ class Experiment:
 
     async def _go(self, servers: Servers) -> None:
         """One run, to its end."""
-        self._keep_last()
-        plan = self.plan
-        self.number += 1
-        self.watch, self.outcome, self.error, self.turned = Watch(plan), None, "", []
-        self.network, self._dials = plan.network, PRESETS[plan.network].dials
-        self._end_cut()
-        self._set("connecting")
-        self._run = LabRun(plan, servers, self.watch, self.watch)
+        self._run = LabRun(self.plan, servers, watch := self._see(self.plan), watch)
         going = self._going = asyncio.create_task(self._run.go(), name="lab screen's run")
         try:
             while not going.done():
@@ -202,9 +133,57 @@ class Experiment:
             self._going = self._run = None
             await asyncio.wait({going})
 
+    def _see(self, plan: Plan) -> Watch:
+        """A run begins, and this is what is seen of it."""
+        self._keep_last()
+        self.number += 1
+        self.watch, self.outcome, self.report = Watch(plan), None, None
+        self.error, self.turned = "", []
+        self.network, self._dials = plan.network, PRESETS[plan.network].dials
+        self._end_cut()
+        self._set("connecting")
+        return self.watch
+
+    async def measure(
+        self, measured: bench.Experiment, plan: Plan, say: Callable[[str], object]
+    ) -> Report | None:
+        """Do an experiment in place of the run under way, on the server that was named or on
+        servers of its own; its runs are seen like any other. None where it was stopped. Raises
+        what `Bench.report` does."""
+        self.stop()
+        server = "" if measured.own_servers else self.server
+        async with self._one_at_a_time, Bench(server, say=say, watch=self._see) as used:
+            command = f"tiffin-lab run --experiment {measured.name}"
+            report = used.report(measured, plan, command)
+            going = asyncio.create_task(report, name="lab screen's experiment")
+            self._going = going
+            try:
+                while not going.done():
+                    await asyncio.wait({going}, timeout=CHECK_SECONDS)
+                    if (run := used.run_under_way) is not None and run is not self._run:
+                        self._take_over(run)
+                    self._advance()
+            finally:
+                self._cancel()
+                self._going = self._run = None
+                await asyncio.wait({going})
+                self._set("stopped")
+            if going.cancelled():
+                return None
+            self.report = found = going.result()
+            self.outcome = found.runs[-1].outcome if found.runs else None
+            self._set("ended")
+            return found
+
+    def _take_over(self, run: LabRun) -> None:
+        """An experiment's run has begun, with dials of its own."""
+        self._run, self._dials = run, run.network.dials
+        if self._dials != PRESETS[run.plan.network].dials:
+            self.network = f"of {run.plan.experiment}"
+
     def _advance(self) -> None:
         began = self.watch.began
-        if began is None:
+        if began is None or self._run is None:
             return
         over = time.monotonic() > began + self.watch.statistics.plan.seconds
         state: State = "settling" if over else "running"
@@ -249,6 +228,19 @@ class Experiment:
     def dials(self) -> Dials:
         """Of the network, but for a cut by hand."""
         return self._dials
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Those of the run that is seen."""
+        return self.watch.statistics.plan.patterns
+
+    async def step(self) -> None:
+        """Have the source append one event now. Raises ClientError; ValueError where no run goes
+        on."""
+        if self._run is None or self.state != "running":
+            raise ValueError("The source takes an event while a run goes on: s starts one.")
+        await self._run.step()
+        self._note("one event by hand")
 
     def start(self) -> None:
         """Begin the plan anew, in place of the run under way."""
@@ -346,12 +338,14 @@ class Experiment:
     async def export(self) -> Path:
         """Write the results of the run that has ended into a folder of their own, here. Raises
         OSError; ValueError where none has ended."""
-        outcome, statistics = self.outcome, self.watch.statistics
-        if outcome is None:
-            raise ValueError("There are results once a run has ended.")
-        result = result_of(outcome, statistics, command_of(outcome.plan), tuple(self.turned))
+        outcome, statistics, report = self.outcome, self.watch.statistics, self.report
+        if report is None:
+            if outcome is None:
+                raise ValueError("There are results once a run has ended.")
+            result = result_of(outcome, statistics, turned=tuple(self.turned))
+            report = Report(outcome.plan.experiment, command_of(outcome.plan), (result,))
         folder = Path.cwd() / "lab-results" / time.strftime("%Y-%m-%d-%H%M%S")
-        await asyncio.to_thread(write, result, folder)
+        await asyncio.to_thread(write, report, folder)
         return folder
 
 

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui.lab.dials import Dials
-from tui.lab.records import LONG_POLL, PROMISES, SHORT_POLL, SOCKETIO, SSE, WEBSOCKET, Plan
+from tui.lab.records import (
+    LONG_POLL,
+    PROMISES,
+    SHORT_POLL,
+    SOCKETIO,
+    SSE,
+    SSE_FALLBACK,
+    SSE_NO_CURSOR,
+    WEBSOCKET,
+    Plan,
+)
 from tui.lab.results import OWN_SHARE
 from tui.lab.screen.timeline import Seen
 from tui.lab.statistics import Figures
@@ -17,6 +27,8 @@ NAMES = {
     SSE: "SSE",
     WEBSOCKET: "WebSocket",
     SOCKETIO: "Socket.IO",
+    SSE_FALLBACK: "SSE or poll",
+    SSE_NO_CURSOR: "SSE, no ID",
 }
 INKS = {
     SHORT_POLL: "p-short",
@@ -24,6 +36,8 @@ INKS = {
     SSE: "p-sse",
     WEBSOCKET: "p-ws",
     SOCKETIO: "success",
+    SSE_FALLBACK: "secondary",
+    SSE_NO_CURSOR: "title",
 }
 """The theme's colours, one a pattern."""
 FEW = 5
@@ -48,6 +62,11 @@ class Result:
         """A percentile of the latency in milliseconds."""
         value = self.figures.latency.percentile(percent)
         return None if value is None else value * 1000
+
+
+def source_words(plan: Plan) -> str:
+    """How events follow each other."""
+    return "events by hand" if plan.shape == "hand" else f"{plan.shape} {plan.rate:g}/s"
 
 
 def missed_words(result: Result) -> str:
@@ -218,6 +237,8 @@ def _why(result: Result, plan: Plan, way: float, p50: str, path: str) -> list[st
         SSE: "The answer to one request never ends, and each event is a few lines of it",
         WEBSOCKET: "One connection was upgraded from HTTP, and each event is a frame on it",
         SOCKETIO: "Socket.IO connects in several steps, and then sends each event as a frame",
+        SSE_FALLBACK: "The apps' stream: where SSE brings nothing for two seconds, it polls",
+        SSE_NO_CURSOR: "SSE by a reader that never says which event it had last",
     }[pattern]
     return [
         f"{words}: nothing is asked again. {path}, and p50 is {p50}: what is above the way is the"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from textual.content import Content
 
-from tui.common.format import fit
 from tui.common.sanitize import plain
+from tui.common.wire.ladder import Way, rows_of
 from tui.lab.records import Appended, Arrival, Exchange
 from tui.lab.screen.figures import INKS, NAMES
-from tui.lab.screen.lines import Lines, Row
+from tui.lab.screen.lines import Lines
 
 KEPT = 400
 """Rungs of a pattern."""
@@ -22,8 +21,6 @@ HEAD_BYTES = 1500
 """Of a packet, that are read for what it is."""
 OPCODES = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 CHUNK = re.compile(rb"[0-9a-fA-F]+\r\n")
-TIME_CELLS = 9
-LEAST_LANE_CELLS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Rung:
     """One step on the ladder."""
 
     at: float
-    way: Literal["up", "down", "news", "commit", "lost", "mark"]
+    way: Way
     what: str | bytes
     """A packet's first bytes: they are read when they are drawn."""
     size: int = 0
@@ -146,34 +143,6 @@ class Ladder:
     def _add(self, pattern: str, rung: Rung) -> None:
         self.rungs[pattern].append(rung)
         self.revision += 1
-
-
-def rows_of(rungs: Iterable[Rung], began: float, width: int, ink: str) -> Iterator[Row]:
-    """The ladder as lines: time, reader, server. `began` is second 0."""
-    lane = max(LEAST_LANE_CELLS, min(72, width - TIME_CELLS - 30))
-    for rung in rungs:
-        yield _row(rung, began, lane, max(0, width - TIME_CELLS - lane - 4), ink)
-
-
-def _row(rung: Rung, began: float, lane: int, room: int, ink: str) -> Row:
-    stamp = (f"{rung.at - began:{TIME_CELLS - 1}.3f} ", "wire-ink")
-    left, right = ("│", "edge"), ("│ ", "edge")
-    size = f" {rung.size:,} B" if rung.size else ""
-    words = fit(rung.words, lane - len(size) - 6)
-    rest = lane - len(words) - len(size) - 4
-    if rung.way == "up":
-        arrow = (f" {words}{size} {'─' * rest}▶ ", ink)
-    elif rung.way == "down":
-        arrow = (f" ◀{'─' * rest} {words}{size} ", ink)
-    elif rung.way == "commit":
-        return stamp, left, (" " * lane, ""), ("├─", "edge"), (fit(rung.words, room), "wire-ink")
-    elif rung.way == "news":
-        arrow = (f" ◆ {fit(rung.words, lane - 4)}".ljust(lane), f"bold {ink}")
-    elif rung.way == "lost":
-        arrow = (f" ✕ {fit(rung.words, lane - 4)}".ljust(lane), "bold error")
-    else:
-        arrow = (f"┈ {rung.words} ".ljust(lane, "┈"), "accent")
-    return stamp, left, arrow, right
 
 
 class LadderPanel(Lines):

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from tui.common.format import fit
 from tui.lab.screen.experiment import Experiment
-from tui.lab.screen.figures import INKS, NAMES, Result, beside
+from tui.lab.screen.figures import INKS, NAMES, Result, beside, source_words
 from tui.lab.screen.lines import Lines, Row, error_rows, joined
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
@@ -24,7 +24,20 @@ LABEL_CELLS = 14
 BESIDE_CELLS = 48
 WIDE = 132
 """From so many cells on the figures stand beside the strips."""
+TALL = 3
+"""Lines of a pattern with its strip, the ages of its news, and its figures or a gap."""
+STATES = {
+    "starting": "the server starts",
+    "connecting": "readers connect",
+    "settling": "waits for what is on its way",
+    "ended": "ended",
+    "stopped": "stopped",
+    "failed": "failed",
+}
 LEGEND = "↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost"
+MOVE_SECONDS = 0.4
+"""The picture moves about so often: each move paints every strip anew, and that is most of what it
+costs."""
 LEAST_WORST = 0.05
 """Seconds that a full bar of age stands for at least."""
 
@@ -32,10 +45,11 @@ LEAST_WORST = 0.05
 class Race:
     """The rows of the race: a strip for each pattern, all on one axis of time."""
 
-    def __init__(self, width: int, window: float, *, tall: bool) -> None:
-        """`width` cells, of which the strips' share shows `window` seconds."""
+    def __init__(self, width: int, window: float, lines: int) -> None:
+        """`width` cells, of which the strips' share shows `window` seconds; 1 to 3 `lines` for
+        each pattern."""
         self.wide = width >= WIDE
-        self.tall = tall
+        self.lines = lines
         self.width = width
         self.cells = width - LABEL_CELLS - (BESIDE_CELLS if self.wide else 0)
         self.buckets = max(1, round(window / BUCKET_SECONDS / max(1, self.cells)))
@@ -45,16 +59,21 @@ class Race:
         """Seconds that a strip really shows."""
         return self.cells * self.buckets * BUCKET_SECONDS
 
-    def column(self, now: float) -> int:
-        """The number of the cell of that time: the picture moves when it changes."""
+    def last_column(self, now: float) -> int:
+        """The number of the last cell in view: the picture moves when it changes. The next news go
+        into the cells that are left empty."""
+        moves = max(1, round(MOVE_SECONDS / BUCKET_SECONDS / self.buckets))
+        return (self._column(now) // moves + 1) * moves - 1
+
+    def _column(self, now: float) -> int:
         return int(now / BUCKET_SECONDS) // self.buckets
 
     def rows(
         self, timeline: Timeline, words: Mapping[str, tuple[str, str]], now: float, focus: str
     ) -> list[Row]:
         """All of them, the source first and the axis last."""
-        begin = (self.column(now) - self.cells + 1) * self.buckets
-        until = self.cells - 1
+        left = self.last_column(now) - self.cells + 1
+        begin, until = left * self.buckets, self._column(now) - left
         columns = columns_of(timeline.source, begin, self.cells, self.buckets)
         newest = timeline.newest
         count = f"{newest:,} event{'' if newest == 1 else 's'} committed"
@@ -74,17 +93,19 @@ class Race:
             first, second = words.get(pattern, ("", ""))
             ages = [(" " * LABEL_CELLS, ""), *ages_of(columns, ink, worst)]
             if self.wide:
-                rows.append(joined([*strip, (f"  {first}", "foreground")]))
-                rows.append(joined([*ages, (f"  {second}", "wire-ink")]))
-                if self.tall:
-                    rows.append(())
-                continue
-            rows.append(joined(strip))
-            if self.tall:
-                rows.append(joined(ages))
-            below = f"{first} · {second.replace('/event', '/ev')}" if first else ""
-            below = fit(below, self.width - LABEL_CELLS)
-            rows.append(((" " * LABEL_CELLS, ""), (below, "wire-ink")))
+                found = [
+                    joined([*strip, (f"  {first}", "foreground")]),
+                    joined([*ages, (f"  {second}", "wire-ink")]),
+                    (),
+                ]
+            else:
+                below = f"{first} · {second.replace('/event', '/ev')}" if first else ""
+                below = fit(below, self.width - LABEL_CELLS)
+                words_below = ((" " * LABEL_CELLS, ""), (below, "wire-ink"))
+                found = [joined(strip), words_below]
+                if self.lines == TALL:
+                    found.insert(1, joined(ages))
+            rows += found[: self.lines]
         rows.append(self._axis(worst, count))
         return rows
 
@@ -93,18 +114,31 @@ class Race:
         half = self.cells // 2
         line = left.ljust(half - len(middle) // 2) + middle
         line = line.ljust(self.cells - 4) + "now "
-        if self.wide or self.tall:
-            told = f"  bars: age of news, full {worst * 1000:,.0f} ms" if self.wide else ""
-        else:
-            told = ""
+        ages = self.wide and self.lines > 1
+        told = f"  bars: age of news, full {worst * 1000:,.0f} ms" if ages else ""
         label = " " * LABEL_CELLS if self.wide else fit(count.split(" comm")[0], 13, pad=True) + " "
         return ((label, "wire-ink"), (line, "wire-ink"), (told, "wire-ink"))
 
 
-def height_of_race(patterns: int, *, tall: bool) -> int:
-    """Lines with the border."""
-    each = 3 if tall else 2
-    return 4 + patterns * each
+def height_of_race(patterns: int, lines: int) -> int:
+    """Lines with the border, and so many for each pattern."""
+    return 4 + patterns * lines
+
+
+def headline(experiment: Experiment, now: float) -> str:
+    """Which run it is, and where it stands."""
+    watch, plan = experiment.watch, experiment.watch.statistics.plan
+    words = STATES.get(experiment.state, "")
+    if experiment.state == "running" and watch.began is not None:
+        words = f"{now - watch.began:.0f} of {plan.seconds:g} s"
+    elif experiment.state == "ended" and (outcome := experiment.outcome) is not None:
+        broken = [
+            NAMES[name] for name, verdict in outcome.verdicts.items() if not verdict.kept(name)
+        ]
+        words = "ended, every promise kept"
+        if broken:
+            words = f"ended, {', '.join(broken)} broke its promise"
+    return f"run {experiment.number} · {words}" if experiment.number else words
 
 
 class RacePanel(Lines):
@@ -122,8 +156,7 @@ class RacePanel(Lines):
         focus: str,
         window: float,
         frozen_at: float | None,
-        *,
-        tall: bool,
+        lines: int,
     ) -> None:
         """Draw what has changed; `frozen_at` is the time of a picture that stands still."""
         width = self.size.width
@@ -136,8 +169,8 @@ class RacePanel(Lines):
         if at is None:
             ends = (watch.began or now) + watch.statistics.plan.seconds
             at = now if experiment.is_going else min(now, ends)
-        race = Race(width, window, tall=tall)
-        what: tuple[object, ...] = (width, tall, window, focus, watch, race.column(at))
+        race = Race(width, window, lines)
+        what: tuple[object, ...] = (width, lines, window, focus, watch, race.last_column(at))
         if frozen_at is None:
             what = (*what, watch.timeline.revision, id(self._words))
         if what != self._drawn:
@@ -156,7 +189,8 @@ class RacePanel(Lines):
         if not frozen:
             self._words = {pattern: beside(result) for pattern, result in results.items()}
         plan = experiment.watch.statistics.plan
-        source = f"{plan.shape} {plan.rate:g}/s, {plan.size:,} B, {plan.readers:,} × 5 readers"
+        readers = f"{plan.readers:,} × {len(plan.patterns)} readers"
+        source = f"{source_words(plan)}, {plan.size:,} B, {readers}"
         if not short:
             source += f", short polls {plan.poll_seconds:g} s apart"
         cut = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, get_args
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -15,42 +15,39 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
+from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.help import HelpScreen, keys_of
 from tui.common.redraw import FRAME_SECONDS, Throttle
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.too_small import TooSmall, add_size_classes
 from tui.common.widgets.top_bar import TopBar
-from tui.lab.records import Shape
-from tui.lab.screen.dialogs import DialsDialog, ExplainDialog, NetworkDialog, reading
+from tui.lab.lessons.lesson import LessonError, lessons
+from tui.lab.screen.dialogs import (
+    DialsDialog,
+    ExplainDialog,
+    NetworkDialog,
+    next_value,
+    reading,
+)
 from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import NAMES, Result, explain
 from tui.lab.screen.ladder import LadderPanel
-from tui.lab.screen.race import RacePanel, height_of_race
+from tui.lab.screen.race import TALL, RacePanel, headline, height_of_race
 from tui.lab.screen.table import TablePanel
+from tui.lab.screen.tour import TourPanel
 
 FIGURES_SECONDS = 0.5
 """Between two looks at the figures."""
-AROUND = 10
-"""Lines of bar, keys and table."""
+AROUND = 5
+"""Lines of bar, keys, and of the table without its patterns."""
 LEAST_LADDER = 4
+LEAST_TOUR = 15
+"""Lines of bar, keys and a page with its border that can be read at once."""
 SHORT_TITLE = 92
 """Cells below which the title says less."""
 GENERAL = (("1 … 5", "go to a pattern"), ("t", "day / night"), ("^q", "quit"))
 TALL_ROWS = 40
-RATES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
-READERS = (1, 10, 100, 1000)
-SIZES = (16, 64, 1024, 16 * 1024, 64 * 1024)
-POLLS = (0.5, 1.0, 2.0, 5.0)
-WINDOWS = (5.0, 10.0, 20.0, 60.0)
-SHAPES: tuple[Shape, ...] = get_args(Shape)
-STATES = {
-    "starting": "the server starts",
-    "connecting": "readers connect",
-    "settling": "waits for what is on its way",
-    "stopped": "stopped",
-    "failed": "failed",
-}
 
 
 class LabScreen(Screen[None]):
@@ -59,29 +56,31 @@ class LabScreen(Screen[None]):
     DEFAULT_CSS = """
     LabScreen {
         layers: base cover;
-        & #table { height: 8; }
         & #ladder { height: 1fr; }
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
     """
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "toggle_run", "Start/stop"),
         Binding("space", "freeze", "Freeze"),
+        Binding("T", "tour", "Tour"),
         Binding("n", "network", "Network"),
         Binding("x", "cut", "Cut 10 s"),
         Binding("enter", "ladder", "Ladder"),
         Binding("i", "explain", "Explain"),
-        Binding("plus,equals_sign", "rate(1)", "Faster", key_display="+"),
-        Binding("minus", "rate(-1)", "Slower", key_display="-"),
-        Binding("l", "readers(1)", "Readers"),
+        Binding("plus,equals_sign", "plan('rate', 1)", "Faster", key_display="+"),
+        Binding("minus", "plan('rate', -1)", "Slower", key_display="-"),
+        Binding("l", "plan('readers', 1)", "Readers"),
         Binding("e", "export", "Export"),
         Binding("d", "dials", "Dials"),
         Binding("c", "compare", "Compare"),
         Binding("m", "mark", "Mark"),
-        Binding("b", "shape", "Burst, steady, random", show=False),
-        Binding("z", "size", "Size of an event", show=False),
-        Binding("p", "poll", "Pause of short polls", show=False),
-        Binding("L", "readers(-1)", "Fewer readers", show=False),
+        Binding("full_stop", "step", "One event now", key_display=".", show=False),
+        Binding("b", "plan('shape', 1)", "Random, burst, by hand", show=False),
+        Binding("z", "plan('size', 1)", "Size of an event", show=False),
+        Binding("p", "plan('poll_seconds', 1)", "Pause of short polls", show=False),
+        Binding("L", "plan('readers', -1)", "Fewer readers", show=False),
         Binding("X", "hold_cut", "Hold the cut, or restore", show=False),
         Binding("k", "cut_one", "Cut this pattern once", show=False),
         Binding("left_square_bracket", "window(-1)", "Shorter window", show=False),
@@ -95,10 +94,11 @@ class LabScreen(Screen[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
     ]
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, *, tour: bool = False) -> None:
+        """`tour`: begin with the tour."""
         super().__init__()
         self.experiment = experiment
-        self.focused_pattern = self.experiment.plan.patterns[0]
+        self.focused_pattern = self.experiment.patterns[0]
         self.window = 20.0
         self.compares = False
         self.frozen_at: float | None = None
@@ -107,6 +107,8 @@ class LabScreen(Screen[None]):
         self.race = RacePanel()
         self.table = TablePanel()
         self.ladder = LadderPanel()
+        self.tour = TourPanel(experiment)
+        self._begins_with_tour = tour
         self._worker: Worker[None] | None = None
         self._timer: Timer | None = None
         self._throttle = Throttle()
@@ -114,6 +116,7 @@ class LabScreen(Screen[None]):
         self._figures_at = 0.0
         self._cpu = (time.monotonic(), time.process_time())
         self._share = 0.0
+        self._lines_each = TALL
 
     def compose(self) -> ComposeResult:
         """Bar, race, table, ladder and keys."""
@@ -122,6 +125,7 @@ class LabScreen(Screen[None]):
         yield self.race
         yield self.table
         yield self.ladder
+        yield self.tour
         yield KeyBar()
         yield TooSmall()
 
@@ -132,34 +136,39 @@ class LabScreen(Screen[None]):
         self._timer = self.set_interval(FRAME_SECONDS, self._on_frame)
         self._worker = self.run_worker(self.experiment.serve(), group="lab")
         self._lay_out()
+        if self._begins_with_tour:
+            self.action_tour()
 
     async def on_unmount(self) -> None:
         """End the run and its server."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with suppress(WorkerCancelled, WorkerFailed):
-                await self._worker.wait()
+        for worker in (self.tour.worker, self._worker):
+            if worker is not None:
+                worker.cancel()
+                with suppress(WorkerCancelled, WorkerFailed):
+                    await worker.wait()
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw for the new size."""
-        self._lay_out()
-        self.call_after_refresh(self._redraw_all)
+        self._lay_out_anew()
 
     def _lay_out(self) -> None:
-        height = self.app.size.height
-        lines = height_of_race(len(self.experiment.plan.patterns), tall=self._tall)
+        """Who has how many lines. The race keeps in view what a page of the tour is about."""
+        height, patterns = self.app.size.height, len(self.experiment.patterns)
+        touring = self.tour.is_open
+        alone = self.has_class("-ladder") and not touring
+        self._lines_each = TALL if height >= TALL_ROWS else TALL - 1
+        if touring and height - height_of_race(patterns, self._lines_each) < LEAST_TOUR:
+            self._lines_each = 1
+        lines = height_of_race(patterns, self._lines_each)
         self.race.styles.height = lines
-        alone = self.has_class("-ladder")
-        self.race.display = not alone
-        self.table.display = not alone and height - lines >= AROUND
-        self.ladder.display = alone or height - lines - AROUND >= LEAST_LADDER
-
-    @property
-    def _tall(self) -> bool:
-        return bool(self.app.size.height >= TALL_ROWS)
+        self.race.display = self.tour.shows_race if touring else not alone
+        self.table.styles.height = AROUND - 2 + patterns
+        left = height - lines - (LEAST_TOUR if touring else 0) - AROUND - patterns
+        self.table.display = self.race.display and left >= 0
+        self.ladder.display = alone or (not touring and left >= LEAST_LADDER)
 
     def _restyle(self) -> None:
-        for lines in (self.race, self.table, self.ladder):
+        for lines in (self.race, self.table, self.ladder, self.tour):
             lines.restyle()
 
     # -- drawing
@@ -167,6 +176,9 @@ class LabScreen(Screen[None]):
     def _on_change(self) -> None:
         """A run has begun or ended, or something was turned."""
         self._figures_at = 0.0
+        if self.focused_pattern not in self.experiment.patterns:
+            self.focused_pattern = self.experiment.patterns[0]
+        self._lay_out()
         if self._timer is not None:
             self._timer.resume()
 
@@ -180,18 +192,19 @@ class LabScreen(Screen[None]):
             return
         now, experiment = time.monotonic(), self.experiment
         experiment.watch_network()
-        if now >= self._figures_at:
+        slow = now >= self._figures_at
+        if slow:
             self._figures_at = now + FIGURES_SECONDS
             self._draw_figures(now)
-        if not self.has_class("-ladder"):
+        if self.race.display:
             self.race.draw(
                 experiment,
                 self.focused_pattern,
                 self.window,
                 self.frozen_at,
-                tall=self._tall,
+                self._lines_each,
             )
-        if self.ladder.display:
+        if self.ladder.display and (slow or self.has_class("-ladder")):
             watch = experiment.watch
             readers = watch.statistics.plan.readers
             self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
@@ -210,27 +223,12 @@ class LabScreen(Screen[None]):
         (wall, cpu), self._cpu = self._cpu, (now, time.process_time())
         if now - wall > FIGURES_SECONDS / 2:
             self._share = (self._cpu[1] - cpu) / (now - wall)
-        self.bar.headline = Content(self._headline(now))
+        self.bar.headline = Content(headline(experiment, now))
         self.bar.who = f"lab {self._share:.0%} of a core"
         self.bar.update()
         for screen in self.app.screen_stack:
             if isinstance(screen, Dialog) and screen.is_mounted:
                 screen.redraw()
-
-    def _headline(self, now: float) -> str:
-        experiment = self.experiment
-        watch, plan = experiment.watch, experiment.watch.statistics.plan
-        words = STATES.get(experiment.state, "")
-        if experiment.state == "running" and watch.began is not None:
-            words = f"{now - watch.began:.0f} of {plan.seconds:g} s"
-        elif experiment.state == "ended" and (outcome := experiment.outcome) is not None:
-            broken = [
-                NAMES[name] for name, verdict in outcome.verdicts.items() if not verdict.kept(name)
-            ]
-            words = "ended, every promise kept"
-            if broken:
-                words = f"ended, {', '.join(broken)} broke its promise"
-        return f"run {experiment.number} · {words}" if experiment.number else words
 
     # -- actions
 
@@ -257,8 +255,7 @@ class LabScreen(Screen[None]):
     def action_ladder(self) -> None:
         """The ladder alone, and back."""
         self.toggle_class("-ladder")
-        self._lay_out()
-        self.call_after_refresh(self._redraw_all)
+        self._lay_out_anew()
 
     def action_back(self) -> None:
         """From the ladder to the race, and out of a frozen picture."""
@@ -272,56 +269,35 @@ class LabScreen(Screen[None]):
         if self.has_class("-ladder") and self.frozen_at is not None:
             self.ladder.scroll_by(-distance)
         else:
-            patterns = self.experiment.plan.patterns
+            patterns = self.experiment.patterns
             at = patterns.index(self.focused_pattern) + distance
             self.focused_pattern = patterns[at % len(patterns)]
         self._redraw_all()
 
     def action_go_to_pattern(self, number: int) -> None:
         """The pattern of that number."""
-        self.focused_pattern = self.experiment.plan.patterns[number - 1]
+        patterns = self.experiment.patterns
+        self.focused_pattern = patterns[min(number, len(patterns)) - 1]
         self._redraw_all()
 
     def action_window(self, distance: int) -> None:
         """A shorter or longer time in view."""
-        self.window = _next(WINDOWS, self.window, distance)
+        self.window = next_value("window", self.window, distance)
         self._redraw_all()
 
-    def action_rate(self, distance: int) -> None:
-        """A faster or slower source."""
-        self._change(rate=_next(RATES, self.experiment.plan.rate, distance))
-
-    def action_readers(self, distance: int) -> None:
-        """More or fewer readers of each pattern."""
-        self._change(readers=_next(READERS, self.experiment.plan.readers, distance))
-
-    def action_size(self) -> None:
-        """Another size of an event."""
-        self._change(size=_next(SIZES, self.experiment.plan.size, 1, around=True))
-
-    def action_shape(self) -> None:
-        """Another way in which events follow each other."""
-        at = SHAPES.index(self.experiment.plan.shape) + 1
-        self._change(shape=SHAPES[at % len(SHAPES)])
-
-    def action_poll(self) -> None:
-        """Another pause between short polls."""
-        self._change(poll_seconds=_next(POLLS, self.experiment.plan.poll_seconds, 1, around=True))
-
-    def _change(self, **changes: Any) -> None:
-        """A new run with another plan."""
-        plan = replace(self.experiment.plan, **changes)
-        if plan == self.experiment.plan:
+    def action_plan(self, name: str, distance: int) -> None:
+        """A new run, with the next value of that part of the plan."""
+        before = self.experiment.plan
+        value = next_value(name, getattr(before, name), distance)
+        plan = replace(before, **{name: value})
+        if plan == before:
             return
         try:
             self.experiment.change(plan)
         except ValueError as error:
             self.notify(str(error), title="Plan", severity="error")
             return
-        words = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in changes.items()
-        )
+        words = f"{name.replace('_', ' ')} {value:g}" if name != "shape" else f"shape {value}"
         self.notify(f"A new run: {words}.", title="Plan", timeout=3)
 
     def action_network(self) -> None:
@@ -382,15 +358,37 @@ class LabScreen(Screen[None]):
             return
         self.notify(f"Written to {folder}.", title="Export", timeout=10)
 
+    async def action_step(self) -> None:
+        """Let the source append one event now; a picture that stands still goes on."""
+        try:
+            await self.experiment.step()
+        except (ClientError, ValueError) as error:
+            self.notify(str(error), title="One event", severity="warning")
+            return
+        if self.frozen_at is not None:
+            self.action_freeze()
+
+    def action_tour(self) -> None:
+        """Begin the tour, or go on where it was left; or leave it."""
+        if self.tour.is_open:
+            self.tour.action_leave()
+            return
+        try:
+            self.tour.open(lessons())
+        except LessonError as error:
+            self.notify(str(error), title="Tour", severity="error", timeout=20)
+            return
+        self._lay_out_anew()
+
+    def on_tour_panel_changed(self) -> None:
+        """Another page, or none: the race may have another height."""
+        self._lay_out_anew()
+
+    def _lay_out_anew(self) -> None:
+        self._lay_out()
+        self.call_after_refresh(self._redraw_all)
+
     def action_help(self) -> None:
         """The keys, and how to read the screen."""
         keys = [(key, words) for key, words in keys_of(self) if words != "Pattern"]
         self.app.push_screen(HelpScreen("The lab", keys, (), general=GENERAL, reading=reading()))
-
-
-def _next(steps: tuple[float, ...], now: float, distance: int, *, around: bool = False) -> Any:
-    """The step above or below now; the last one where there is none, or `around` the first."""
-    beyond = [one for one in steps if (one - now) * distance > 0]
-    if beyond:
-        return min(beyond) if distance > 0 else max(beyond)
-    return steps[0] if around else now

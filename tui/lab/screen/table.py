@@ -16,6 +16,7 @@ from tui.lab.screen.figures import (
     columns_for,
     number,
     own_lateness,
+    source_words,
 )
 from tui.lab.screen.lines import Lines, Row
 
@@ -59,7 +60,7 @@ class TablePanel(Lines):
         if last is not None:
             plan = last.plan
             title = (
-                f"Multiples of run {last.number}: {plan.shape} {plan.rate:g}/s, {plan.readers:,}"
+                f"Multiples of run {last.number}: {source_words(plan)}, {plan.readers:,}"
                 f" readers, network {last.network}"
             )
         self.border_title = Content(title)

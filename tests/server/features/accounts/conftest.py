@@ -27,7 +27,7 @@ async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
 @pytest.fixture
 async def nobody(server: LiveServer) -> AsyncIterator[Rest]:
     """A client that is not logged in."""
-    async with Rest(server.url) as client:
+    async with Rest(server.url, keep_alive=True) as client:
         yield client
 
 

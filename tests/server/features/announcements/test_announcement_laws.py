@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from server.core.audit import AuditActor
 from server.core.auth import AccessTokens, Identity
-from server.core.databases import migrate
 from server.core.sqlite import SqliteDatabase
 from server.features.accounts.schemas import Account, Role
 from server.features.accounts.service import AccountService, add_account
@@ -35,7 +34,7 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.topic import Subscription
 from support.live_server import settings_for
-from support.sparing import spare_the_disk
+from support.server_process import new_database
 from support.waiting import wait_until
 from tui.common.announcements.model import AnnouncementStore
 
@@ -57,10 +56,9 @@ class World:
         self.runner.run(self._open())
 
     async def _open(self) -> None:
-        await migrate(self.settings.database_path)
+        new_database(self.settings.database_path)
         for database, log in zip(self.databases, self.logs, strict=True):
             await database.open()
-            await spare_the_disk(database)
             await log.open()
         for role in Role:
             new = NewAccount(f"acc_{role}", f"{role}@example.com", "", role, role.value)

@@ -25,6 +25,7 @@ async def test_a_status_poll_answers_at_once_where_the_status_differs(cast: Cast
             "status": "placed",
             "version": 1,
             "terminal": False,
+            "logged_at": order["timeline"][0]["at"],
         }
 
 

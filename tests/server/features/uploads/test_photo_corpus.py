@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def server(data_dir: Path) -> AsyncIterator[LiveServer]:
-    async with running_server(settings_for(data_dir)) as server:
+    async with running_server(settings_for(data_dir, photo_workers=1)) as server:
         yield server
 
 

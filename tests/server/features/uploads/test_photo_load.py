@@ -11,7 +11,7 @@ from support.server_process import StartServer
 from support.town import PASSWORD, open_restaurant
 from support.uploads import done, sent
 
-PHOTOS = 3
+PHOTOS = 2
 PING_SECONDS = 0.1
 """Fifty times what a ping takes on an idle machine."""
 FACTOR = 3

@@ -236,10 +236,12 @@ def test_a_process_that_is_taken_over_reaches_nothing_else(tmp_path: Path) -> No
 SERVER = """
 import asyncio, sys
 from pathlib import Path
+from server.features.uploads import worker_process
 from server.features.uploads.worker_process import WorkerProcess, WorkerLimits
 
 async def main():
     folder = Path(sys.argv[3])
+    worker_process.PROGRAM = tuple(sys.argv[4:])
     process = WorkerProcess(WorkerLimits("u2netp", Path(sys.argv[1]), 20, 512 << 20, 100, folder))
     await process.process(Path(sys.argv[2]), folder)
     print("warm", flush=True)
@@ -255,7 +257,7 @@ def test_a_process_ends_with_a_server_that_was_killed(
 ) -> None:
     script = tmp_path / "minimal_server.py"
     script.write_text(SERVER)
-    arguments = [str(limits.home), str(coffee), str(tmp_path)]
+    arguments = [str(limits.home), str(coffee), str(tmp_path), *QUICK_WORKER]
     with subprocess.Popen(
         [sys.executable, str(script), *arguments],
         cwd=ROOT,

@@ -8,7 +8,7 @@ from aiohttp import web
 from faulty_server import FaultyServer
 
 from support.waiting import wait_until
-from tui.common.client.http import ServerClock
+from tui.common.client.clock import ServerClock
 from tui.common.client.session import Session
 
 

@@ -1,13 +1,14 @@
 """The meter counts what happened, and sums it up by pattern."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tui.common.client.figures import LATENCIES_KEPT
 from tui.common.client.meter import (
     FRAMES_KEPT,
     HEARTBEAT_SECONDS,
-    LATENCIES_KEPT,
     STATE_SECONDS,
     TRAFFIC_SECONDS,
     Pattern,
@@ -151,17 +152,40 @@ def test_totals_by_pattern() -> None:
     for meter, latency in ((one, 10.0), (two, 20.0), (two, 90.0)):
         meter.sent("GET /x", 100)
         meter.received(300)
-        meter.event("200", 300)
+        meter.event("200", 300, payload=50)
         meter.measured(latency)
     one.opened()
     wire.meter("c", Pattern.SSE).opened()
     polls, streams = wire.totals()
-    assert (polls.pattern, polls.connections, polls.requests, polls.events) == (
-        Pattern.LONG_POLL,
-        1,
-        3,
-        3,
-    )
-    assert (polls.bytes, polls.bytes_per_event, polls.p50_ms) == (1200, 400, 20.0)
-    assert polls.requests_per_minute == 3
-    assert (streams.connections, streams.bytes_per_event, streams.p50_ms) == (1, None, None)
+    assert (polls.pattern, polls.connections) == (Pattern.LONG_POLL, 1)
+    assert (polls.figures.requests, polls.figures.events) == (3, 3)
+    figures = polls.figures
+    assert (figures.bytes, figures.bytes_per_event, figures.round_trip_ms) == (1200, 400, 20.0)
+    assert (figures.requests_per_minute, figures.events_per_minute) == (3, 3)
+    assert (figures.requests_per_event, figures.overhead) == (1.0, 8.0)
+    assert (streams.connections, streams.figures.bytes_per_event) == (1, None)
+    assert (streams.figures.overhead, streams.figures.round_trip_ms) == (None, None)
+
+
+def test_the_age_of_news_is_by_the_servers_clock_and_of_news_only() -> None:
+    wire = Wire()
+    ahead = timedelta(hours=1)
+
+    def stamp(seconds_ago: float) -> str:
+        return (datetime.now(UTC) + ahead - timedelta(seconds=seconds_ago)).isoformat()
+
+    wire.clock.record(None, 0.004, stamp(0.002))
+    meter = wire.meter("kitchen", Pattern.SSE)
+    with pytest.MonkeyPatch.context() as patch:
+        began = time.monotonic() - 100
+        patch.setattr(time, "monotonic", lambda: began)
+        meter.begin_news()
+    for seconds_ago in (0.2, *[0.02] * 18, 90, 200):  # the last was there before
+        meter.event("order.placed", 100, logged_at=stamp(seconds_ago))
+    meter.event("of an older server", 100)
+    meter.event("nonsense", 100, logged_at="soon")
+    figures = meter.figures
+    assert figures.age_p50_ms == pytest.approx(20, abs=10)
+    assert figures.age_p95_ms == pytest.approx(200, abs=10)
+    assert len(meter.ages) == 20
+    assert meter.clock_error_ms == pytest.approx(2.5, abs=0.1)

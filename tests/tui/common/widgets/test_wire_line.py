@@ -6,7 +6,7 @@ from textual.app import App, ComposeResult
 
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.theme import NIGHT
-from tui.common.widgets.wire_line import WireLine
+from tui.common.widgets.wire_line import TOLD_SECONDS, WireLine
 
 
 class Line(App[None]):
@@ -26,7 +26,7 @@ def busy() -> Meter:
     meter.set_state(State.LIVE)
     for count in range(214):
         meter.received(96)
-        meter.event("order.updated", 96)
+        meter.event("order.updated", 96, payload=48)
         meter.measured(count % 9 + 1)
     return meter
 
@@ -40,9 +40,12 @@ async def drawn(meter: Meter, width: int) -> str:
 async def test_parts_go_by_worth_as_it_narrows() -> None:
     meter = busy()
     wide = await drawn(meter, 80)
-    for part in ("● SSE", "214 ev", "20.5 kB", " now ", "▂", "7ms"):
+    for part in ("● SSE", "214 ev", "96 B/ev", "214 ev/min", "0.0 req/ev", "opening   7ms"):
         assert part in wide
-    assert "20.5 kB" not in await drawn(meter, 26)
+    widest = await drawn(meter, 120)
+    for part in ("overhead 2.0×", "20.5 kB", " now ", "▂"):
+        assert part in widest
+    assert "96 B/ev" not in await drawn(meter, 26)
     assert "214 ev" in await drawn(meter, 26)
     for width in range(20, 90):
         line = await drawn(meter, width)
@@ -74,11 +77,21 @@ async def test_one_is_not_counted_as_several() -> None:
 
 async def test_it_tells_what_was_replayed() -> None:
     meter = busy()
+    meter.retrying("lost", 1.0)
+    meter.set_state(State.LIVE)
+    meter.opened()
+    meter.missed(3)
     meter.reconnected()
-    meter.event("order.placed", 96, replayed=True)
-    assert "back, 1 replayed" in await drawn(meter, 80)
+    assert "back after 0.0 s: 0 of 3 replayed" in await drawn(meter, 80)
+    for _ in range(3):
+        meter.event("order.placed", 1096, replayed=True)
+    line = await drawn(meter, 80)
+    assert re.search(r"back after 0\.0 s: 3 replayed in [\d,]+ ms, 3,288 B", line), line
+    assert meter.outage is not None
+    meter.outage.back_at = time.monotonic() - TOLD_SECONDS
+    assert "back, 3 replayed" in await drawn(meter, 80)
     meter.reconnected()
-    assert "back 2×, 1 replayed" in await drawn(meter, 80)
+    assert "back 2×, 3 replayed" in await drawn(meter, 80)
 
 
 @pytest.mark.parametrize(

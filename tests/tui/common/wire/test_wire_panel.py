@@ -22,7 +22,7 @@ def traffic(app: Window, count: int = 30) -> None:
             if pattern is Pattern.LONG_POLL:
                 meter.sent(f"GET /orders/{number}/status", 100)
             meter.received(size)
-            meter.event(f"{name} {number}", size)
+            meter.event(f"{name} {number}", size, payload=50)
             meter.measured(8)
 
 
@@ -45,14 +45,14 @@ async def test_it_compares_the_patterns_in_use(demo_server: LiveServer, tmp_path
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
         await pilot.press("2")
         traffic(app)
-        await wait_until(
-            lambda: row(app, "long poll")[:5] == ["1", "30", "500", "B", "8ms"],
-            what="the long poll's figures",
-        )
-        await wait_until(
-            lambda: row(app, "SSE")[:5] == ["1", "0", "100", "B", "8ms"], what="the stream's"
-        )
-        await wait_until(lambda: row(app, "REST")[:1] == ["0"], what="those of REST")
+        polls = ["–", "–", "30", "1.0", "500", "B", "10.0×", "1"]
+        await wait_until(lambda: row(app, "long poll")[:8] == polls, what="the long poll's")
+        stream = ["–", "–", "30", "0.0", "100", "B", "2.0×", "1"]
+        await wait_until(lambda: row(app, "SSE")[:8] == stream, what="the stream's")
+        await sees(app, "req/ev", "age of news, logged to received, ±")
+        await pilot.press("z")
+        await wait_until(lambda: "first byte" in " ".join(row(app, "REST")), what="REST's")
+        assert row(app, "SSE")[8:10] == ["opening", "8ms"], "what it is"
         assert "WebSocket" not in shown(app)
 
 
@@ -77,9 +77,7 @@ async def test_p_holds_the_log_still_and_lets_it_run(
         await pilot.press("p")
         await sees(app, "‖ paused")
         app.wire.meter("board", Pattern.SSE).event("after the pause", 7)
-        await wait_until(
-            lambda: row(app, "SSE")[2:3] not in ([], ["100"]), what="the figures going on"
-        )
+        await wait_until(lambda: row(app, "SSE")[2:3] == ["4"], what="the figures going on")
         assert "after the pause" not in shown(app)
         await pilot.press("p")
         await sees(app, "after the pause")
@@ -148,3 +146,30 @@ async def test_the_card_of_the_wire_is_short(demo_server: LiveServer, tmp_path: 
         panel = app.panels[1]
         assert isinstance(panel, WirePanel)
         assert not panel.query_one(".body").is_on_screen
+
+
+async def test_a_frame_is_found_and_opened(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2", "z")
+        await app.session.request("GET", "/me/sessions")
+        await app.session.request("GET", "/restaurants")
+        traffic(app, 3)
+        await sees(app, "▸ GET /orders/1/status")
+        await pilot.press("slash", *"/restaur")
+        await wait_until(lambda: "track" not in shown(app), what="only what matches")
+        lines = [line for line in shown(app).split("\n") if " GET /restaurants" in line]
+        (answer, asked) = (line[line.index("│") + 1 :].split() for line in lines)
+        assert answer[1:2] + answer[3:6] == ["requests", "◂", "200", "GET"]
+        assert answer[-4].endswith("ms")
+        assert asked[1:4] == ["requests", answer[2], "▸"], "of one exchange"
+        await pilot.press("enter", "enter")
+        await sees(app, "HTTP/1.1 200 OK", "Tiffin-Time: ", '  "items": [', "first byte ")
+        await pilot.press("p")
+        await sees(app, '{"items":[{"id":"')
+        await pilot.press("escape", "down", "enter")
+        await sees(app, "GET /api/v1/restaurants HTTP/1.1", "Authorization: (not kept)")
+        await pilot.press("escape", "escape")
+        await sees(app, "◂ board 2")
+        await pilot.press("slash", *"/me/sess", "enter", "enter")
+        await sees(app, "(not kept)", "of this app: received from the server at")
+        assert '"current"' not in shown(app)

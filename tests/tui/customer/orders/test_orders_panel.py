@@ -23,7 +23,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.common import app as frame
-from tui.common.client.http import ServerClock
+from tui.common.client.clock import ServerClock
 from tui.common.client.meter import State
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.feed import FEED
@@ -85,7 +85,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await wait_until(lambda: orders_of(app).meter is meter, what="the wire line shows it")
         await pilot.press("X")
-        await sees(app, "X restores it")
+        await sees(app, "X restores")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         second = await a_placed_order(guest, kitchen)
         await pilot.press("r")  # reads the orders, and the line stays cut
@@ -95,7 +95,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         assert polled.requests == 0
         await kitchen.step(order_id, "preparing")
         await pilot.press("X")
-        await sees(app, "◐ Cooking")
+        await sees(app, "◐ Cooking", "↺#")
         await wait_until(lambda: meter.reconnects >= 1, what="back")
         await wait_until(lambda: polled.state is State.WAITING, what="the other, too")
 
@@ -108,7 +108,7 @@ async def test_a_cut_ends_by_itself_also_without_an_open_order(
         meter = orders_of(app).meter
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await pilot.press("x")
-        await sees(app, "cut by you")
+        await sees(app, "◌ long poll · cut, ")
         await wait_until(lambda: meter.state is State.WAITING, what="held again")
         assert meter.reconnects == 1
 

@@ -121,7 +121,7 @@ async def test_a_new_position_moves_the_driver_on_the_map(
         assert window.drivers.meter.name == f"Driver {driver['name']}"
         assert window.drivers.meter.events >= 2
         await window.press("X")
-        await window.sees("X restores it")
+        await window.sees("X restores")
         await window.press("X")
         await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
 

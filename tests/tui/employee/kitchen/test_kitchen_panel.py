@@ -11,9 +11,11 @@ from textual.widgets import Input, OptionList, Static
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
 from support.rest import Rest
+from support.screen import shown
 from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_until
-from tui.common.client.http import ServerClock
+from tui.common.client import replayed
+from tui.common.client.clock import ServerClock
 from tui.employee.kitchen import feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.menu import MenuScreen
@@ -204,19 +206,25 @@ async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
 
 
 async def test_a_cut_stream_replays_what_was_missed(
-    demo_server: LiveServer, town: Town, tmp_path: Path
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.press("x")
-        await window.sees("reconnecting in ", "cut by you")
+        await window.sees(" s: 0 missed · back in ")
         await window.press("X")
-        await window.sees("X restores it")
+        await window.sees("X restores")
         order = await town.place()
+        await window.sees(" s: 1 missed · X restores")
         assert window.kitchen.board.order(order.id) is None
         await window.press("X")
         await window.live()
         await window.has(order, S.PLACED)
-        await window.sees("back, 1 replayed")
+        await window.sees("back after ", " s: 1 replayed ·", f"↺ #{order.number}")
+        with monkeypatch.context() as patch:
+            patch.setattr(replayed, "MARK_SECONDS", -1)
+            window.kitchen.board.replayed.add(order.id)
+            window.kitchen.needs_redraw = True
+            await wait_until(lambda: "↺" not in shown(window.app), what="the mark going")
 
 
 async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(

@@ -94,7 +94,9 @@ async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
         document = results_in(tmp_path)
         assert document["promises_kept"]
         assert document["command"].startswith("tiffin-lab run --experiment patterns")
-        assert [one["arrivals"] for one in document["patterns"][1:]] == [events] * len(PROMISES)
+        assert [one["arrivals"] for one in document["runs"][0]["patterns"][1:]] == [events] * len(
+            PROMISES
+        )
 
         os.killpg(children[0].pid, signal.SIGKILL)
         await sees(app, "The lab's server has ended (exit code -9)", "Press s to start another.")

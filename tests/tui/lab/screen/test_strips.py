@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tui.common.wire.ladder import rows_of
 from tui.lab.dials import PRESETS
 from tui.lab.records import (
     LONG_POLL,
@@ -19,7 +20,7 @@ from tui.lab.records import (
 )
 from tui.lab.screen.experiment import Watch
 from tui.lab.screen.figures import COLUMNS, LEAST_CELLS, NAME_CELLS, cell, columns_for, explain
-from tui.lab.screen.ladder import is_heartbeat, packet_words, rows_of
+from tui.lab.screen.ladder import is_heartbeat, packet_words
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     KEPT_SECONDS,
@@ -214,13 +215,13 @@ def test_the_ladder_of_a_pattern_is_drawn_in_the_order_of_time() -> None:
 )
 def test_the_explanation_is_made_of_the_figures(pattern: str, said: tuple[str, ...]) -> None:
     plan = Plan(poll_seconds=2.0)
-    result = watched(pattern, poll_seconds=2.0).results()[pattern]
+    result = watched(pattern, poll_seconds=2.0).results(AT + 10)[pattern]
     dials = PRESETS["office"].dials if pattern == WEBSOCKET else PRESETS["none"].dials
     words = explain(result, plan, dials)
     for part in said:
         assert part in words, words
     empty = Watch(Plan(patterns=(pattern,)))
-    assert "0 of 0 events so far" in explain(empty.results()[pattern], plan, dials)
+    assert "0 of 0 events so far" in explain(empty.results(AT + 10)[pattern], plan, dials)
 
 
 def test_columns_fit_and_are_compared_as_multiples() -> None:
@@ -229,7 +230,7 @@ def test_columns_fit_and_are_compared_as_multiples() -> None:
         assert NAME_CELLS + sum(cells for _, cells in found) <= width
         assert [column for column, _ in found] == list(COLUMNS[: len(found)])
     assert len(columns_for(NAME_CELLS + LEAST_CELLS)) == 1
-    result = watched(SSE).results()[SSE]
+    result = watched(SSE).results(AT + 10)[SSE]
     p50, _, missed = COLUMNS[:3]
     assert cell(p50, result, None) == "100"
     assert cell(p50, result, result) == "×1"

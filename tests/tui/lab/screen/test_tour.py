@@ -1,0 +1,101 @@
+"""The tour on the lab's screen, with real runs; and events that are asked for one by one."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from support.live_server import running_server, settings_for
+from support.screen import misses, sees, shown
+from support.waiting import wait_until
+from tui.lab.lessons.lesson import lessons
+from tui.lab.records import PATTERNS, Plan
+from tui.lab.screen.app import LabApp
+from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.tour import pages_of
+from tui.lab.servers import UNLIMITED
+
+LESSON = """
+title = "{title}"
+[[steps]]
+say = "Watch."
+why = "Half took {{sse.latency_p50_ms}} ms."
+sources = ["tui/lab/runner.py"]
+[steps.set]
+seconds = {seconds}
+rate = 20
+patterns = ["short-poll", "sse"]
+[steps.run]
+experiment = "patterns"
+takes = 5
+[steps.ask]
+question = "Which brings every event?"
+[[steps.ask.choices]]
+text = "short poll"
+expect = "short_poll.unseen == 0"
+shows = "{{short_poll.unseen}} unseen"
+[[steps.ask.choices]]
+text = "SSE"
+expect = "sse.unseen == 0"
+shows = "{{sse.unseen}} unseen"
+"""
+
+
+def press(app: App[None], *keys: str) -> None:
+    for key in keys:
+        app.simulate_key(key)
+
+
+async def test_a_lesson_is_guessed_run_answered_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
+    (tmp_path / "1-a.toml").write_text(LESSON.format(title="One", seconds=1.2))
+    (tmp_path / "2-b.toml").write_text(LESSON.format(title="Two", seconds=60.0))
+    settings = settings_for(tmp_path / "data", demo=True, **dict.fromkeys(UNLIMITED, 0))
+    async with running_server(settings) as server:
+        plan = Plan(seconds=600, shape="hand")
+        experiment = Experiment(server.url, plan)
+        app = LabApp(experiment)
+        app.lab.tour.pages = pages_of(lessons(tmp_path))
+        async with app.run_test(size=(80, 24), notifications=True):
+            await wait_until(lambda: experiment.state == "running", what="a run by hand")
+
+            # Nothing comes by itself; each event that is asked for comes over every pattern.
+            assert experiment.watch.statistics.source.newest == 0
+            press(app, "full_stop")
+            await sees(app, "events by hand", "1 event")
+            press(app, "full_stop")
+            await wait_until(
+                lambda: all(
+                    not experiment.watch.timeline.seen[one].behind(2, 1) for one in PATTERNS
+                ),
+                what="the second event over every pattern",
+            )
+
+            press(app, "T")
+            await sees(app, "Tour 1 of 2 · One", "Which brings every event?", "space runs it")
+            press(app, "a", "space")
+            await sees(app, "▸ a short poll", "▶ patterns: ", "1 × 2 readers", "◆")
+            await sees(app, "a ✗ short poll   ", "b ✓ SSE          0 unseen", "ms.", "runner.py")
+            await sees(app, "You chose a: the figures say otherwise.", "0 of 1 guesses right")
+
+            # What was left is found again; a run goes on meanwhile, and may be stopped.
+            press(app, "right", "down", "enter")
+            await sees(app, "Tour 2 of 2 · Two", "of 60 s")
+            press(app, "escape")
+            await misses(app, "Tour 2 of 2")
+            press(app, "T")
+            await sees(app, "Tour 2 of 2 · Two", "▸ a short poll", "▶ patterns: ")
+            press(app, "s")
+            await sees(app, "Stopped; space runs it again.")
+            press(app, "left")
+            await sees(app, "Tour 1 of 2 · One", "✓ SSE")
+
+            # A run of one's own takes the place of a lesson's.
+            press(app, "T", "plus")
+            await wait_until(lambda: experiment.state == "running", what="another run")
+            assert experiment.patterns == replace(plan).patterns
+            assert "Tour" not in shown(app).splitlines()[1]
