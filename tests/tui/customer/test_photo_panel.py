@@ -297,6 +297,8 @@ async def test_a_picture_is_saved_and_a_file_is_replaced_only_on_request(
         target.write_text("precious")
 
         async def save(where: Path) -> SaveScreen:
+            # A file is there before the dialog that has saved it is gone.
+            await wait_until(lambda: len(app.screen_stack) == 1, what="no dialog any more")
             await pilot.press("s")
             await wait_until(lambda: isinstance(app.screen, SaveScreen), what="the question")
             screen = app.screen
