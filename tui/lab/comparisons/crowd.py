@@ -19,12 +19,13 @@ ItemT = TypeVar("ItemT")
 OPENING = 64
 """Connections that are opened at a time."""
 CONNECT_SECONDS = 20.0
+ANSWER_SECONDS = 20.0
 DATA = b"data: {"
 EVENT = re.compile(rb'"seq": ?(\d+)(?:, ?"monotonic": ?([0-9.]+))?')
 EVENT_HEAD = 300
 """Bytes of an event in which these are found."""
 SLOW_BUFFER = 4096
-"""Of the kernel of a reader that will stop to read: what it holds is soon full."""
+"""Of the kernel of a reader that will stop reading: what it holds is soon full."""
 ASK_SECONDS = 0.02
 
 
@@ -54,15 +55,18 @@ class Address:
         return parts.hostname or "", parts.port or 80
 
 
-async def ask(address: Address, method: str = "GET", body: bytes = b"") -> bytes:
-    """The body of a whole answer, on a connection of its own. Raises OSError; ConnectionError for
-    any other status than 2xx."""
-    reader, writer = await asyncio.open_connection(*address.where)
-    try:
-        writer.write(address.request(method, body))
-        head, _, found = (await reader.read()).partition(b"\r\n\r\n")
-    finally:
-        writer.close()
+async def ask(
+    address: Address, method: str = "GET", body: bytes = b"", *, seconds: float = ANSWER_SECONDS
+) -> bytes:
+    """The body of a whole answer, on a connection of its own. Raises OSError: TimeoutError after
+    so many seconds, ConnectionError for any other status than 2xx."""
+    async with asyncio.timeout(seconds):
+        reader, writer = await asyncio.open_connection(*address.where)
+        try:
+            writer.write(address.request(method, body))
+            head, _, found = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
     if head[9:10] != b"2":
         raise ConnectionError(f"{address.url} was answered with {head[9:12].decode() or 'nothing'}")
     return found
@@ -215,18 +219,20 @@ async def publish(address: Address, count: int, rate: float, size: int) -> None:
     order. Raises ChildError where it does not take them."""
     answers = b""
     try:
-        reader, writer = await asyncio.open_connection(*address.where)
-        try:
-            began = time.monotonic()
-            for seq in range(1, count + 1):
-                await asyncio.sleep(began + (seq - 1) / rate - time.monotonic())
-                event = {"seq": seq, "monotonic": time.monotonic(), "padding": "x" * size}
-                writer.write(address.request("POST", json.dumps(event).encode(), close=False))
-            writer.write_eof()
-            answers = await reader.read()
-        finally:
-            writer.close()
+        async with asyncio.timeout(count / rate + ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(*address.where)
+            try:
+                began = time.monotonic()
+                for seq in range(1, count + 1):
+                    await asyncio.sleep(began + (seq - 1) / rate - time.monotonic())
+                    event = {"seq": seq, "monotonic": time.monotonic(), "padding": "x" * size}
+                    writer.write(address.request("POST", json.dumps(event).encode(), close=False))
+                writer.write_eof()
+                answers = await reader.read()
+            finally:
+                writer.close()
     except OSError as error:
-        raise ChildError(f"{address.url} took no more events: {error}") from None
+        why = str(error) or f"no answer within {ANSWER_SECONDS:.0f} s"
+        raise ChildError(f"{address.url} took no more events: {why}") from None
     if (taken := answers.count(b"HTTP/1.1 200 ")) != count:
         raise ChildError(f"{address.url} took {taken} of {count} events.")
