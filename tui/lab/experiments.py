@@ -222,10 +222,11 @@ async def _buffering(bench: Bench, plan: Plan) -> None:
 
 
 async def _tunnel(bench: Bench, plan: Plan) -> None:
-    """A cut of five seconds, or of a third of the run where that is shorter."""
+    """A cut of five seconds, or shorter in a short run: after it clients wait for up to twice as
+    long and a second before they try again, and then there are still to be events."""
     dials = PRESETS[plan.network].dials
-    cut_at = 0.2 * plan.seconds
-    back_at = cut_at + min(5.0, plan.seconds / 3)
+    cut_at = 0.1 * plan.seconds
+    back_at = cut_at + min(5.0, max(0.3, (0.9 * plan.seconds - 1.5) / 3))
     turns = (
         Turn(cut_at, replace(dials, cut=True), "into the tunnel, cut"),
         Turn(back_at, dials, "out of it"),
@@ -338,7 +339,7 @@ EXPERIMENTS = {
             "cursor, and gets what it missed; who does not, goes on with what comes next. What is "
             "lost, how soon is the news back, and what does it cost to catch up?",
             Plan(
-                seconds=15,
+                seconds=19,
                 rate=4,
                 patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_NO_CURSOR, WEBSOCKET, SOCKETIO),
             ),
