@@ -114,7 +114,8 @@ class NewsScreen(Dialog[None]):
             yield _head("Why this pattern")
             yield Content(panel.WHY)
         frames = last_frames(wire, meter.name)
-        yield _head(f"Its last {len(frames)} frames, by seconds" if frames else "No frame yet")
+        last = f"Its last {len(frames)} frames" if len(frames) > 1 else "Its only frame"
+        yield _head(f"{last}, by seconds" if frames else "No frame yet")
         if frames:
             yield _ladder_head(width)
             rows = rows_of(
