@@ -41,14 +41,17 @@ lab: run-env model ## the lab: the same events over every pattern, measured live
 	@exec $(PY) -m tui.lab $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
-	@# In a fresh clone every worker would rewrite all test modules: done once, they find them done.
+	@# In a fresh clone every worker would rewrite all test modules, and list the characters of UTF-8
+	@# for hypothesis: done once, they find them done.
 	@test -d tests/__pycache__ || $(PYTEST) --collect-only -q >/dev/null || true
+	@test -d .hypothesis/unicode_data || $(PY) -c \
+		"from hypothesis import strategies; strategies.text().validate()"
 	@$(PYTEST) -m "not soak and not others" -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: dev-env model azurite ## what the tests leave out: others' tools, the last version, faults, PostgreSQL
 	@$(PYTEST) -m "(others or hypothesis) and not soak" -n 3 --dist loadfile --hypothesis-profile all $(ARGS)
 	@LAB_SECONDS=$${LAB_SECONDS:-60} $(PYTEST) --timeout 300 tests/tui/lab/test_presets.py \
-		tests/tui/lab/test_experiments.py $(ARGS)
+		tests/tui/lab/test_lessons.py tests/tui/lab/test_experiments.py $(ARGS)
 	@FAULT_SECONDS=$${FAULT_SECONDS:-4} NEMESIS_SECONDS=$${NEMESIS_SECONDS:-60} \
 		$(PYTEST) -m "fault and not soak" $(ARGS)
 	@TIFFIN_TEST_DATABASE=postgresql $(PYTEST) -m "not soak and not others" -n 5 \

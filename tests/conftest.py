@@ -65,7 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in reversed(items):
         files.setdefault(item.path, []).insert(0, item)
-    waits = [path for path in files if not {"e2e", "faults", "soak"}.isdisjoint(path.parts)]
+    waits = [
+        path
+        for path, inside in files.items()
+        if not {"e2e", "faults", "soak"}.isdisjoint(path.parts)
+        or any("start_server" in getattr(item, "fixturenames", ()) for item in inside)
+    ]
     order = [path for path in files if path not in waits]
     every = max(1, len(order) * 3 // 4 // max(1, len(waits)))
     for number, path in enumerate(waits):
@@ -108,6 +113,23 @@ def cheap_hashes() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "MEMORY_KIB", 64)
         yield full
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Databases of the tests wait for the disk with no commit, as their PostgreSQL does not either.
+
+    Only a power failure would make a difference; a process that is killed loses nothing.
+    """
+    from server.core import sqlite
+
+    full, off = "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF"
+    assert full in sqlite.PRAGMAS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sqlite, "PRAGMAS", tuple(off if one == full else one for one in sqlite.PRAGMAS)
+        )
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -156,9 +178,10 @@ def full_hashes(monkeypatch: pytest.MonkeyPatch, cheap_hashes: int) -> None:
     monkeypatch.setattr(passwords, "MEMORY_KIB", cheap_hashes)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The redis-server that the whole run shares. Don't break it: `own_redis` is for that."""
+    """The redis-server that the tests of a file share, as starting one costs less than leaving one
+    idle for the whole run. Don't break it: `own_redis` is for that."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -229,11 +252,11 @@ def start_server(data_dir: Path) -> Iterator[StartServer]:
         print(f"--- {server.url} ---\n{server.log_tail()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def two_on_redis(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> Iterator["Two"]:
-    """Two processes on one database and the shared Redis, for the whole run: leave them running,
+    """Two processes on one database and the shared Redis, for a file's tests: leave them running,
     and open a restaurant for your test."""
     from support.two_processes import two_processes
 
@@ -241,7 +264,7 @@ def two_on_redis(
         yield two
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Two"]:
     """Two processes on one database, without Redis."""
     from support.two_processes import two_processes

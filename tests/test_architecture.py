@@ -26,7 +26,7 @@ LONGEST_FILE = 400
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
 ]
 WAITS = {"asyncio.timeout": 0, "asyncio.wait_for": 1, "wait_for": 1, "wait_until": 1, "sees": 9}
 """What waits in tests, and the place of its limit among the arguments."""
@@ -309,11 +309,12 @@ def test_the_server_starts_without_what_only_photos_need() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_that_is_named_exists(document: str) -> None:
     text = (ROOT / document).read_text()
-    named = set(
-        re.findall(r"\b(?:server|tui|tests|tools|benchmarks|deploy|docs)/[\w./-]+\.\w+", text)
-    )
+    files = re.findall(r"\b(?:server|tui|tests|tools|benchmarks|deploy|docs)/[\w./-]+\.\w+", text)
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    named = {ROOT / name for name in files}
+    named |= {(ROOT / document).parent / link for link in links}
     assert named
-    assert not {name for name in named if not (ROOT / name).exists()}
+    assert not {path for path in named if not path.exists()}
 
 
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))

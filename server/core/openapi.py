@@ -28,7 +28,9 @@ _REFS = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Food delivery over REST, long polling, server-sent events and WebSocket. Bodies are strict:"
     " text is not a number, and a whole number has neither fraction nor exponent. HEAD is answered"
-    " wherever GET is, but for the WebSocket; it never waits. Each answer has an `X-Request-ID`."
+    " wherever GET is, but for the WebSocket; it never waits. Each answer has an `X-Request-ID`"
+    " and, in `Tiffin-Time`, the server's time in milliseconds; events of the log say when they"
+    " were logged (`logged_at`: a field of server-sent events, beside the type in long polls)."
 )
 
 

@@ -46,7 +46,8 @@ _OPTIONS: Any = {
     "cached_statements": 256,
     "factory": SqliteConnection,
 }
-_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+"""Of each connection."""
 _READ_ONLY = "PRAGMA query_only=ON"
 """Otherwise a change made in a read would be rolled back silently."""
 
@@ -91,7 +92,7 @@ class SqliteDatabase(Database):
                 await reader.execute_fetchall(_READ_ONLY)
                 self._readers.put_nowait(reader)
             self._local = sqlite3.connect(self.path, timeout=0, **_OPTIONS)
-            for pragma in (*_PRAGMAS, _READ_ONLY):
+            for pragma in (*PRAGMAS, _READ_ONLY):
                 self._local.execute(pragma)
             await self.refuse_moved()
         except BaseException:
@@ -133,7 +134,7 @@ class SqliteDatabase(Database):
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.path, timeout=BUSY_SECONDS, **_OPTIONS)
         self._opened.append(connection)
-        for pragma in _PRAGMAS:
+        for pragma in PRAGMAS:
             await connection.execute_fetchall(pragma)
         return connection
 

@@ -89,7 +89,7 @@ async def test_an_app_waits_for_its_server_outlives_it_and_misses_nothing(
         windows[1].misses("No updates since", seconds=left())
         windows[0].sees_line(number, "cooking", seconds=left())
         for window, live in zip(windows, ("◐ long poll", "● SSE"), strict=True):
-            window.sees(live, "back", seconds=left())
+            window.sees(live, seconds=left())
             quit_by_key(window)
 
     server.kill()

@@ -46,7 +46,8 @@ def is_given_back(window: Window) -> None:
     found: dict[str, str] = {}
 
     def as_it_was() -> bool:
-        found.update({name: window.ask(name) for name in GIVEN_BACK})
+        values = window.ask("},#{".join(GIVEN_BACK)).split(",")
+        found.update(zip(GIVEN_BACK, values, strict=True))
         return found == GIVEN_BACK
 
     try:

@@ -10,14 +10,14 @@ from support.waiting import wait_for
 from tools.cluster.redis_server import RedisServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broken_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The Redis of `with_redis`."""
     with RedisServer(tmp_path_factory.mktemp("broken-redis")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory, broken_redis: RedisServer) -> Iterator[Two]:
     """The processes of `with_redis`; on PostgreSQL, two gunicorn masters of two workers each."""
     folder, workers = tmp_path_factory.mktemp("with-redis"), 2 if ON_POSTGRES else 0

@@ -103,8 +103,7 @@ async def _prepare(settings: Settings) -> None:
     if settings.demo and path.parent == settings.data_dir and not any(path.parent.iterdir()):
         demo = await asyncio.to_thread(_new_demo)
         shutil.copytree(demo, path.parent, copy_function=_copied, dirs_exist_ok=True)
-    else:
-        new_database(path)
+    new_database(path)
 
 
 @asynccontextmanager

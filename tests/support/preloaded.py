@@ -99,8 +99,10 @@ def fork(
 ) -> Forked:
     """Start a server that may open so many `files`, on the cores of this thread; what it prints is
     added to `log`, and it reads the file `stdin`. Its photo workers have the arguments `worker`, if
-    there are any. Passwords are hashed with as much memory as here. The `module` gunicorn gets a
-    process group of its own, for it and its workers."""
+    there are any. It hashes passwords with as much memory as this process would, and waits for the
+    disk where that would. The `module` gunicorn gets a process group of its own, for it and its
+    workers."""
+    from server.core import sqlite
     from server.features.accounts import passwords
 
     request = {
@@ -111,6 +113,7 @@ def fork(
         "files": files,
         "worker": worker,
         "hash_kib": passwords.MEMORY_KIB,
+        "pragmas": sqlite.PRAGMAS,
         "stdin": stdin,
         "cores": sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else None,
     }
@@ -153,6 +156,7 @@ def main(path: Path, owner: int) -> None:
 
     import server.__main__
     import server.app
+    from server.core import sqlite
     from server.features.accounts import passwords
     from server.features.uploads import worker_process
 
@@ -202,6 +206,7 @@ def main(path: Path, owner: int) -> None:
         if request["worker"]:
             worker_process.PROGRAM = tuple(request["worker"])
         passwords.MEMORY_KIB = request["hash_kib"]
+        sqlite.PRAGMAS = tuple(request["pragmas"])
         if sys.platform == "linux":
             os.sched_setaffinity(0, request["cores"])
         os.environ.clear()

@@ -173,6 +173,8 @@ class ServerProcess:
     def spawn(self) -> None:
         """Start it without waiting, for several that have to start together."""
         assert not self.running, "this server is already running"
+        if self.forked and "TIFFIN_DATABASE_URL" not in self.environment:
+            new_database(self.data_dir / "tiffin.sqlite3")
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             if self.forked:

@@ -140,7 +140,7 @@ class Window:
             return true_of(shown[0]) and shown[0] == before
 
         try:
-            wait_for(looks_right, seconds, every=0.05, what=f"{self.name} shows {what}")
+            wait_for(looks_right, seconds, every=0.1, what=f"{self.name} shows {what}")
         except AssertionError as late:
             raise AssertionError(f"{late}\n{shown[0]}\nexit code: {self.exit_code}") from None
         return shown[0]

@@ -10,7 +10,9 @@ import pytest
 from textual import app, pilot
 from textual.app import ScreenStackError
 from textual.css.model import RuleSet
+from textual.css.styles import RulesMap
 from textual.css.stylesheet import Stylesheet
+from textual.dom import DOMNode
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
@@ -18,6 +20,8 @@ WINDOW_SECONDS = 0.02
 CALM_SECONDS = 0.001
 """Of processor time in a window, in which an app may be taken to rest."""
 FRAME_SECONDS = 10.0
+NOTICED = frozenset({"display", "overflow_x", "overflow_y", "pointer"})
+"""Styles whose change is noticed at once, also by widgets that are not shown yet."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,6 +118,57 @@ def styles_parsed_once() -> Iterator[None]:
         patch.setattr(Stylesheet, "_parse_rules", parse_source_once)
         patch.setattr(Stylesheet, "parse", parse_sheet_once)
         patch.setattr(RuleSet, "__hash__", object.__hash__)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def styles_found_once(styles_parsed_once: None) -> Iterator[None]:
+    """Windows in this process share what Textual finds for a node of the same place and state.
+
+    What a rule can ask of a node are its type, id, classes and pseudo-classes, and those of the
+    nodes above it.
+    """
+    apply = Stylesheet.apply
+    asked = dict[object, tuple[list[RuleSet], tuple[str, ...]]]()
+    found = dict[object, tuple[RulesMap, tuple[bool, ...]]]()
+    flags = ("_has_hover_style", "_has_focus_within", "_has_order_style", "_has_odd_or_even")
+
+    def apply_found(
+        sheet: Stylesheet, node: DOMNode, *, animate: bool = False, cache: Any = None
+    ) -> None:
+        if animate:
+            apply(sheet, node, animate=True, cache=cache)
+            return
+        path, rules_map = node.css_path_nodes, sheet.rules_map
+        # Sheets that are the same share their list of rules; kept here, its id stays its own.
+        place = id(sheet.rules), *((one.__class__, one._id, one.classes) for one in path)
+        if place not in asked:
+            own = rules_map.keys() & node._selector_names
+            classes = {
+                one for name in own for rule in rules_map[name] for one in rule.pseudo_classes
+            }
+            asked[place] = sheet.rules, tuple(classes)
+        names = asked[place][1]
+        key = place, *(one.has_pseudo_class(name) for one in path for name in names)
+        base = node.styles.base
+        if (known := found.get(key)) is None:
+            apply(sheet, node)
+            found[key] = base._rules.copy(), tuple(getattr(node, flag) for flag in flags)
+            return
+        rules, values = known
+        for flag, value in zip(flags, values, strict=True):
+            setattr(node, flag, value)
+        now = base._rules
+        for name in [one for one in now.keys() | rules.keys() if now.get(one) != rules.get(one)]:
+            if node._is_mounted or name in NOTICED:
+                setattr(base, name, rules.get(name))
+            else:  # there is nothing to draw anew yet
+                base.set_rule(name, rules.get(name))
+        node.notify_style_update()
+        sheet._process_component_classes(node)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "apply", apply_found)
         yield
 
 

@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as error:
         parser.exit(2, f"{parser.prog}: {error.message}\n")
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

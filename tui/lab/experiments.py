@@ -47,7 +47,9 @@ async def _race(bench: Bench, plan: Plan) -> None:
 
 async def _idle(bench: Bench, plan: Plan) -> None:
     """One event, in the middle of the run."""
-    result = await bench.run(replace(plan, shape="steady", rate=1 / (0.51 * plan.seconds)))
+    one_event = replace(plan, shape="steady", rate=1 / (0.51 * plan.seconds))
+    trace = Trace()
+    result = await bench.run(one_event, trace=trace)
     hours = plan.seconds / HOUR_SECONDS
     what = f"{result.outcome.events} event in {plan.seconds:g} s"
     for figures in result.figures:
@@ -80,14 +82,24 @@ async def _idle(bench: Bench, plan: Plan) -> None:
             "Bursts of packets, each of which wakes a device that sleeps.",
             of=pattern,
         )
+        packets = [at - trace.began for at, _, _ in trace.packets[pattern] if at >= trace.began]
         bench.find(
             "radio_share",
-            None if figures.radio_on is None else figures.radio_on / figures.seconds,
+            on_share(packets, figures.radio_tail, plan.seconds) if plan.readers == 1 else None,
             "of the time",
-            f"A phone's radio would be on for so much of the time, by a tail of "
+            "A phone's radio would be on for so much of the time if this went on, by a tail of "
             f"{figures.radio_tail:g} s.",
             of=pattern,
         )
+
+
+def on_share(packets: list[float], tail: float, seconds: float) -> float:
+    """For how much of the time a radio is on that stays so for a tail after each packet, if the
+    packets of these seconds come again and again."""
+    times = [at for at in packets if at <= seconds]
+    following = [*times[1:], *(at + seconds for at in times[:1])]
+    gaps = (later - at for at, later in zip(times, following, strict=True))
+    return sum(min(tail, gap) for gap in gaps) / seconds
 
 
 async def _held(bench: Bench, plan: Plan) -> None:
@@ -210,10 +222,11 @@ async def _buffering(bench: Bench, plan: Plan) -> None:
 
 
 async def _tunnel(bench: Bench, plan: Plan) -> None:
-    """A cut of five seconds, or of a third of the run where that is shorter."""
+    """A cut of five seconds, or shorter in a short run: after it clients wait for up to twice as
+    long and a second before they try again, and then there are still to be events."""
     dials = PRESETS[plan.network].dials
-    cut_at = 0.2 * plan.seconds
-    back_at = cut_at + min(5.0, plan.seconds / 3)
+    cut_at = 0.1 * plan.seconds
+    back_at = cut_at + min(5.0, max(0.3, (0.9 * plan.seconds - 1.5) / 3))
     turns = (
         Turn(cut_at, replace(dials, cut=True), "into the tunnel, cut"),
         Turn(back_at, dials, "out of it"),
@@ -230,7 +243,8 @@ async def _tunnel(bench: Bench, plan: Plan) -> None:
             "back_after",
             after[0].received - out_at if after else None,
             "s",
-            "From the end of the cut to the first news.",
+            "From the end of the cut to the first news; mostly the client's wait for its next "
+            "attempt, which is random and grows with the cut.",
             of=pattern,
         )
         lost = result.outcome.verdicts[pattern].lost
@@ -296,6 +310,7 @@ EXPERIMENTS = {
             Plan(seconds=5, readers=300, patterns=(LONG_POLL, SSE, WEBSOCKET)),
             _held,
             frozenset({"rate", "shape"}),
+            own_servers=True,
         ),
         Experiment(
             "missed",
@@ -324,7 +339,7 @@ EXPERIMENTS = {
             "cursor, and gets what it missed; who does not, goes on with what comes next. What is "
             "lost, how soon is the news back, and what does it cost to catch up?",
             Plan(
-                seconds=15,
+                seconds=19,
                 rate=4,
                 patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_NO_CURSOR, WEBSOCKET, SOCKETIO),
             ),

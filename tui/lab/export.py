@@ -15,7 +15,7 @@ from tui.lab.dials import PRESETS
 from tui.lab.fields import FIELDS, Field, Value, cell
 from tui.lab.plot import Curve, ecdf_plot
 from tui.lab.records import NO_PROMISE
-from tui.lab.results import OWN_SHARE, Finding, Report, RunResult
+from tui.lab.results import OWN_SHARE, Report, RunResult
 
 FORMAT = 2
 """Of results.json."""
@@ -183,7 +183,9 @@ def _findings_lines(report: Report) -> list[str]:
     if alone:
         lines += ["| figure | value | |", "|---|--:|---|"]
         for one in alone:
-            lines.append(f"| {one.name} | {_with_unit(one)} | {_escaped(one.words)} |")
+            unit = one.unit if one.value is not None else ""
+            value = f"{cell(one.value)} {unit}".strip()
+            lines.append(f"| {one.name} | {value} | {_escaped(one.words)} |")
         lines.append("")
     compared = [one for one in report.findings if one.of]
     if compared:
@@ -191,15 +193,12 @@ def _findings_lines(report: Report) -> list[str]:
         lines += [f"| figure | {' | '.join(columns)} | |", f"|---|{'--:|' * len(columns)}---|"]
         for figure in dict.fromkeys(one.figure for one in compared):
             row = {one.of: one for one in compared if one.figure == figure}
-            cells = [_with_unit(row[of]) if of in row else "–" for of in columns]
-            words = next(iter(row.values())).words
-            lines.append(f"| {figure} | {' | '.join(cells)} | {_escaped(words)} |")
+            cells = [cell(row[of].value) if of in row else "–" for of in columns]
+            first = next(iter(row.values()))
+            unit = f" ({first.unit})" if first.unit else ""
+            lines.append(f"| {figure}{unit} | {' | '.join(cells)} | {_escaped(first.words)} |")
         lines.append("")
     return lines
-
-
-def _with_unit(finding: Finding) -> str:
-    return f"{cell(finding.value)} {finding.unit}".strip() if finding.value is not None else "–"
 
 
 def _escaped(text: str) -> str:

@@ -11,6 +11,7 @@ from server.features.lab.schemas import EVENT, LabEvent, Latest
 from server.features.shared.schemas import EventPage
 from tui.common.client.errors import ClientError, ResetStream
 from tui.common.client.fallback import LogStream
+from tui.common.client.frame import NOTHING, Contents
 from tui.common.client.long_polling import EventPoll
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.monitored import MonitoredEventStream
@@ -119,13 +120,13 @@ class RecordingMeter(Meter):
         self._what = what
         self._end("failed")
 
-    def sent(self, what: str, size: int) -> None:
+    def sent(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         if self._started and not self._closed_at:  # begun before it was sent
-            super().sent(what, size)
+            super().sent(what, size, contents)
             return
         self._end()
         self._before = (self.bytes_sent, self.bytes)
-        super().sent(what, size)
+        super().sent(what, size, contents)
         self._start(what)
 
     def received(self, size: int) -> None:
@@ -139,17 +140,18 @@ class RecordingMeter(Meter):
         if self._started:
             self._closed_at = time.monotonic()
 
-    def frame(self, what: str, size: int) -> None:
-        super().frame(what, size)
+    def frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
+        super().frame(what, size, contents)
         if self._closed_at:
             self._what = what
             self._end("failed" if what[:1] in "45" else "ended")
 
-    def event(self, what: str, size: int, **more: Any) -> None:
-        super().event(what, size, **more)
+    def event(self, what: str, size: int, **more: Any) -> bool:
+        replayed = super().event(what, size, **more)
         if self._closed_at:
             self._what = what
             self._end()
+        return replayed
 
     def reconnected(self) -> None:
         super().reconnected()

@@ -100,9 +100,12 @@ def test_a_long_header_costs_little() -> None:
         ("Forwarded", 'for="10.0.0.1",' * 500),
         ("Forwarded", "for=" + " " * 8000 + '"x'),
     ):
-        began = time.process_time()
-        client_address(request_from(PROXY, (header, value)))
-        assert time.process_time() - began < 0.2
+        taken = []
+        for _ in range(3):  # the garbage of other tests may be collected in one of them
+            began = time.thread_time()
+            client_address(request_from(PROXY, (header, value)))
+            taken.append(time.thread_time() - began)
+        assert min(taken) < 0.2
 
 
 def test_ipv6_is_counted_by_its_network() -> None:

@@ -20,7 +20,6 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.topic import Subscription
 from support.server_process import new_database
-from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
 SIZE = Event("", 1, "changed", "", "{}", "").size
@@ -73,7 +72,6 @@ class World:
         where = new_database(self.path)
         self.writing = database_at(where)
         await self.writing.open()
-        await spare_the_disk(self.writing)
         self.log = EventLog(self.writing)
         await self.log.open()
         self.listening = database_at(where)

@@ -16,7 +16,6 @@ from server.core.transaction import Transaction
 from server.realtime.event import Event
 from server.realtime.state_topic import STATE
 from server.realtime.topic import Subscription
-from support.sparing import spare_the_disk
 from support.waiting import wait_until
 
 
@@ -29,7 +28,6 @@ class World:
         self.nodes = [Node(path, sweep_seconds=0.01) for _ in range(2)]
         for node in self.nodes:
             self.runner.run(node.open())
-            self.runner.run(spare_the_disk(node.database))
 
     def close(self) -> None:
         for node in self.nodes:

@@ -1,8 +1,10 @@
-"""An app that fails where it is told to, with a password among the values of its variables."""
+"""Apps that fail where they are told to, with a password among the values of its variables."""
 
 import asyncio
 import gc
+import os
 import sys
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -11,6 +13,7 @@ from textual.widgets import Static
 from server.features.accounts.schemas import Registration
 from tui.cli import run_app
 from tui.common.app import TiffinApp
+from tui.common.client.api import Api  # noqa: F401 imported once, for all
 from tui.common.crash import REPORT
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
@@ -78,7 +81,21 @@ def crashing(base: type[TiffinApp], where: str) -> type[TiffinApp]:
     return Crashing
 
 
+APPS = {"customer": CustomerApp, "employee": EmployeeApp}
+
+
+def main(folder: Path, crashes: list[str]) -> None:
+    """Run each of `crashes`, such as `customer:render`, with a state folder of that name, and print
+    its exit code. They are forked: to import an app takes longer than to run it."""
+    for crash in crashes:
+        app, where = crash.split(":")
+        if not (pid := os.fork()):
+            os.environ["XDG_STATE_HOME"] = str(folder / crash)
+            REPORT.install()
+            sys.exit(run_app(crashing(APPS[app], where), ["--server", "http://127.0.0.1:9"]))
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(f"--- {crash} {code}", flush=True)
+
+
 if __name__ == "__main__":
-    REPORT.install()
-    base = {"customer": CustomerApp, "employee": EmployeeApp}[sys.argv[1]]
-    sys.exit(run_app(crashing(base, sys.argv[2]), ["--server", "http://127.0.0.1:9"]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from support.live_server import LiveServer
+from support.rest import Rest
 from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
@@ -277,6 +278,22 @@ async def test_help_is_there_in_fields_and_dialogs_and_says_what_works_here(
         assert "Focus Previous" not in shown(app), "it is among the keys everywhere"
         await pilot.press("q")
         await wait_until(lambda: len(app.screen_stack) == 2)
+
+
+async def test_f3_needs_a_terminal(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("f3")
+        await sees(app, "no terminal that another could use", "tiffin-lab")
+
+
+async def test_f3_needs_a_demo(live_server: LiveServer, tmp_path: Path) -> None:
+    async with Rest(live_server.url) as rest:
+        tokens = await (await rest.register("ana@example.com")).keep_in(tmp_path / "ana.json")
+    window = Window(live_server.url, tokens=tokens)
+    async with opened(window) as pilot:
+        await settled(window)
+        await pilot.press("f3")
+        await sees(window, "Only a demo's server has a lab", "tiffin-lab")
 
 
 async def test_keys_that_do_nothing_under_a_dialog_are_not_offered(

@@ -13,6 +13,7 @@ from server.app import create_app
 from support.live_server import LiveServer
 from support.panels import only
 from support.rest import Rest
+from support.screen import told
 from support.waiting import wait_until
 from tui.common.panel import Panel
 from tui.customer.app import CustomerApp
@@ -45,6 +46,12 @@ async def focus(screen: Screen[Any], selector: str) -> None:
     field = screen.query_one(selector)
     field.focus()
     await wait_until(lambda: field.has_focus, what=f"{selector} in focus")
+
+
+async def past_toast(app: CustomerApp, text: str) -> None:
+    """Wait for that toast, and remove it: for seconds it covers the order in a small window."""
+    await told(app, text)
+    app.clear_notifications()
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
 from PIL import Image
 from textual.widgets import Input
 
+from server.features.uploads import estimate
 from server.features.uploads.schemas import UploadStatus
 from support.live_server import LiveServer, running_server, settings_for
 from support.proxy import proxy_to
@@ -22,6 +23,7 @@ from support.server_process import StartServer
 from support.uploads import COFFEE
 from support.uploads import send as send_by_rest
 from support.waiting import wait_until
+from tui.common.client import short_polling
 from tui.common.client.meter import State
 from tui.common.client.short_polling import INTERVAL_SECONDS
 from tui.common.dialogs.account import AccountScreen, Avatar
@@ -31,8 +33,9 @@ from tui.common.uploads.jobs import JobState
 
 
 @pytest.fixture
-async def queue_only(data_dir: Path) -> AsyncIterator[LiveServer]:
-    """The demo's town, where nobody works on photos."""
+async def queue_only(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LiveServer]:
+    """The demo's town, where nobody works on photos, and wants to be asked every second."""
+    monkeypatch.setattr(estimate, "INITIAL_SECONDS", 0.5)
     async with running_server(settings_for(data_dir, demo=True, photo_workers=0)) as server:
         yield server
 
@@ -119,8 +122,9 @@ async def test_a_missing_model_is_reported(start_server: StartServer, tmp_path: 
 
 
 async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
-    queue_only: LiveServer, tmp_path: Path
+    queue_only: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(short_polling, "INTERVAL_AT_MOST", INTERVAL_SECONDS)
     async with photo_window(queue_only.url, tmp_path, MEDIUM) as (app, pilot):
         await send(app, pilot, picture(tmp_path, "first.png"))
         await sees(app, "next in the queue")
@@ -138,11 +142,12 @@ async def test_the_place_in_the_queue_is_shown_and_another_photo_can_be_opened(
             assert panel.view.before is not None
             assert panel.view.before.width == 120
             await pilot.press("up")
-        # Going to and fro between pending photos polls no faster.
+        # Going to and fro between pending photos polls no faster, and no later.
         meter, began = panel.meter, time.monotonic()
         before = meter.requests
         await pilot.press("down", "up", "down", "up", "down")
-        await wait_until(lambda: meter.requests >= before + 4, what="a few polls")
+        assert desk_of(app)._due_at <= time.monotonic() + INTERVAL_SECONDS
+        await wait_until(lambda: meter.requests >= before + 2, what="two polls")
         assert meter.requests - before <= 2 + (time.monotonic() - began) / INTERVAL_SECONDS
         panel.uploads.action_cursor_up()
         panel.redraw()  # as for a poll or a clock, before anything has heard of the key
@@ -292,6 +297,8 @@ async def test_a_picture_is_saved_and_a_file_is_replaced_only_on_request(
         target.write_text("precious")
 
         async def save(where: Path) -> SaveScreen:
+            # A file is there before the dialog that has saved it is gone.
+            await wait_until(lambda: len(app.screen_stack) == 1, what="no dialog any more")
             await pilot.press("s")
             await wait_until(lambda: isinstance(app.screen, SaveScreen), what="the question")
             screen = app.screen

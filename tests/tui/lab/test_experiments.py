@@ -18,7 +18,7 @@ from tui.lab import runner
 from tui.lab.__main__ import main
 from tui.lab.bench import Bench
 from tui.lab.dials import Dials
-from tui.lab.experiments import EXPERIMENTS
+from tui.lab.experiments import EXPERIMENTS, on_share
 from tui.lab.export import write
 from tui.lab.records import LONG_POLL, SHORT_POLL, SOCKETIO, SSE, WEBSOCKET, Pace, Plan
 from tui.lab.results import Report
@@ -64,6 +64,15 @@ async def test_polls_that_bring_nothing_cost_more_than_held_ones(tmp_path: Path)
     assert figure(report, "sse_requests_per_hour") == 0
     write(report, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == NAMES
+
+
+@pytest.mark.parametrize(
+    ("packets", "share"),
+    [([], 0), ([12], 0.5), ([4, 5, 16, 22], 0.95), ([0.1 * at for at in range(200)], 1), ([21], 0)],
+)
+def test_a_radio_is_on_for_a_tail_after_each_packet(packets: list[float], share: float) -> None:
+    """In 20 s that come again and again: what was before a run goes on into it."""
+    assert on_share(packets, 10, 20) == pytest.approx(share)
 
 
 async def test_a_held_poll_takes_memory_and_no_thread(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -334,6 +335,23 @@ async def test_a_run_from_the_command_line_leaves_its_results(
     assert (run["seed"], found["promises_kept"]) == (5, True)
     assert [one["pattern"] for one in run["patterns"]] == [SHORT_POLL, SSE]
     assert (out / "results.md").read_text() in printed
+
+
+async def test_a_run_that_is_told_to_end_has_no_result(server: LiveServer) -> None:
+    command = ("-m", "tui.lab", "run", "--seconds", "60", "--patterns", "sse")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--server", server.url, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(3 * PATIENCE):
+            assert process.stderr is not None
+            assert b"Readers" in await process.stderr.readline()
+            process.terminate()
+            assert await process.stderr.read() == b""
+            assert await process.wait() == 128 + signal.SIGTERM
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 @pytest.mark.others

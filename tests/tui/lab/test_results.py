@@ -154,7 +154,7 @@ def test_several_runs_and_what_they_show_are_in_every_file(tmp_path: Path) -> No
         "# Twice",
         "| waited | 3 s | How long \\| it was. |",
         "| figure | long-poll | sse | |",
-        "| lost | 3 events | – | What did not come. |",
+        "| lost (events) | 3 | – | What did not come. |",
         "## second",
         "**Broken**",
     ):

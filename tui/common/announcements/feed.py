@@ -112,6 +112,8 @@ class AnnouncementFeed(LogFeed):
     def _apply(self, kind: str, data: str) -> None:
         if kind == "announcement":
             announcement = Announcement.model_validate_json(data)
+            if self._replaying:
+                self._announcements.replayed.add(announcement.id)
             if self._announcements.add(announcement, self._session.server_now()):
                 found = self._announcements.get(announcement.id)
                 assert found is not None, "it has just been put there"

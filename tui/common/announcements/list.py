@@ -23,6 +23,7 @@ from textual.strip import Strip
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore
+from tui.common.client.replayed import MARK
 from tui.common.format import age, centred
 from tui.common.widgets.scroll_bar import ThinBarView
 
@@ -153,6 +154,8 @@ class AnnouncementList(ThinBarView, can_focus=True):
         aged = age(announcement.published_at, now)
         today = now.astimezone().date() if unfolded else None
         words = None if footer is None else footer.plain
+        if announcement.id in self.store.replayed:
+            suffix = f"{MARK} {suffix}".rstrip()
         key = (announcement.id, unread, suffix, words, unfolded, aged, today, width)
         lines = self._cache.get(key)
         if lines is None:

@@ -11,6 +11,7 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Severity,
 )
+from tui.common.client.replayed import ReplayedRows
 
 
 class AnnouncementStore:
@@ -26,6 +27,7 @@ class AnnouncementStore:
         self.loaded = False
         """Whether the first page has come."""
         self.revision = 0
+        self.replayed = ReplayedRows()
         self._own_id = ""
         self._audiences: frozenset[Audience] = frozenset()
         self._known: dict[str, ReadAnnouncement] = {}

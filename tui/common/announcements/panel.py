@@ -123,6 +123,8 @@ class AnnouncementsPanel(Panel):
         """Paint what has changed."""
         feed, rows = self.feed, self.rows
         self._follow_time()
+        if (left := self.store.replayed.left) is not None:
+            self.redraw_in(left)
         self.show_meter(feed.meter)
         rows.message = announcement_text.empty_text(self.store, feed.error)
         rows.update_lines()

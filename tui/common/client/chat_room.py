@@ -21,6 +21,7 @@ from server.features.chat.frame_schemas import (
 )
 from server.features.chat.schemas import ChatMessage
 from tui.common.client.errors import ResetStream
+from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
 from tui.common.client.socket_stream import SILENCE_SECONDS, SocketStream
@@ -156,6 +157,7 @@ class Room(SocketStream[ServerFrame]):
             replayed=self._replaying,
             payload=size,
             logged_at=_logged_at(frame),
+            contents=Contents.of("", text),
         )
         if isinstance(frame, ErrorFrame):
             self._on_message_refused(frame)

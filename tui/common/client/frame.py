@@ -1,5 +1,6 @@
 """A message that crossed the wire, and the patterns by which news travels."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -28,6 +29,45 @@ ROUND_TRIPS = {
 that was not held, to that of a stream; from a ping to its answer."""
 
 
+BODY_KEPT = 4096
+"""Bytes or characters of a body that are kept: many frames are."""
+SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+"""Headers whose values are not kept."""
+
+
+def head_text(line: str, headers: Iterable[tuple[str | bytes, str | bytes]]) -> str:
+    """The head of a request or an answer as it is shown: without what would let others in."""
+    lines = [line]
+    for raw_name, raw_value in headers:
+        name = raw_name if isinstance(raw_name, str) else raw_name.decode("latin-1")
+        value = raw_value if isinstance(raw_value, str) else raw_value.decode("latin-1")
+        lines.append(f"{name}: {'(not kept)' if name.lower() in SECRET else value}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is kept of a message besides its size. A body is cut at `BODY_KEPT`."""
+
+    head: str = ""
+    body: str | bytes = ""
+    took_ms: float | None = None
+    """Of an answer: from the request's leaving to its first byte."""
+    exchange: int = 0
+    """Which request with its answer, stream or socket of the app it belongs to; 0: the meter's
+    newest."""
+
+    @classmethod
+    def of(
+        cls, head: str, body: str | bytes, took_ms: float | None = None, exchange: int = 0
+    ) -> "Contents":
+        """With as much of the body as is kept."""
+        return cls(head, body if len(body) <= BODY_KEPT else body[:BODY_KEPT], took_ms, exchange)
+
+
+NOTHING = Contents()
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message that crossed the wire, or several heartbeats with nothing else between them.
@@ -46,6 +86,8 @@ class Frame:
     age_ms: float | None = None
     """Of the news in it, when it arrived."""
     replayed: bool = False
+    contents: Contents = NOTHING
+    exchange: int = 0
 
     @property
     def words(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from tui.common.client.address import proxy_for, tls_context
 from tui.common.client.clock import ServerClock
 from tui.common.client.errors import Unreachable, unreachable
+from tui.common.client.frame import head_text
 from tui.common.client.request import RequestContext
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ class HttpClient:
         # A stream and a photo hold their connection; what is answered at once can share a few.
         holds = total is None or form is not None
         release = None if holds else await self._wait_for_connection()
-        request = RequestContext(self.translate_errors, meter, what, size, on_sent, release)
+        request = RequestContext(
+            self.translate_errors, meter, what, size, on_sent, release, body or b""
+        )
         timeout = aiohttp.ClientTimeout(
             total=total,
             connect=2 * CONNECT_SECONDS,
@@ -296,7 +299,8 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
     if isinstance(request, RequestContext):
         line = len(f"{params.method} {params.url.raw_path_qs} HTTP/1.1\r\n")
         headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
-        request.head_sent(line + headers + 2)
+        first = f"{params.method} {params.url.raw_path_qs} HTTP/1.1"
+        request.head_sent(line + headers + 2, head_text(first, params.headers.items()))
 
 
 def _headers(

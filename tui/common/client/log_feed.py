@@ -18,6 +18,8 @@ class LogFeed:
         self._meter = meter
         self._changed = changed
         self._stream: LogStream | None = None
+        self._replaying = False
+        """Whether the event that is handled was missed while the connection was lost."""
 
     @property
     def meter(self) -> "Meter":
@@ -47,6 +49,7 @@ class LogFeed:
         ) as self._stream:
             try:
                 async for event in self._stream:
+                    self._replaying = event.replayed
                     handle(event.type, event.data)
             finally:
                 self._stream = None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
     from server.features.shared.schemas import EventPage
     from tui.common.client.errors import ClientError
+    from tui.common.client.frame import Contents
     from tui.common.client.meter import Meter
     from tui.common.client.request import RequestContext
     from tui.common.client.retry import Backoff
@@ -102,16 +103,17 @@ class LongPoll(Poll[ItemT]):
         self._backoff.reset()
         if not known:
             self._meter.measured(request.latency_ms)
-        self._count(news, request.size, len(body))
+        self._count(news, request.size, len(body), request.contents(body))
         self._pending.append(news)
 
-    def _count(self, news: ItemT, size: int, payload: int) -> None:
+    def _count(self, news: ItemT, size: int, payload: int, contents: Contents) -> None:
         """Note it on the meter: the bytes of the answer, and of its body."""
         self._meter.event(
             f"200 {self._name(news)}",
             size,
             payload=payload,
             logged_at=getattr(news, "logged_at", None),
+            contents=contents,
         )
 
     def _on_sent(self) -> None:
@@ -121,7 +123,7 @@ class LongPoll(Poll[ItemT]):
             self._meter.set_state(State.WAITING, self._reason)
 
     async def _nothing_new(self, request: RequestContext, held: float) -> None:
-        self._meter.frame("204 nothing new", request.size)
+        self._meter.frame("204 nothing new", request.size, request.contents(b""))
         retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
         if retry_after:
             self._backoff.reset()
@@ -248,9 +250,9 @@ class EventPoll(CursorPoll["EventPage"]):
         # Only the first page may be without events: it says where to begin.
         return self.cursor is None or (bool(news.events) and news.cursor != self.cursor)
 
-    def _count(self, news: EventPage, size: int, payload: int) -> None:
+    def _count(self, news: EventPage, size: int, payload: int, contents: Contents) -> None:
         if not news.events:
-            self._meter.frame("200 where to begin", size)
+            self._meter.frame("200 where to begin", size, contents)
         envelope = len(PAGE) + len(news.cursor)
         envelope += sum(len(ENTRY) + len(event.type) for event in news.events)
         for number, event in enumerate(news.events):
@@ -259,6 +261,7 @@ class EventPoll(CursorPoll["EventPage"]):
                 0 if number else size,
                 payload=0 if number else max(0, payload - envelope),
                 logged_at=event.logged_at,
+                contents=contents,
             )
 
 
@@ -268,6 +271,8 @@ class OrdersPoll(CursorPoll["OrderPage"]):
     def __init__(self, session: Session, meter: Meter, cursor: str) -> None:
         """`cursor` is that of a page of orders."""
         super().__init__(session, "/orders", meter, cursor)
+        self.replayed = False
+        """Whether what was handed out last was missed while the connection was lost."""
 
     def _parse(self, body: bytes) -> OrderPage:
         from server.features.orders.schemas import OrderPage
@@ -283,14 +288,15 @@ class OrdersPoll(CursorPoll["OrderPage"]):
     def _gap_size(self, news: OrderPage) -> int:
         return len(news.items)
 
-    def _count(self, news: OrderPage, size: int, payload: int) -> None:
+    def _count(self, news: OrderPage, size: int, payload: int, contents: Contents) -> None:
         newest = len(news.items) - 1
         for number, order in enumerate(news.items):
-            self._meter.event(
+            self.replayed = self._meter.event(
                 f"200 #{order.number:04d} {order.status}",
                 0 if number else size,
                 payload=0 if number else payload,
                 logged_at=news.logged_at if number == newest else None,
+                contents=contents,
             )
 
 

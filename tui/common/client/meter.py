@@ -12,7 +12,7 @@ from math import inf
 
 from tui.common.client.clock import ServerClock
 from tui.common.client.figures import AGES_KEPT, LATENCIES_KEPT, Figures, LastMinute, Outage
-from tui.common.client.frame import ROUND_TRIPS, Direction, Frame, Pattern
+from tui.common.client.frame import NOTHING, ROUND_TRIPS, Contents, Direction, Frame, Pattern
 
 __all__ = ["ROUND_TRIPS", "Frame", "Meter", "Pattern", "PatternTotals", "State", "Wire"]
 
@@ -88,6 +88,8 @@ class Meter:
         """`time.monotonic()` of the next attempt, while there is one to wait for."""
         self.connections = 0
         """Open now."""
+        self.exchange = 0
+        """The number of its newest request, stream or socket, in the whole app."""
         self.line: Meter = self
         """The meter that is cut together with this one, as a stream's with that of its fallback."""
         self._news_since = 0.0
@@ -141,21 +143,23 @@ class Meter:
         """All is well; the next request is due in `delay` seconds."""
         self._set(State.WAITING, "", delay)
 
-    def sent(self, what: str, size: int) -> None:
+    def sent(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A request has left."""
         self.requests += 1
         self._requests.add()
         self._count_sent(size)
-        self._record("out", what, size)
+        self._record("out", what, size, contents=contents)
 
-    def sent_frame(self, what: str, size: int) -> None:
+    def sent_frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A message has left over a connection that stands: no request of its own."""
         self._count_sent(size)
-        self._record("out", what, size)
+        self._record("out", what, size, contents=contents)
 
     def opened(self) -> None:
-        """A connection is now in use."""
+        """A connection is now in use; call it before the request is noted."""
         self.connections += 1
+        self._wire.exchanges += 1
+        self.exchange = self._wire.exchanges
         if self.outage is not None and self.outage.back_at is None:
             self.outage.asked_at = time.monotonic()
         self._wire.changed()
@@ -188,9 +192,9 @@ class Meter:
         self._bytes.add(size)
         self._wire.changed(HEARTBEAT_SECONDS)
 
-    def frame(self, what: str, size: int) -> None:
+    def frame(self, what: str, size: int, contents: Contents = NOTHING) -> None:
         """A message that brought no event; its bytes are counted by `received`."""
-        self._record("in", what, size)
+        self._record("in", what, size, contents=contents)
 
     def heartbeat(self, what: str, size: int) -> None:
         """A message that shows only that the connection lives."""
@@ -209,11 +213,12 @@ class Meter:
         replayed: bool = False,
         payload: int = 0,
         logged_at: datetime | str | None = None,
-    ) -> None:
+        contents: Contents = NOTHING,
+    ) -> bool:
         """An event, or the answer to a request; its bytes are counted by `received`.
 
         `payload` is how many of them are its data, `logged_at` when it happened by the server's
-        clock.
+        clock. Returns whether it was missed while the connection was lost.
         """
         self.events += 1
         self.payload += payload
@@ -230,7 +235,8 @@ class Meter:
             self.ages.append(age)
         else:
             age = None
-        self._record("in", what, size, age_ms=age, replayed=replayed)
+        self._record("in", what, size, age_ms=age, replayed=replayed, contents=contents)
+        return replayed
 
     def missed(self, count: int) -> None:
         """So many more events have passed beside the cut line."""
@@ -286,12 +292,23 @@ class Meter:
         heartbeats: int = 0,
         age_ms: float | None = None,
         replayed: bool = False,
+        contents: Contents = NOTHING,
     ) -> None:
         if self._wire.meters.get(self.name) is not self:
             return  # a connection of before the log-out, on its way to being closed
         what, now = what[:WHAT_LONG], time.time()
         frame = Frame(
-            now, self.name, self.pattern, direction, what, size, heartbeats, age_ms, replayed
+            now,
+            self.name,
+            self.pattern,
+            direction,
+            what,
+            size,
+            heartbeats,
+            age_ms,
+            replayed,
+            contents,
+            contents.exchange or self.exchange,
         )
         self._wire.log(frame)
 
@@ -309,6 +326,7 @@ class Wire:
     frames: deque[Frame] = field(default_factory=lambda: deque(maxlen=FRAMES_KEPT))
     revision: int = 0
     state_revision: int = 0
+    exchanges: int = 0
     clock: ServerClock = field(default_factory=ServerClock)
     """That of the server which these meters are about."""
     on_change: Callable[[float], object] = lambda _: None
@@ -334,6 +352,7 @@ class Wire:
                 frame = replace(
                     frame,
                     meter=frame.meter if frame.meter == last.meter else "",
+                    exchange=frame.exchange if frame.exchange == last.exchange else 0,
                     size=frame.size + last.size,
                     heartbeats=frame.heartbeats + last.heartbeats,
                 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tui.common.client.errors import ApiError, Unreachable
+from tui.common.client.frame import Contents, head_text
 from tui.common.client.retry import parse_retry_after
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ WORDS_LONG = 1000
 """Characters that are kept of an error's title and detail."""
 FIELDS_TOLD = 10
 """Fields of a request whose errors are shown, at most."""
+
+
+SECRET_PATHS = ("/auth", "/me")
+"""Of requests whose bodies, and whose answers', hold passwords or tokens."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -59,6 +64,7 @@ class RequestContext:
         body_size: int,
         on_sent: Callable[[], None] | None = None,
         on_closed: Callable[[], None] | None = None,
+        body: bytes = b"",
     ) -> None:
         self._translate_errors = translate_errors
         self._meter = meter
@@ -66,6 +72,8 @@ class RequestContext:
         self._body_size = body_size
         self._on_sent = on_sent
         self._on_closed = on_closed
+        self._body = body
+        self._exchange = 0
         self._sent_at = 0.0
         self._counted = False
         self._response: aiohttp.ClientResponse | None = None
@@ -80,13 +88,15 @@ class RequestContext:
         assert self._response is not None, "the answer has not arrived yet"
         return self._response
 
-    def head_sent(self, head_size: int) -> None:
+    def head_sent(self, head_size: int, head: str = "") -> None:
         """Called as the request's head leaves, once more if aiohttp had to repeat it."""
         self._sent_at = time.perf_counter()
-        self._meter.sent(self._what, head_size + self._body_size)
         if not self._counted:
             self._counted = True
             self._meter.opened()
+            self._exchange = self._meter.exchange
+        contents = Contents.of(head, self._shown(self._body), exchange=self._exchange)
+        self._meter.sent(self._what, head_size + self._body_size, contents)
         if self._on_sent is not None:
             self._on_sent()
 
@@ -94,9 +104,9 @@ class RequestContext:
         """Called once the answer's head has arrived."""
         self._response = response
         self.latency_ms = (time.perf_counter() - self._sent_at) * 1000
-        status_line = len(f"HTTP/1.1 {response.status} {response.reason or ''}\r\n")
+        status_line = f"HTTP/1.1 {response.status} {response.reason or ''}"
         headers = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
-        self._received(status_line + headers + 2)
+        self._received(len(status_line) + 2 + headers + 2)
 
     async def read(self, max_bytes: int = ANSWER_BYTES) -> bytes:
         """The rest of the body; closes. Raises `Unreachable`, also for more than `max_bytes`."""
@@ -114,12 +124,24 @@ class RequestContext:
             self.close()
         return bytes(body)
 
+    def contents(self, body: bytes) -> Contents:
+        """The answer as the log keeps it."""
+        response = self.response
+        status_line = f"HTTP/1.1 {response.status} {response.reason or ''}"
+        head = head_text(status_line, response.raw_headers)
+        return Contents.of(head, self._shown(body), self.latency_ms, self._exchange)
+
+    def _shown(self, body: bytes) -> str | bytes:
+        """What may be kept of a body: neither passwords nor tokens."""
+        path = self._what.partition(" ")[2]
+        return "(not kept)" if body and path.startswith(SECRET_PATHS) else body
+
     async def reply(self, max_bytes: int = ANSWER_BYTES) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
         body = await self.read(max_bytes)
         self._meter.measured(self.latency_ms)
         what = f"{self.response.status} {self._what.partition('?')[0]}"
-        self._meter.event(what, self.size, payload=len(body))
+        self._meter.event(what, self.size, payload=len(body), contents=self.contents(body))
         return Reply(self.response.status, self.response.headers, body)
 
     async def chunk(self) -> bytes:
@@ -170,7 +192,8 @@ class RequestContext:
                 f"({_phrase(response.status)}) and did not say why.",
                 request_id=response.headers.get("X-Request-ID", ""),
             )
-        self._meter.frame(f"{problem.status} {problem.title}", self.size)
+        what = f"{problem.status} {problem.title}"
+        self._meter.frame(what, self.size, self.contents(bytes(body)))
         return ApiError(problem, retry_after, from_proxy=from_proxy)
 
     def _received(self, size: int) -> None:

@@ -96,6 +96,7 @@ class ShortPoll(Poll[ItemT]):
             request.size,
             payload=len(body),
             logged_at=self._logged_at(news),
+            contents=request.contents(body),
         )
         changed, self._known = news != self._known, news
         if self._is_final(news):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import NoStream, ResetStream, Unreachable
 from tui.common.client.figures import byte_length
+from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.stream import RequestStream
 
@@ -41,6 +42,8 @@ class ServerSentEvent:
     has_id: bool = field(default=False, compare=False)
     size: int = field(default=0, compare=False)
     logged_at: str = field(default="", compare=False)
+    replayed: bool = field(default=False, compare=False)
+    """It was missed while the connection was lost."""
 
 
 class EventTooLarge(Exception):
@@ -157,6 +160,16 @@ LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
 
+def _head_of(event: ServerSentEvent) -> str:
+    """Its fields besides the data."""
+    fields = (
+        ("id", event.last_event_id if event.has_id else ""),
+        ("event", event.type),
+        ("logged_at", event.logged_at),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in fields if value)
+
+
 class EventStream(RequestStream[ServerSentEvent]):
     """`async for event in stream`, for ever, or up to an `end` event.
 
@@ -223,13 +236,14 @@ class EventStream(RequestStream[ServerSentEvent]):
             replaying = self._replaying and (caught_up_at is None or number < caught_up_at)
             if not (event.has_id and event.last_event_id in self._seen):
                 self._remember(event)
-                self._pending.append(event)
+                self._pending.append(replace(event, replayed=True) if replaying else event)
                 self._meter.event(
                     event.type,
                     event.size,
                     replayed=replaying,
                     payload=byte_length(event.data),
                     logged_at=event.logged_at,
+                    contents=Contents.of(_head_of(event), event.data),
                 )
         self._replaying = self._replaying and caught_up_at is None
         self._on_received(heartbeat=self._parser.comments > comments)
@@ -278,6 +292,7 @@ class EventStream(RequestStream[ServerSentEvent]):
             )
         self.accepted = True
         self._meter.measured(request.latency_ms)
+        self._meter.frame("200 the stream begins", request.size, request.contents(b""))
         self._replaying = self._lost_before
         self._rushing = False
         self._heard_at = time.monotonic()

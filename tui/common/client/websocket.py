@@ -16,6 +16,7 @@ from aiohttp import WSMsgType
 
 from server.features.shared.schemas import ProblemDetails
 from tui.common.client.errors import ApiError, NoStream, Unreachable
+from tui.common.client.frame import Contents, head_text
 from tui.common.client.retry import SERVER_SAYS_AT_MOST, parse_retry_after
 
 if TYPE_CHECKING:
@@ -85,9 +86,14 @@ class WebSocket:
         self._pings: asyncio.Task[None] | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         asked, answered = _head_sizes(socket.head)
-        meter.sent(what, asked)
-        meter.received(answered)
         meter.opened()
+        request = socket.head.request_info
+        line = f"GET {request.url.raw_path_qs} HTTP/1.1"
+        meter.sent(what, asked, Contents(head_text(line, request.headers.items())))
+        meter.received(answered)
+        answer = f"HTTP/1.1 {socket.head.status} {socket.head.reason or ''}"
+        switched = Contents(head_text(answer, socket.head.raw_headers))
+        meter.frame(f"{socket.head.status} {socket.head.reason or ''}", answered, switched)
         self._pings = asyncio.create_task(self._ping_forever(), name="pings")
         self._restart_silence_timer()
 
@@ -128,7 +134,8 @@ class WebSocket:
             await self._socket.send_str(text)
         except (aiohttp.ClientError, OSError) as fault:
             raise _lost() from fault
-        self._meter.sent_frame(what, _frame_size(len(text.encode())) + 4)
+        size = _frame_size(len(text.encode())) + 4
+        self._meter.sent_frame(what, size, Contents.of("", text))
 
     def close(self) -> None:
         """Close the connection with a handshake, in the background."""

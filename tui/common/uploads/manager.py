@@ -61,8 +61,9 @@ class UploadManager:
         self._changed = changed
         self._finished = finished
         self._poll: UploadPoll | None = None
-        self._polled_at = float("-inf")
-        """`time.monotonic()` of the last poll's first request."""
+        self._polled_at = self._due_at = float("-inf")
+        """`time.monotonic()` of the first request of the last poll that made one, and of this one.
+        """
         self._poller: Worker[None] | None = None
         self._senders: dict[str, Worker[None]] = {}
         self._waits: dict[str, float] = {}
@@ -159,8 +160,10 @@ class UploadManager:
         if self._poller is not None:
             self._poller.cancel()
         now = time.monotonic()
+        if self._due_at <= now:
+            self._polled_at = self._due_at
         wait = max(self._waits.pop(wanted.id, 0.0), self._polled_at + INTERVAL_SECONDS - now)
-        self._polled_at = now + max(0.0, wait)
+        self._due_at = now + max(0.0, wait)
         self._poll = UploadPoll(self._session, wanted.id, self._meter, first_wait=wait)
         self._poller = self._run("photo-poll", self._follow(self._poll))
 

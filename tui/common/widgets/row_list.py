@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import events, on
 from textual.actions import SkipAction
@@ -317,6 +317,21 @@ class _Row(Visual):
         return self._rows.ROW_LINES
 
 
+class Filtered(Protocol):
+    """A widget of rows, of which only those are shown that contain `filter_text`."""
+
+    filter_text: str
+
+    def redraw(self) -> None:
+        """Show what the filter leaves."""
+
+    def focus(self) -> object:
+        """Focus it."""
+
+    def refresh_bindings(self) -> None:
+        """Its keys may be others now."""
+
+
 class FilterField(Input):
     """A field that filters a list as you type. Enter goes back to the list, Esc clears."""
 
@@ -328,9 +343,9 @@ class FilterField(Input):
 
     def __init__(self) -> None:
         super().__init__(compact=True, max_length=60, placeholder="filter")
-        self._rows: RowList | None = None
+        self._rows: Filtered | None = None
 
-    def open(self, rows: RowList) -> None:
+    def open(self, rows: "Filtered") -> None:
         """Filter this list from now on."""
         self._rows = rows
         self.value = rows.filter_text

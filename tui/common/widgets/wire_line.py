@@ -14,15 +14,19 @@ from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tui.common.client.figures import Outage
     from tui.common.client.meter import Meter
 
 SPARK_CELLS = 12
 LATENCY_CELLS = 5
-LABELLED = 44
+LABELLED = 56
 """Cells from which on the figure at the right has a name."""
 TOLD_SECONDS = 30.0
 """For how long it tells what came back after an outage."""
+ROOMY = 70
+"""Cells from which on the words of a cut are whole: what restores it must have room, too."""
 LEAST_WORDS = 16
 """Cells from which on words are cut rather than left out."""
 
@@ -86,14 +90,16 @@ class WireLine(Widget):
         ]
         # Ages of news where there are any, else what it has of round trips.
         name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
-        shown = meter.ages or meter.latencies
+        shown: Sequence[float] = meter.ages or meter.latencies
         latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
+        if meter.state is State.RETRY:  # the words have no room to spare
+            shown, right = (), ""
         if shown and width >= LABELLED:
             right = f"{name} {right}"
         room = width - 2 - len(meter.pattern) - len(right) - 1
         tail: list[Part] = []
-        for text, style in self._parts():
+        for text, style in self._parts(width):
             if text == meter.detail and cell_len(text) + 3 > room >= LEAST_WORDS:
                 text = fit(text, room - 3)
             cells = cell_len(text) + 3
@@ -107,19 +113,23 @@ class WireLine(Widget):
         drawn = sparkline(shown, wide, low=0.0)
         return [*head, *tail, (" " * max(1, room + 1 - wide), ""), (drawn, hue), (right, "")]
 
-    def _parts(self) -> list[Part]:
+    def _parts(self, width: int) -> list[Part]:
         """What may stand between the pattern and the latency, the worthiest first."""
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
             return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.RETRY and meter.is_cut and meter.outage is not None:
             words = f"cut, {now - meter.outage.began:.0f} s"
-            if (missed := meter.outage.missed) is not None:
-                words += f": {missed} {'event' if missed == 1 else 'events'} missed so far"
-            left = "X restores it"
+            missed = meter.outage.missed
+            if missed is not None:
+                events = "event" if missed == 1 else "events"
+                words += (
+                    f": {missed} {events} missed so far" if width >= ROOMY else f": {missed} missed"
+                )
+            hint = "X restores it" if width >= ROOMY or missed is None else "X restores"
             if not meter.is_held:
-                left = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
-            return [(words, "bold warning"), (left, "wire-ink")]
+                hint = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
+            return [(words, "bold warning"), (hint, "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
             words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
@@ -128,12 +138,14 @@ class WireLine(Widget):
             return [("connecting", "wire-ink"), (plain(meter.detail), "wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
         verb = self.verb.removesuffix("s") if count == 1 else self.verb
-        parts: list[Part] = [(f"{count} {verb}", "wire-ink")]
+        told = meter.outage is not None and self._told_for(now) > 0
+        parts: list[Part] = []
+        if told and meter.outage is not None:
+            parts.append((_told(meter.outage, whole=width >= ROOMY), "bold title"))
+        parts.append((f"{count} {verb}", "wire-ink"))
         if meter.detail:  # why it is not carried as usual
             parts.append((plain(meter.detail), "warning"))
-        if meter.outage is not None and self._told_for(now) > 0:
-            parts.append((_told(meter.outage), "bold title"))
-        elif meter.reconnects:
+        if meter.reconnects and not told:
             back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
             parts.append((f"{back}, {meter.replayed} replayed", "title"))
         figures = meter.figures
@@ -155,12 +167,13 @@ class WireLine(Widget):
         return parts
 
 
-def _told(outage: "Outage") -> str:
-    """What came back after it: `back after 12.4 s: 3 replayed in 18 ms, 1,204 B`."""
+def _told(outage: "Outage", *, whole: bool) -> str:
+    """What came back after it: `back after 12.4 s: 3 replayed in 18 ms, 1,204 B`; the first half
+    where not `whole`."""
     words = f"back after {(outage.back_at or outage.began) - outage.began:.1f} s"
     missed = f" of {outage.counted}" if outage.counted > outage.replayed else ""
-    if not outage.replayed:
-        return f"{words}: 0{missed} replayed"
+    if not outage.replayed or not whole:
+        return f"{words}: {outage.replayed}{missed} replayed"
     took = (outage.replayed_at - outage.asked_at) * 1000
     return (
         f"{words}: {outage.replayed}{missed} replayed in {took:,.0f} ms,"

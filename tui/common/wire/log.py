@@ -8,14 +8,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Region, Size
 from textual.strip import Strip
 
-from tui.common.format import fit, human_bytes
+from tui.common.format import fit, human_bytes, human_latency
 from tui.common.theme import PATTERN_COLOR
+from tui.common.widgets.row_list import FilterField
 from tui.common.widgets.scroll_bar import ThinBarView
 
 if TYPE_CHECKING:
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
 
 SIZE_CELLS = 7
 NARROW = 44
-"""Below this many cells, milliseconds are left out."""
+"""Below this many cells, the time has no milliseconds."""
+WIDE = 76
+"""From this many cells on, panel, exchange and how old or quick it was have columns."""
+PANEL_CELLS = 13
+NUMBER_CELLS = 5
+MS_CELLS = 5
 
 
 class FrameLog(ThinBarView, can_focus=True):
@@ -35,13 +43,22 @@ class FrameLog(ThinBarView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("home", "scroll_home", "Newest", show=False),
+        Binding("home", "newest", "Newest", show=False),
+        Binding("up", "move(-1)", "Newer frame", show=False),
+        Binding("down", "move(1)", "Older frame", show=False),
+        Binding("enter", "open", "Open the frame"),
+        Binding("escape", "clear_filter", "Clear filter"),
     ]
 
     def __init__(self, wire: "Wire") -> None:
         super().__init__()
+        self.filter_text = ""
+        """Only frames that contain this are shown."""
         self._wire = wire
         self._paused_frames: list[Frame] | None = None
+        self._selected: Frame | None = None
+        self._matching: tuple[object, list[Frame]] = (None, [])
+        """The frames that match the filter, and what they were found for."""
         self._count = -1
         self._drawn: tuple[Size, Offset, list[Frame]] | None = None
         self._style_cache: dict[str, Style] = {}
@@ -78,9 +95,80 @@ class FrameLog(ThinBarView, can_focus=True):
             if old is not new:
                 self.refresh(Region(0, y, size.width, 1))
 
+    def redraw(self) -> None:
+        """Show what the filter leaves."""
+        self.update_lines()
+        self.refresh()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A filter is cleared only where there is one."""
+        return self.filter_text != "" if action == "clear_filter" else True
+
+    def action_filter(self) -> None:
+        """Open the filter field beside it."""
+        self._field.open(self)
+
+    def action_clear_filter(self) -> None:
+        """Show all frames."""
+        self._field.clear()
+
+    def action_newest(self) -> None:
+        """Select nothing, and show the newest."""
+        self._selected = None
+        self.scroll_home(animate=False)
+        self.refresh()
+
+    def action_move(self, lines: int) -> None:
+        """Select the next older frame, or newer by a negative number."""
+        frames = list(reversed(self._frames))
+        if not frames:
+            return
+        at = self._index(frames)
+        at = self.scroll_offset.y if at is None else min(max(0, at + lines), len(frames) - 1)
+        self._selected = frames[min(at, len(frames) - 1)]
+        height = self.size.height
+        if not self.scroll_offset.y <= at < self.scroll_offset.y + height:
+            top = at if lines < 0 else at - height + 1
+            self.scroll_to(y=top, animate=False, immediate=True)
+        self.refresh()
+
+    def action_open(self) -> None:
+        """Show the selected frame whole, or the newest in view."""
+        from tui.common.wire.frame_screen import FrameScreen
+
+        frames = list(reversed(self._frames))
+        if not frames:
+            return
+        at = self._index(frames)
+        if at is None:
+            at = min(self.scroll_offset.y, len(frames) - 1)
+            self._selected = frames[at]
+            self.refresh()
+        self.app.push_screen(FrameScreen(frames[at]))
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the frame in that line, or open it if it is the selected one."""
+        frames = list(reversed(self._frames))
+        at = event.y + self.scroll_offset.y
+        if at < len(frames):
+            again = frames[at] is self._selected
+            self._selected = frames[at]
+            self.refresh()
+            if again:
+                self.action_open()
+
+    def _index(self, frames: "list[Frame]") -> int | None:
+        """The place of the selected frame, if it is still there."""
+        return next((at for at, one in enumerate(frames) if one is self._selected), None)
+
+    @property
+    def _field(self) -> FilterField:
+        assert self.parent is not None
+        return self.parent.query_one(FilterField)
+
     def export(self, path: Path) -> int:
         """Write the frames, oldest first, one JSON object a line; the number of them."""
-        frames = list(self._frames)
+        frames = list(self._all)
         with path.open("x", encoding="utf-8") as file:
             for frame in frames:
                 record = {
@@ -112,26 +200,52 @@ class FrameLog(ThinBarView, can_focus=True):
         if not 0 <= at < len(frames):
             return Strip.blank(width, base)
         frame = next(islice(reversed(frames), at, None))
+        return self._line(frame, width, base).adjust_cell_length(width, base)
+
+    def _line(self, frame: "Frame", width: int, base: Style) -> Strip:
+        """Time, panel and exchange, direction, words, milliseconds and size, as far as there is
+        room."""
         moment = time.localtime(frame.at)
         stamp = time.strftime("%H:%M:%S", moment)
         if width >= NARROW:
             stamp += f".{int(frame.at % 1 * 1000):03d}"
-        size = f"{human_bytes(frame.size):>{SIZE_CELLS}}"
-        room = width - len(stamp) - len(size) - 4
+        tail = f" {human_bytes(frame.size):>{SIZE_CELLS}}"
+        if width >= WIDE:
+            took = frame.contents.took_ms if frame.age_ms is None else frame.age_ms
+            tail = f" {'' if took is None else human_latency(took):>{MS_CELLS}}{tail}"
+        whose = ""
+        if width >= WIDE:
+            number = f"#{frame.exchange}" if frame.exchange else ""
+            whose = f"{fit(frame.meter, PANEL_CELLS, pad=True)} {number:<{NUMBER_CELLS}} "
+        room = width - len(stamp) - len(tail) - cell_len(whose) - 3
         arrow = "◂" if frame.direction == "in" else "▸"
-        quiet = self._colored("$wire-ink")
+        quiet, hue = self._colored("$wire-ink"), self._colored(PATTERN_COLOR[frame.pattern])
+        if frame is self._selected:  # seen without colour too
+            base, quiet, hue = (style + Style(reverse=True) for style in (base, quiet, hue))
         return Strip(
             [
-                Segment(f"{stamp} ", quiet),
-                Segment(f"{arrow} ", self._colored(PATTERN_COLOR[frame.pattern])),
+                Segment(f"{stamp} {whose}", quiet),
+                Segment(f"{arrow} ", hue),
                 Segment(fit(frame.words, room, pad=True), base),
-                Segment(f" {size}", quiet),
+                Segment(tail, quiet),
             ]
-        ).adjust_cell_length(width, base)
+        )
+
+    @property
+    def _all(self) -> "list[Frame] | deque[Frame]":
+        return self._wire.frames if self._paused_frames is None else self._paused_frames
 
     @property
     def _frames(self) -> "list[Frame] | deque[Frame]":
-        return self._wire.frames if self._paused_frames is None else self._paused_frames
+        """Those that the filter leaves."""
+        if not self.filter_text:
+            return self._all
+        found_for = (self.filter_text, self.paused or self._wire.revision)
+        if self._matching[0] != found_for:
+            text = self.filter_text.casefold()
+            found = [one for one in self._all if text in _searched(one)]
+            self._matching = found_for, found
+        return self._matching[1]
 
     def _colored(self, variable: str) -> Style:
         ink = self._style_cache.get(variable)
@@ -139,3 +253,7 @@ class FrameLog(ThinBarView, can_focus=True):
             colour = self.app.theme_variables[variable.removeprefix("$")]
             ink = self._style_cache[variable] = self.rich_style + Style(color=colour)
         return ink
+
+
+def _searched(frame: "Frame") -> str:
+    return f"{frame.meter} #{frame.exchange} {frame.pattern} {frame.words}".casefold()

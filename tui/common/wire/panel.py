@@ -13,6 +13,7 @@ from tui.common.client.meter import Pattern
 from tui.common.format import human_bytes
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
+from tui.common.widgets.row_list import FilterField
 from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
@@ -39,7 +40,13 @@ class WirePanel(Panel):
     VERB = "requests"
     REDRAW_SECONDS = 0.5
     CARD_BODY = (32, 16)
-    KEYS = (("p", "pause the log, resume it"), ("e", "write the log to a file"))
+    KEYS = (
+        ("↑ ↓", "select a frame"),
+        ("enter", "open the frame"),
+        ("/", "filter the log; esc clears"),
+        ("p", "pause the log, resume it"),
+        ("e", "write the log to a file"),
+    )
 
     DEFAULT_CSS = """
     WirePanel {
@@ -55,6 +62,7 @@ class WirePanel(Panel):
     def body(self) -> ComposeResult:
         """The comparison above, the log below."""
         yield PatternTable(self.wire)
+        yield FilterField()
         yield FrameLog(self.wire)
 
     def start(self) -> None:
@@ -90,6 +98,10 @@ class WirePanel(Panel):
         self._log.update_lines()
         self.set_summary(_in_short(totals))
 
+    def filter(self) -> None:
+        """Filter the log."""
+        self._log.action_filter()
+
     def action_pause(self) -> None:
         """Hold the log still, or let it run again."""
         self._log.paused = not self._log.paused
@@ -121,7 +133,7 @@ class WirePanel(Panel):
         if self._log.paused:
             note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
         else:
-            note = Content.assemble(("p pauses · e exports", "$wire-ink"))
+            note = Content.assemble(("enter opens · / filters · p pauses · e exports", "$wire-ink"))
         self.set_badge(0, note)
 
 

@@ -131,6 +131,8 @@ class OrderFeed:
             try:
                 async for page in self._changes:
                     for order in page.items:
+                        if self._changes.replayed:
+                            self.store.replayed.add(order.id)
                         self._on_changed(order)
             finally:
                 self._changes = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
+from tui.common.client.replayed import ReplayedRows
 
 
 class OrderStore:
@@ -22,6 +23,7 @@ class OrderStore:
         self.loaded = False
         """Whether the first page has been read."""
         self.revision = 0
+        self.replayed = ReplayedRows()
         self._open: set[str] = set()
         self._older_open: list[str] = []
         """Open orders that are older than all pages read; the last rows until their page is."""

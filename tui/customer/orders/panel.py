@@ -151,6 +151,8 @@ class OrdersPanel(Panel):
 
     def redraw(self) -> None:
         """Draw what has changed."""
+        if (left := self.store.replayed.left) is not None:
+            self.redraw_in(left)
         if self.store.open():
             self.redraw_in(OPEN_SECONDS)
         else:

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
+from tui.common.client.replayed import MARK
 from tui.common.format import STATUS_LOOKS, age, fit, human_money
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at
@@ -60,8 +61,8 @@ class OrderTable(RowList):
         """The order as it is now, and its age."""
         order = self.store.at(index)
         now = self._clock()
-        late = is_late(order, now)
-        return order.id, order.version, order.status, late, age(placed_at(order), now), self._money
+        looks = is_late(order, now), age(placed_at(order), now), order.id in self.store.replayed
+        return order.id, order.version, order.status, *looks, self._money
 
     def header(self) -> Content:
         """The names of the columns; nothing over an empty table."""
@@ -92,7 +93,7 @@ class OrderTable(RowList):
             word, ink = f"{word} !", "$warning"
         own = "" if focused else "$wire-ink"
         parts: list[tuple[str, str]] = [
-            (" #", own),
+            (f"{MARK if order.id in self.store.replayed else ' '}#", own),
             (fit(f"{order.number:04d}", number - 1, pad=True), ""),
             (fit(order.restaurant.name, name - GAP, pad=True) + " " * GAP, ""),
             (f"{glyph} ", ink),

@@ -10,6 +10,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
+from tui.common.client.replayed import MARK
 from tui.common.format import STATUS_LOOKS, fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
@@ -34,6 +35,8 @@ class CardState:
     """In the bright half of blinking."""
     busy: bool = False
     """A change of it is on its way to the server."""
+    replayed: bool = False
+    """Missed during an outage, and come just now."""
 
 
 def hanging(lead: str, text: str, width: int) -> list[str]:
@@ -88,7 +91,7 @@ def render_card(
     bar = ("▌", "primary") if state.selected else (thin, BAR_INK[clock.urgency])
     if off:
         bar = (bar[0], "primary" if state.selected else "error")
-    number = f"#{order.number}"
+    number = f"{MARK} #{order.number}" if state.replayed else f"#{order.number}"
     words = "✕" if off else "…" if state.busy else f"{clock.glyph} {clock.text}"
     ink = "bold error" if off else CLOCK_INK[clock.urgency]
     gap = " " * max(1, width - 3 - cell_len(number) - cell_len(words))
@@ -299,6 +302,7 @@ class BoardRenderer:
             fresh,
             fresh and view.blink_on,
             order.id in view.busy,
+            order.id in self._board.replayed,
         )
         clock = due(order, view.now)
         if card.state != state or card.clock is None or not clock.looks_like(card.clock):

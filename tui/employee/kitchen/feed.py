@@ -24,6 +24,9 @@ LOOK_BACK = timedelta(hours=36)
 EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
 
 
+ID = '{"id":"'
+
+
 class KitchenFeed(LogFeed):
     """Runs until cancelled, or until the server refuses for good.
 
@@ -112,11 +115,13 @@ class KitchenFeed(LogFeed):
 
     def _on_event(self, kind: str, data: str) -> None:
         if kind in EVENTS:
-            self._pending[_key(data)] = data
+            key = _key(data)
+            self._pending[key] = data
+            if self._replaying:
+                self._board.replayed.add(key.removeprefix(ID))
             self._changed()
 
 
 def _key(data: str) -> str:
     """The order that an event is about, without parsing it: the id comes first."""
-    start = '{"id":"'
-    return data[: data.find('"', len(start))] if data.startswith(start) else data
+    return data[: data.find('"', len(ID))] if data.startswith(ID) else data

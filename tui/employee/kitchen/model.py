@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus
+from tui.common.client.replayed import ReplayedRows
 
 COLUMNS: tuple[OrderStatus, ...] = STEPS[:-1]
 """The statuses that have a column, from left to right."""
@@ -22,6 +23,7 @@ class OrderBoard:
         """`account_id` is the employee at this screen, who needs no notice of their own changes."""
         self.account_id = account_id
         self.revision = 0
+        self.replayed = ReplayedRows()
         self._orders: dict[str, Order] = {}
         self._cancelled: dict[str, OrderStatus] = {}
         self._finished: set[str] = set()

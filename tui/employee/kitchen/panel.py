@@ -189,6 +189,8 @@ class KitchenPanel(Panel):
         self._show_banner()
         self._report_cancelled()
         self._show_status(self.session.server_now())
+        if (left := self.board.replayed.left) is not None:
+            self.redraw_in(left)
         if unseen:
             self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):

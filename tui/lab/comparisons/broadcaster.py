@@ -45,17 +45,13 @@ class InTurn:
 
     def __init__(self) -> None:
         self._writers: list[StreamWriter] = []
-        self._order = asyncio.Lock()
-        self._waiting = 0
+        self._events: asyncio.Queue[bytes] = asyncio.Queue()
+        self._sending: asyncio.Task[None] | None = None
 
     async def publish(self, event: bytes) -> None:
-        self._waiting += 1
-        async with self._order:
-            for writer in tuple(self._writers):
-                with contextlib.suppress(ConnectionError):
-                    writer.write(event)
-                    await writer.drain()
-        self._waiting -= 1
+        self._events.put_nowait(event)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(STREAM)
@@ -64,7 +60,15 @@ class InTurn:
         self._writers.remove(writer)
 
     def longest(self) -> int:
-        return self._waiting
+        return self._events.qsize()
+
+    async def _send(self) -> None:
+        while True:
+            event = await self._events.get()
+            for writer in tuple(self._writers):
+                with contextlib.suppress(ConnectionError):
+                    writer.write(event)
+                    await writer.drain()
 
 
 class QueueEach:
@@ -123,14 +127,15 @@ async def serve(way: Way, port: int) -> None:
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            if head.startswith(b"GET / "):
-                await way.serve(reader, writer)
-            elif head.startswith(b"POST "):
+            while (head := await reader.readuntil(b"\r\n\r\n")).startswith(b"POST "):
                 length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
                 body = await reader.readexactly(int(length[1]) if length else 0)
                 await way.publish(b"data: " + body + b"\n\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%d" % way.longest())
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            if head.startswith(b"GET / "):
+                await way.serve(reader, writer)
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%d" % way.longest())
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", port, backlog=4096)

@@ -49,7 +49,7 @@ async def _measure(bench: Bench, plan: Plan) -> tuple[Side, Side, int | None]:
     async with bench.own_processes(plan) as own:
         bench.say("redis: starting three servers")
         url = bench.redis or own.redis()
-        async with Redis.from_url(url) as told:
+        async with Redis.from_url(url, socket_timeout=REDIS_SECONDS) as told:
             await _answers(told)
             before = await _connected(told)
             each_url, each_child = await own.start("each", SERVER, "redis", "--redis", url)

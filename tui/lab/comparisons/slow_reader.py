@@ -227,7 +227,7 @@ def _tell(bench: Bench, name: str, one: Slowed) -> None:
 SLOW_READER = Experiment(
     "slow-reader",
     "One slow reader among a thousand",
-    "One of a thousand readers stops to read, as a phone does in a pocket. What do the others "
+    "One of a thousand readers stops reading, as a phone does in a pocket. What do the others "
     "notice, and what does a queue for each reader cost? Of a server that writes to one after the "
     "other, of one with a queue for each, and of the product, where a slow reader reads on in the "
     "log.",

@@ -178,6 +178,8 @@ class Ask(_Part):
     """A question that is asked before the run."""
 
     question: Text
+    answer: Template = ""
+    """The figure that decides between all choices, where none has one of its own."""
     choices: Annotated[list[Choice], Field(min_length=2, max_length=5)]
 
 
@@ -185,6 +187,8 @@ class Run(_Part):
     """What is run: an experiment by its name."""
 
     experiment: str
+    takes: int
+    """Seconds, about, with the start of its servers."""
     race: bool = True
     """Whether it has runs that can be watched as a race."""
 

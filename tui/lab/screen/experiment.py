@@ -147,9 +147,9 @@ class Experiment:
     async def measure(
         self, measured: bench.Experiment, plan: Plan, say: Callable[[str], object]
     ) -> Report | None:
-        """Do an experiment in place of the run under way, on servers of its own unless one is
-        named; its runs are seen like any other. None where it was stopped. Raises what
-        `Bench.report` does."""
+        """Do an experiment in place of the run under way, on the server that was named or on
+        servers of its own; its runs are seen like any other. None where it was stopped. Raises
+        what `Bench.report` does."""
         self.stop()
         server = "" if measured.own_servers else self.server
         async with self._one_at_a_time, Bench(server, say=say, watch=self._see) as used:

@@ -35,6 +35,9 @@ STATES = {
     "failed": "failed",
 }
 LEGEND = "↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost"
+MOVE_SECONDS = 0.4
+"""The picture moves about so often: each move paints every strip anew, and that is most of what it
+costs."""
 LEAST_WORST = 0.05
 """Seconds that a full bar of age stands for at least."""
 
@@ -56,16 +59,21 @@ class Race:
         """Seconds that a strip really shows."""
         return self.cells * self.buckets * BUCKET_SECONDS
 
-    def column(self, now: float) -> int:
-        """The number of the cell of that time: the picture moves when it changes."""
+    def last_column(self, now: float) -> int:
+        """The number of the last cell in view: the picture moves when it changes. The next news go
+        into the cells that are left empty."""
+        moves = max(1, round(MOVE_SECONDS / BUCKET_SECONDS / self.buckets))
+        return (self._column(now) // moves + 1) * moves - 1
+
+    def _column(self, now: float) -> int:
         return int(now / BUCKET_SECONDS) // self.buckets
 
     def rows(
         self, timeline: Timeline, words: Mapping[str, tuple[str, str]], now: float, focus: str
     ) -> list[Row]:
         """All of them, the source first and the axis last."""
-        begin = (self.column(now) - self.cells + 1) * self.buckets
-        until = self.cells - 1
+        left = self.last_column(now) - self.cells + 1
+        begin, until = left * self.buckets, self._column(now) - left
         columns = columns_of(timeline.source, begin, self.cells, self.buckets)
         newest = timeline.newest
         count = f"{newest:,} event{'' if newest == 1 else 's'} committed"
@@ -162,7 +170,7 @@ class RacePanel(Lines):
             ends = (watch.began or now) + watch.statistics.plan.seconds
             at = now if experiment.is_going else min(now, ends)
         race = Race(width, window, lines)
-        what: tuple[object, ...] = (width, lines, window, focus, watch, race.column(at))
+        what: tuple[object, ...] = (width, lines, window, focus, watch, race.last_column(at))
         if frozen_at is None:
             what = (*what, watch.timeline.revision, id(self._words))
         if what != self._drawn:

@@ -39,11 +39,11 @@ from tui.lab.screen.tour import TourPanel
 
 FIGURES_SECONDS = 0.5
 """Between two looks at the figures."""
-AROUND = 10
-"""Lines of bar, keys and table."""
+AROUND = 5
+"""Lines of bar, keys, and of the table without its patterns."""
 LEAST_LADDER = 4
-LEAST_TOUR = 17
-"""Lines with the border, with which every page can be read at once."""
+LEAST_TOUR = 15
+"""Lines of bar, keys and a page with its border that can be read at once."""
 SHORT_TITLE = 92
 """Cells below which the title says less."""
 GENERAL = (("1 … 5", "go to a pattern"), ("t", "day / night"), ("^q", "quit"))
@@ -56,7 +56,6 @@ class LabScreen(Screen[None]):
     DEFAULT_CSS = """
     LabScreen {
         layers: base cover;
-        & #table { height: 8; }
         & #ladder { height: 1fr; }
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
@@ -65,6 +64,7 @@ class LabScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "toggle_run", "Start/stop"),
         Binding("space", "freeze", "Freeze"),
+        Binding("T", "tour", "Tour"),
         Binding("n", "network", "Network"),
         Binding("x", "cut", "Cut 10 s"),
         Binding("enter", "ladder", "Ladder"),
@@ -76,7 +76,6 @@ class LabScreen(Screen[None]):
         Binding("d", "dials", "Dials"),
         Binding("c", "compare", "Compare"),
         Binding("m", "mark", "Mark"),
-        Binding("T", "tour", "Tour"),
         Binding("full_stop", "step", "One event now", key_display=".", show=False),
         Binding("b", "plan('shape', 1)", "Random, burst, by hand", show=False),
         Binding("z", "plan('size', 1)", "Size of an event", show=False),
@@ -163,9 +162,10 @@ class LabScreen(Screen[None]):
         lines = height_of_race(patterns, self._lines_each)
         self.race.styles.height = lines
         self.race.display = self.tour.shows_race if touring else not alone
-        left = height - lines - (LEAST_TOUR if touring else 0)
-        self.table.display = self.race.display and left >= AROUND
-        self.ladder.display = alone or (not touring and left - AROUND >= LEAST_LADDER)
+        self.table.styles.height = AROUND - 2 + patterns
+        left = height - lines - (LEAST_TOUR if touring else 0) - AROUND - patterns
+        self.table.display = self.race.display and left >= 0
+        self.ladder.display = alone or (not touring and left >= LEAST_LADDER)
 
     def _restyle(self) -> None:
         for lines in (self.race, self.table, self.ladder, self.tour):
@@ -178,6 +178,7 @@ class LabScreen(Screen[None]):
         self._figures_at = 0.0
         if self.focused_pattern not in self.experiment.patterns:
             self.focused_pattern = self.experiment.patterns[0]
+        self._lay_out()
         if self._timer is not None:
             self._timer.resume()
 
@@ -191,7 +192,8 @@ class LabScreen(Screen[None]):
             return
         now, experiment = time.monotonic(), self.experiment
         experiment.watch_network()
-        if now >= self._figures_at:
+        slow = now >= self._figures_at
+        if slow:
             self._figures_at = now + FIGURES_SECONDS
             self._draw_figures(now)
         if self.race.display:
@@ -202,7 +204,7 @@ class LabScreen(Screen[None]):
                 self.frozen_at,
                 self._lines_each,
             )
-        if self.ladder.display:
+        if self.ladder.display and (slow or self.has_class("-ladder")):
             watch = experiment.watch
             readers = watch.statistics.plan.readers
             self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
@@ -367,7 +369,10 @@ class LabScreen(Screen[None]):
             self.action_freeze()
 
     def action_tour(self) -> None:
-        """Begin the tour, or go on where it was left."""
+        """Begin the tour, or go on where it was left; or leave it."""
+        if self.tour.is_open:
+            self.tour.action_leave()
+            return
         try:
             self.tour.open(lessons())
         except LessonError as error:

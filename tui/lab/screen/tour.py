@@ -24,7 +24,7 @@ from tui.lab.screen.lines import Lines, Row
 LETTERS = "abcde"
 VERDICTS = {True: ("✓", "success"), False: ("✗", "error"), None: ("?", "warning")}
 GAP = 2
-LEAST_WORDS = 24
+LEAST_WORDS = 45
 """Cells, below which a table does not say what its figures are."""
 KEYS = "← → lessons · esc leaves, T comes back"
 
@@ -115,7 +115,8 @@ def _outcome(page: Page, width: int) -> Iterator[Row]:
     if page.state == "running":
         yield ((fit(f"▶ {page.words}", width), "bold primary"),)
     elif page.state == "answered":
-        yield ((_verdict(page), "bold"),)
+        answer = fill(page.step.ask.answer, page.figures, _written)
+        yield from _paragraph(f"{_verdict(page)} {answer}", width, "bold")
         yield from _paragraph(fill(page.step.why, page.figures, _written), width)
         for line in wrapped(f"In the code: {', '.join(page.step.sources)}", width):
             yield ((line, "wire-ink"),)
@@ -123,7 +124,7 @@ def _outcome(page: Page, width: int) -> Iterator[Row]:
         if page.words:
             yield from _paragraph(page.words, width, "error" if page.failed else "foreground")
         keys = f"a … {LETTERS[len(page.choices) - 1]} or ↑↓ guess"
-        run = f"space runs it, about {page.step.plan.seconds:g} s"
+        run = f"space runs it, about {page.step.run.takes} s"
         yield ((fit(f"{keys} · {run}", width), "wire-ink"),)
 
 
@@ -294,8 +295,9 @@ class TourPanel(Lines, can_focus=True):
         say("starting")
         self._changed()
         words = "Stopped; space runs it again."
+        step, experiment = page.step, self._experiment
         try:
-            report = await self._experiment.measure(page.step.experiment, page.step.plan, say)
+            report = await experiment.measure(step.experiment, step.plan, say)
             if report is not None:
                 page.figures, page.findings = figures_of(report), report.findings
                 page.state, words = "answered", ""

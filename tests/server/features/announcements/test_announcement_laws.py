@@ -35,7 +35,6 @@ from server.realtime.log import EventLog
 from server.realtime.topic import Subscription
 from support.live_server import settings_for
 from support.server_process import new_database
-from support.sparing import spare_the_disk
 from support.waiting import wait_until
 from tui.common.announcements.model import AnnouncementStore
 
@@ -60,7 +59,6 @@ class World:
         new_database(self.settings.database_path)
         for database, log in zip(self.databases, self.logs, strict=True):
             await database.open()
-            await spare_the_disk(database)
             await log.open()
         for role in Role:
             new = NewAccount(f"acc_{role}", f"{role}@example.com", "", role, role.value)

@@ -109,8 +109,11 @@ async def test_a_cut_line_loses_nothing_and_is_seen(
         employee_side(demo_server.url, tmp_path) as employee,
     ):
         await both_talking(customer, employee)
-        await customer.press("escape", "x")
+        await customer.press("escape", "X")
+        await customer.sees("X restores it")
         await employee.send_typing("while you were away")
+        assert "while you were away" not in customer.text
+        await customer.press("X")
         await customer.sees("while you were away", "WebSocket · ")
         chat_session = customer.panel.current
         assert chat_session is not None

@@ -188,41 +188,41 @@ async def test_copying_takes_what_the_mouse_has_marked_without_the_bubble() -> N
 FAMILY = "👨\u200d👩\u200d👧"
 
 
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize(
-    ("text", "cells", "taken"),
-    [
-        ("漢字 is kanji", (0, 4), "漢字"),
-        ("漢字 is kanji", (5, 7), "is"),
-        ("漢字 is kanji", (2, 7), "字 is"),
-        (f"the {FAMILY} eats", (4, 10), FAMILY),
-        (f"the {FAMILY} eats", (11, 15), "eats"),
-        ("cafe\u0301 noir", (0, 4), "cafe\u0301"),
-        ("cafe\u0301 noir", (0, 5), "cafe\u0301 "),
-        ("cafe\u0301 noir", (4, 9), " noir"),
-        ("well 👍🏽 done", (5, 9), "👍🏽"),
-        ("a\tb", (0, 6), "a\tb"),
-    ],
+DRAWN_OVER = (
+    ("漢字 is kanji", (0, 4), "漢字"),
+    ("漢字 is kanji", (5, 7), "is"),
+    ("漢字 is kanji", (2, 7), "字 is"),
+    (f"the {FAMILY} eats", (4, 10), FAMILY),
+    (f"the {FAMILY} eats", (11, 15), "eats"),
+    ("cafe\u0301 noir", (0, 4), "cafe\u0301"),
+    ("cafe\u0301 noir", (0, 5), "cafe\u0301 "),
+    ("cafe\u0301 noir", (4, 9), " noir"),
+    ("well 👍🏽 done", (5, 9), "👍🏽"),
+    ("a\tb", (0, 6), "a\tb"),
 )
-async def test_the_mouse_copies_what_it_has_been_drawn_over(
-    text: str, cells: tuple[int, int], taken: str, own: bool
-) -> None:
-    """`cells` are those of the text as it is drawn; the mouse stops on the last of them."""
-    app = ChatWindow(conversation(said(1, f"{text} ..", ANA if own else MAYA)))
-    async with app.run_test(size=(60, 20)) as pilot:
+"""Texts, the cells of each as it is drawn, and what is in those; the mouse stops on the last."""
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_the_mouse_copies_what_it_has_been_drawn_over(own: bool) -> None:
+    who = ANA if own else MAYA
+    messages = [said(seq, f"{text} ..", who) for seq, (text, _, _) in enumerate(DRAWN_OVER, 1)]
+    app = ChatWindow(conversation(*messages))
+    async with app.run_test(size=(60, 50)) as pilot:
         await pilot.pause()
-        row = next(at for at, line in enumerate(app.lines()) if ".." in line)
-        left = app.lines()[row].index(text[0])
-        await pilot.mouse_down(offset=(left + cells[0], row))
-        for x in (cells[0] + 1, cells[1] - 1):  # what is marked so far is painted in between
-            await pilot.hover(offset=(left + x, row))
-        await pilot.mouse_up(offset=(left + cells[1] - 1, row))
-        await pilot.pause()
-        assert app.screen.get_selected_text() == taken
-        ground = app.screen.get_component_rich_style("screen--selection").bgcolor
-        parts = app.view.render_line(row)
-        marked = [part for part in parts if part.style and part.style.bgcolor == ground]
-        assert sum(part.cell_length for part in marked) == cells[1] - cells[0]
+        rows = [at for at, line in enumerate(app.lines()) if ".." in line]
+        for row, (text, cells, taken) in zip(rows, DRAWN_OVER, strict=True):
+            left = app.lines()[row].index(text[0])
+            await pilot.mouse_down(offset=(left + cells[0], row))
+            for x in (cells[0] + 1, cells[1] - 1):  # what is marked so far is painted in between
+                await pilot.hover(offset=(left + x, row))
+            await pilot.mouse_up(offset=(left + cells[1] - 1, row))
+            await pilot.pause()
+            assert app.screen.get_selected_text() == taken, text
+            ground = app.screen.get_component_rich_style("screen--selection").bgcolor
+            parts = app.view.render_line(row)
+            marked = [part for part in parts if part.style and part.style.bgcolor == ground]
+            assert sum(part.cell_length for part in marked) == cells[1] - cells[0], text
 
 
 async def test_what_the_width_has_broken_is_copied_in_one_piece() -> None:

@@ -1,6 +1,6 @@
-import pytest
 from textual.app import App, ComposeResult
 
+from support.waiting import wait_until
 from tui.common.theme import NIGHT
 from tui.common.widgets.stepper import Stepper
 
@@ -54,18 +54,24 @@ async def test_a_cancelled_order_is_marked_after_the_step_it_had_reached() -> No
     assert names.strip().endswith("Cancelled")
 
 
-@pytest.mark.parametrize("width", [30, 36, 44, 45, 50, 52, 60])
-async def test_names_fit_the_width_and_stand_apart(width: int) -> None:
-    for status in ("placed", "ready", "out_for_delivery", "delivered", "cancelled"):
-        line, names = await drawn(status, "preparing", width)
-        assert max(len(line), len(names)) <= width, (status, line, names)
-        if width >= 45:
-            steps = ["Placed", "Accepted", "Cooking", "On its way", "Delivered"]
-            if status == "cancelled":
-                steps[3] = "Cancelled"
-            elif status == "ready":
-                steps[2] = "Ready"
-            assert names.split() == " ".join(steps).split(), names
+async def test_names_fit_the_width_and_stand_apart() -> None:
+    app = Steps()
+    async with app.run_test() as pilot:
+        stepper = app.query_one(Stepper)
+        for width in (30, 36, 44, 45, 50, 52, 60):
+            await pilot.resize_terminal(width, 4)
+            await wait_until(lambda width=width: stepper.size.width == width, what="the width")  # type: ignore[misc]
+            for status in ("placed", "ready", "out_for_delivery", "delivered", "cancelled"):
+                stepper.show(status, "preparing")
+                line, names = stepper.render().plain.split("\n")
+                assert max(len(line), len(names)) <= width, (width, status, line, names)
+                if width >= 45:
+                    steps = ["Placed", "Accepted", "Cooking", "On its way", "Delivered"]
+                    if status == "cancelled":
+                        steps[3] = "Cancelled"
+                    elif status == "ready":
+                        steps[2] = "Ready"
+                    assert names.split() == " ".join(steps).split(), names
 
 
 async def test_without_room_for_all_names_only_the_current_step_is_named() -> None:

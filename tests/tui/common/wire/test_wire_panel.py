@@ -146,3 +146,30 @@ async def test_the_card_of_the_wire_is_short(demo_server: LiveServer, tmp_path: 
         panel = app.panels[1]
         assert isinstance(panel, WirePanel)
         assert not panel.query_one(".body").is_on_screen
+
+
+async def test_a_frame_is_found_and_opened(demo_server: LiveServer, tmp_path: Path) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await pilot.press("2", "z")
+        await app.session.request("GET", "/me/sessions")
+        await app.session.request("GET", "/restaurants")
+        traffic(app, 3)
+        await sees(app, "▸ GET /orders/1/status")
+        await pilot.press("slash", *"/restaur")
+        await wait_until(lambda: "track" not in shown(app), what="only what matches")
+        lines = [line for line in shown(app).split("\n") if " GET /restaurants" in line]
+        (answer, asked) = (line[line.index("│") + 1 :].split() for line in lines)
+        assert answer[1:2] + answer[3:6] == ["requests", "◂", "200", "GET"]
+        assert answer[-4].endswith("ms")
+        assert asked[1:4] == ["requests", answer[2], "▸"], "of one exchange"
+        await pilot.press("enter", "enter")
+        await sees(app, "HTTP/1.1 200 OK", "Tiffin-Time: ", '  "items": [', "first byte ")
+        await pilot.press("p")
+        await sees(app, '{"items":[{"id":"')
+        await pilot.press("escape", "down", "enter")
+        await sees(app, "GET /api/v1/restaurants HTTP/1.1", "Authorization: (not kept)")
+        await pilot.press("escape", "escape")
+        await sees(app, "◂ board 2")
+        await pilot.press("slash", *"/me/sess", "enter", "enter")
+        await sees(app, "(not kept)", "of this app: received from the server at")
+        assert '"current"' not in shown(app)

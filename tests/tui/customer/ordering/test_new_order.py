@@ -13,6 +13,7 @@ from customer_window import (
     customer_window,
     focus,
     orders_of,
+    past_toast,
     to_menu,
 )
 
@@ -55,6 +56,7 @@ async def test_an_order_is_placed_by_keyboard_alone(
         await at_page(app, "checkout")
         await sees(app, "19 Chestnut Walk")
         await pilot.press("up", *"ring", "down", "enter")
+        await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen", "placed")
         (order,) = await orders_at(guest)
         assert [(i["menu_item_id"], i["quantity"], i.get("note")) for i in order["items"]] == [
@@ -120,6 +122,7 @@ async def test_a_dish_that_sells_out_meanwhile_is_reported_and_the_basket_kept(
         assert orders_of(app).baskets[kitchen.id].count == 2
         await focus(screen, "#basket")
         await pilot.press("0", "tab", "tab", "tab", "enter")
+        await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
         assert [item["menu_item_id"] for item in order["items"]] == [restaurant["menu"][1]["id"]]
@@ -160,6 +163,7 @@ async def test_a_changed_price_is_shown_before_the_order_is_placed(
         await sees(app, "Still order it?", f"{first['name']}: {old} now, not {new}.")
         assert not await orders_at(guest)
         await pilot.press("right", "enter")
+        await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
         assert order["total_cents"] == before - second["price_cents"]
@@ -203,6 +207,7 @@ async def test_missing_input_is_reported_on_its_page(
         await sees(app, "near the restaurant")
         await focus(screen, "#send")
         await pilot.press("enter")
+        await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen")
 
 

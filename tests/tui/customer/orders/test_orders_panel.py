@@ -12,6 +12,7 @@ from customer_window import (
     Kitchen,
     customer_window,
     orders_of,
+    past_toast,
     served_again,
     table_of,
 )
@@ -66,7 +67,7 @@ async def test_every_step_of_the_kitchen_is_shown(
         await kitchen.step(order_id, "out_for_delivery")
         await sees(app, "▶ On its way", "on its way,")
         await kitchen.step(order_id, "delivered")
-        await told(app, "Enjoy your meal")
+        await past_toast(app, "Enjoy your meal")
         await sees(app, "✓ Delivered", "0 open ·")
         await wait_until(
             lambda: not orders_of(app).feed.tracker.is_tracked(order_id), what="let go"
@@ -84,7 +85,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         await wait_until(lambda: meter.state is State.WAITING, what="held")
         await wait_until(lambda: orders_of(app).meter is meter, what="the wire line shows it")
         await pilot.press("X")
-        await sees(app, "X restores it")
+        await sees(app, "X restores")
         await kitchen.step(order_id, "accepted", eta_minutes=30)
         second = await a_placed_order(guest, kitchen)
         await pilot.press("r")  # reads the orders, and the line stays cut
@@ -94,7 +95,7 @@ async def test_a_line_that_is_held_cut_misses_nothing_once_it_is_restored(
         assert polled.requests == 0
         await kitchen.step(order_id, "preparing")
         await pilot.press("X")
-        await sees(app, "◐ Cooking")
+        await sees(app, "◐ Cooking", "↺#")
         await wait_until(lambda: meter.reconnects >= 1, what="back")
         await wait_until(lambda: polled.state is State.WAITING, what="the other, too")
 
@@ -213,6 +214,7 @@ async def test_cancelling_asks_first(
         await pilot.press("c")
         await wait_until(lambda: isinstance(app.screen, CancelScreen), what="the question")
         await pilot.press("up", *"ill", "enter", "enter")
+        await past_toast(app, "Nothing is charged")
         await sees(app, "✕ Cancelled", "0 open ·")
         order = (await guest.get(f"/orders/{order_id}")).must(200).json
         assert order["status"] == "cancelled"

@@ -121,7 +121,7 @@ async def test_a_new_position_moves_the_driver_on_the_map(
         assert window.drivers.meter.name == f"Driver {driver['name']}"
         assert window.drivers.meter.events >= 2
         await window.press("X")
-        await window.sees("X restores it")
+        await window.sees("X restores")
         await window.press("X")
         await wait_until(lambda: window.drivers.meter.reconnects == 1, what="back after the cut")
 
@@ -479,8 +479,8 @@ async def test_many_positions_are_drawn_a_few_times_a_second(
         stop = asyncio.Event()
         rushes = [asyncio.create_task(_rush(town, one["id"], stop)) for one in town.drivers[:2]]
         try:
+            await wait_until(lambda: window.drivers.meter.events > 20, what="a rush")
             meter = window.drivers.meter
-            await wait_until(lambda: meter.events > 20, what="a rush")
             events, drawings, began = meter.events, len(drawn), time.monotonic()
             await wait_until(
                 lambda: meter.events > events + 150 and len(drawn) > drawings,

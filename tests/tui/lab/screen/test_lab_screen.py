@@ -25,6 +25,8 @@ from tui.lab.screen.figures import NAMES
 
 PLAN = Plan(seconds=2.0, rate=40.0, poll_seconds=0.1)
 SIZES = ((160, 48), (80, 24), (100, 30))
+pytestmark = pytest.mark.usefixtures("few_frames")
+
 GLYPHS = "↗↘◆═╌•✕┊"
 
 

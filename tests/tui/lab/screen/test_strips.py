@@ -1,5 +1,7 @@
 """Strips, ladders and words made of records: pure functions, without an app."""
 
+import time
+
 import pytest
 
 from tui.common.wire.ladder import rows_of
@@ -30,8 +32,8 @@ from tui.lab.screen.timeline import (
     strip_of,
 )
 
-AT = 1000.01
-"""Not at the edge of a bucket."""
+AT = int(time.monotonic()) - 1000 + 0.01
+"""In the past, wherever the clock began, and not at the edge of a bucket."""
 
 
 def request(pattern: str, number: int, *steps: tuple[str, float]) -> list[Exchange]:
@@ -99,7 +101,7 @@ def test_a_strip_shows_what_its_first_reader_did(
             timeline.arrived(record)
         else:
             timeline.exchanged(record)
-    columns = columns_of(timeline.strips[pattern], int(1000 / BUCKET_SECONDS), 10, 2)
+    columns = columns_of(timeline.strips[pattern], int(AT / BUCKET_SECONDS), 10, 2)
     assert "".join(glyph for glyph, _ in strip_of(columns, "p-sse", 9)) == strip
     early = "".join(glyph for glyph, _ in strip_of(columns, "p-sse", 4))
     assert early == strip[:5] + "     ", "nothing is drawn beyond now"
@@ -116,7 +118,7 @@ def test_marks_heartbeats_ages_and_the_source_have_their_cells() -> None:
     timeline.mark(AT + 0.4)
     timeline.cut(AT + 0.3, is_cut=True)
     timeline.cut(AT + 0.3, is_cut=True)
-    first = int(1000 / BUCKET_SECONDS)
+    first = int(AT / BUCKET_SECONDS)
     strip = columns_of(timeline.strips[SSE], first, 5, 2)
     source = columns_of(timeline.source, first, 5, 2)
     assert "".join(glyph for glyph, _ in strip_of(strip, "p-sse", 4)) == "◆• ◆┊"

@@ -29,6 +29,7 @@ rate = 20
 patterns = ["short-poll", "sse"]
 [steps.run]
 experiment = "patterns"
+takes = 5
 [steps.ask]
 question = "Which brings every event?"
 [[steps.ask.choices]]
@@ -94,7 +95,7 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             await sees(app, "Tour 1 of 2 · One", "✓ SSE")
 
             # A run of one's own takes the place of a lesson's.
-            press(app, "escape", "plus")
+            press(app, "T", "plus")
             await wait_until(lambda: experiment.state == "running", what="another run")
             assert experiment.patterns == replace(plan).patterns
             assert "Tour" not in shown(app).splitlines()[1]

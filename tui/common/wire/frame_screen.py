@@ -1,0 +1,100 @@
+"""One frame of the log, whole: what is known of it, its head, and its body."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.common.client.frame import BODY_KEPT
+from tui.common.dialogs.base import Dialog
+from tui.common.format import human_latency
+from tui.common.sanitize import plain
+from tui.common.theme import PATTERN_COLOR
+
+if TYPE_CHECKING:
+    from tui.common.client.meter import Frame
+
+
+class FrameScreen(Dialog[None]):
+    """Head and body of a frame; p shows a JSON body as it came, and pretty again."""
+
+    DEFAULT_CSS = "FrameScreen > .box { width: 110; padding: 0 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "close", show=False),
+        Binding("p", "pretty", "Pretty, or as it came"),
+        Binding("down", "scroll(1)", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+    ]
+
+    def __init__(self, frame: "Frame") -> None:
+        super().__init__()
+        self._frame = frame
+        self._pretty = True
+
+    def body(self) -> ComposeResult:
+        """The lines."""
+        with VerticalScroll(classes="box") as box:
+            box.border_title = Content(plain(self._frame.words))
+            box.border_subtitle = "p pretty, as it came · ↑↓ scroll · esc closes"
+            yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        """Draw it: a frame does not change."""
+        self._draw()
+
+    def action_pretty(self) -> None:
+        """The other way."""
+        self._pretty = not self._pretty
+        self._draw()
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def _draw(self) -> None:
+        self.query_one(Static).update(Content("\n").join(self._lines()))
+
+    def _lines(self) -> Iterator[Content]:
+        frame, kept = self._frame, self._frame.contents
+        way = "received from" if frame.direction == "in" else "sent to"
+        stamp = time.strftime("%H:%M:%S", time.localtime(frame.at))
+        number = f", exchange {frame.exchange} of this app" if frame.exchange else ""
+        yield Content.assemble(
+            (str(frame.pattern), f"bold {PATTERN_COLOR[frame.pattern]}"),
+            f" of {plain(frame.meter) or 'several panels'}{number}: {way} the server at"
+            f" {stamp}.{int(frame.at % 1 * 1000):03d}, {frame.size:,} B",
+        )
+        if frame.age_ms is not None:
+            yield Content(f"news, {human_latency(frame.age_ms)} old when it arrived")
+        if kept.took_ms is not None:
+            yield Content(f"first byte {human_latency(kept.took_ms)} after the request left")
+        if frame.replayed:
+            yield Content("replayed: it happened while the line was down")
+        if kept.head:
+            yield Content.assemble("\n", ("Head", "bold $title"))
+            yield Content(plain(kept.head, newlines=True))
+        if kept.body:
+            yield Content.assemble("\n", ("Body", "bold $title"))
+            yield Content(plain(self._body(), newlines=True))
+            if len(kept.body) >= BODY_KEPT:
+                yield Content.assemble((f"… only the first {BODY_KEPT:,} are kept", "$wire-ink"))
+        if not kept.head and not kept.body:
+            yield Content.assemble(("\nNothing of it is kept but its size.", "$wire-ink"))
+
+    def _body(self) -> str:
+        body = self._frame.contents.body
+        text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+        if self._pretty:
+            try:
+                return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+            except (ValueError, RecursionError):  # cut, or no JSON
+                return text
+        return text
