@@ -208,7 +208,10 @@ def exchange(results: Results, pattern: str, *ranges: str) -> Iterator[str]:
         for packet in packets[int(first) - 1 : int(last or first)]:
             arrow, who = ("──▶", "client") if packet["up"] else ("◀──", "server")
             yield f"{arrow} {who}, {packet['at'] / 1000:.3f} s, {packet['size']:,} bytes"
-            yield from (f"    {line}".rstrip() for line in packet["text"].split("\n"))
+            yield from (
+                f"    {line}".rstrip()
+                for line in packet["text"].replace("\n\n\n", "\n\n").split("\n")
+            )
     yield "```"
 
 
