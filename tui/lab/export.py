@@ -249,7 +249,7 @@ def _run_lines(result: RunResult) -> list[str]:
         "seed": str(plan.seed),
         "radio": f"tail time {tail} (Huang et al., MobiSys 2012; Balasubramanian et al., IMC 2009)",
     }
-    lines += ["", *_remarks(result), "", "| | |", "|---|---|"]
+    lines += ["", *_remarks(result), "| | |", "|---|---|"]
     lines += [f"| {name} | {_escaped(text)} |" for name, text in about.items()]
     return [*lines, ""]
 
@@ -311,4 +311,4 @@ def _remarks(result: RunResult) -> list[str]:
     remarks += outcome.notes
     if outcome.kept and is_ours:
         remarks.insert(0, "Every pattern kept its promise.")
-    return ["  \n".join(remarks)]
+    return ["  \n".join(remarks), ""] if remarks else []

@@ -20,6 +20,7 @@ from tools.ports import free_port
 from tui.lab.__main__ import main
 from tui.lab.export import write
 from tui.lab.records import LONG_POLL, SHORT_POLL, SSE, WEBSOCKET
+from tui.lab.targets import run as run_of_target
 from tui.lab.targets.description import DescriptionError, read_description
 from tui.lab.targets.run import measure, plan_for
 
@@ -103,7 +104,7 @@ class Endpoints:
         await answer.prepare(request)
         async for event in news:
             try:
-                await answer.write(f"event: end\ndata: {json.dumps(event)}\n\n".encode())
+                await answer.write(f"event: end\nid: 1\ndata: {json.dumps(event)}\n\n".encode())
             except ConnectionError:
                 break
         return answer
@@ -138,14 +139,15 @@ class Endpoints:
 
 @asynccontextmanager
 async def serving(
-    endpoints: Endpoints, scheme: str = "http", context: ssl.SSLContext | None = None
+    endpoints: Endpoints, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     runner = web.AppRunner(endpoints.app, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+    host = "127.0.0.1" if context is None else "localhost"
+    await web.TCPSite(runner, host, port, ssl_context=context).start()
     try:
-        yield f"{scheme}://127.0.0.1:{port}"
+        yield f"{'http' if context is None else 'https'}://{host}:{port}"
     finally:
         await runner.cleanup()
 
@@ -216,10 +218,13 @@ async def test_what_a_server_does_not_say_is_not_made_up(
 ) -> None:
     """Over TLS, by the name in the certificate, with neither a number nor a time; and beside it a
     WebSocket with both, one of whose numbers is missing."""
-    paths = certificate(tmp_path)
+    monkeypatch.setattr(run_of_target, "LOOPBACK", ())  # as if its clock were another one
+    paths = certificate(tmp_path, "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(paths[0]))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*paths)
+    names = set()
+    context.sni_callback = lambda socket, name, context: names.add(name)
     endpoints = Endpoints()
 
     async def feed() -> None:
@@ -233,7 +238,7 @@ async def test_what_a_server_does_not_say_is_not_made_up(
         '[long-poll]\npath = "/moved"\ncursor = "a"\nnext = "b"\n'
     )
     described_here = read_description(path)
-    async with serving(endpoints, "https", context) as url:
+    async with serving(endpoints, context) as url:
         plan = plan_for(url, described_here, {"seconds": 0.6, "network": "office"})
         feeding = asyncio.create_task(feed())
         report = await measure(described_here, plan, "command", lambda words: None)
@@ -251,6 +256,8 @@ async def test_what_a_server_does_not_say_is_not_made_up(
     assert (socket["unseen"] > 0, socket["repeated"], socket["promise_kept"]) == (True, 0, False)
     assert socket["latency_p50_ms"] > 200
     assert moved["errors"] == ["redirected (HTTP 302)"]
+    assert names == {"localhost"}
+    assert run["clock_error_ms"] >= 500
     notes = " ".join(run["notes"])
     assert "sse: events have no number" in notes
     assert "sse: events have no time" in notes

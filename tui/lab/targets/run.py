@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -40,9 +41,9 @@ HALF_A_SECOND = 0.5
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OTHERS, NUMBERS, TIMES = "others", "numbers", "times"
 ODD = {
-    OTHERS: "were not the lab's own; only their bytes are counted.",
-    NUMBERS: "had no number at `{0.seq}` that counts events, so nobody knows what was missed.",
-    TIMES: "had no time at `{0.time}`, and have no latency.",
+    OTHERS: "that were not the lab's own, so only their bytes are counted",
+    NUMBERS: "without a number at `{0.seq}` that counts them, so nobody knows what was missed",
+    TIMES: "without a time at `{0.time}`, so they have no latency",
 }
 """What may be wrong with events, and what is said of it."""
 
@@ -77,11 +78,16 @@ class TargetRun(LabRun):
         """By pattern and by what is wrong with them, the events that could not be used."""
 
     async def go(self) -> Outcome:
-        """The whole run. Raises ClientError where an event could not be published; OSError where
-        the server's name is not known."""
+        """The whole run. Raises ClientError where an event could not be published; ValueError
+        where the server's name is not known."""
         try:
             async with self.network:
-                ways = await self._open_ways()
+                try:
+                    ways = await self._open_ways()
+                except socket.gaierror as error:
+                    raise ValueError(
+                        f"There is no server {self._address.hostname}: check --target."
+                    ) from error
                 try:
                     async with asyncio.TaskGroup() as group:
                         return await self._listen(ways, group)
@@ -165,7 +171,7 @@ class TargetRun(LabRun):
         except ClientError as error:
             raise Unreachable(
                 f"{publish.method} {publish.path} was to publish an event, and failed: "
-                f"{error.message}",
+                f"{short_message(error)}. Check --target and the description.",
                 short_message(error),
             ) from error
         finally:
@@ -261,7 +267,7 @@ class TargetRun(LabRun):
 
     def _notes(self) -> list[str]:
         notes = []
-        for pattern in self.plan.patterns:
+        for pattern in filter(self._arrived.get, self.plan.patterns):
             endpoint = self._endpoints[pattern]
             if endpoint.seq is None:
                 notes.append(f"{pattern}: events have no number, so nobody knows what was missed.")
@@ -274,7 +280,7 @@ class TargetRun(LabRun):
                 notes.append(f"{pattern}: events have no time, so their latency is not known.")
             for what, words in ODD.items():
                 if count := self._odd[pattern, what]:
-                    notes.append(f"{pattern}: {count} events {words.format(endpoint)}")
+                    notes.append(f"{pattern}: events {words.format(endpoint)}: {count}.")
         if not self._is_dated:
             notes.append(
                 f"{self._servers.source} does not tell its clock, so latencies are not known."
