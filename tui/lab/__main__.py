@@ -74,7 +74,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--experiment", choices=EXPERIMENTS, help="what is measured (patterns)")
     add("--network", choices=PRESETS, help="what is between readers and server")
-    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events are appended")
+    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events come")
     add("--readers", type=_number(int, above=0, most=1000), help="of each pattern, up to 1000")
     add(
         "--seed",

@@ -286,6 +286,7 @@ class Statistics:
         self.lateness = Histogram()
         """Of the timers of the lab's own process while the source went on."""
         self._tail = radio_tail
+        self._sourced = plan.target.numbered if plan.target else frozenset(plan.patterns)
         self._began = self._ends = math.inf
         self._connected: set[tuple[str, int]] = set()
         self._patterns = {pattern: _Pattern(radio_tail) for pattern in plan.patterns}
@@ -344,7 +345,7 @@ class Statistics:
         kept.replayed += record.replayed
         if record.sent is not None:
             kept.latency.add(record.received - record.sent)
-        if record.seq is not None and self._knows_source_of(record.pattern):
+        if record.seq is not None and record.pattern in self._sourced:
             kept.staleness.add(record.reader, record.seq, record.received)
         if record.received <= self._ends:
             kept.traffic.delivered += 1
@@ -372,7 +373,7 @@ class Statistics:
         readers, events = self.plan.readers, self.source.newest
         seconds = max(0.0, now - self._began)
         self._price(kept)
-        known, alone = self._knows_source_of(pattern), readers == 1
+        known, alone = pattern in self._sourced, readers == 1
         stale = kept.staleness.total(self.source, readers, now) if known else None
         dated = self.plan.target is None or kept.latency.count
         return Figures(
@@ -390,9 +391,6 @@ class Statistics:
             radio_starts=kept.radio.count if alone else None,
             radio_tail=self._tail,
         )
-
-    def _knows_source_of(self, pattern: str) -> bool:
-        return self.plan.target is None or pattern in self.plan.target.numbered
 
     def _price(self, kept: _Pattern) -> None:
         """Count the payload of events of which it has become known."""

@@ -145,7 +145,7 @@ async def serving(
     await runner.setup()
     port = free_port()
     host = "127.0.0.1" if context is None else "localhost"
-    await web.TCPSite(runner, host, port, ssl_context=context).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
     try:
         yield f"{'http' if context is None else 'https'}://{host}:{port}"
     finally:
@@ -194,7 +194,7 @@ async def test_every_pattern_of_a_server_is_measured(
         code, run, rows = await measured(url, described(ALL), *options)
     assert code == 0, run
     published = len(endpoints.published_at)
-    assert published > 3
+    assert 3 < published <= 8
     assert set(rows) == {SSE, WEBSOCKET, LONG_POLL, SHORT_POLL}
     for pattern, row in rows.items():
         assert row["events"] == published
@@ -253,7 +253,8 @@ async def test_what_a_server_does_not_say_is_not_made_up(
         assert stream[name] is None, name
     assert stream["bytes_down_per_event"] > 40
     assert socket["events"] is None
-    assert (socket["unseen"] > 0, socket["repeated"], socket["promise_kept"]) == (True, 0, False)
+    assert 0 < socket["unseen"] < socket["arrivals"]
+    assert (socket["repeated"], socket["promise_kept"]) == (0, False)
     assert socket["latency_p50_ms"] > 200
     assert moved["errors"] == ["redirected (HTTP 302)"]
     assert names == {"localhost"}
