@@ -43,6 +43,7 @@ first = "0"
 [short-poll]
 path = "/state"
 seq = "order.seq"
+events = "newest"
 [publish]
 path = "/events"
 method = "PUT"
@@ -69,6 +70,7 @@ class Endpoints:
                 web.get("/ws", self.socket),
                 web.get("/poll", self.poll),
                 web.get("/state", self.state),
+                web.get("/still", self.still),
                 web.get("/moved", self.moved),
             ]
         )
@@ -131,7 +133,10 @@ class Endpoints:
         return web.json_response({"items": self.events[number:], "newest": len(self.events)})
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response(self.events[-1] if self.events else None)
+        return web.json_response({"now": time.time(), "newest": self.events[-2:]})
+
+    async def still(self, request: web.Request) -> web.Response:
+        return web.json_response({"now": time.time(), "newest": {"n": 1}})
 
     async def moved(self, request: web.Request) -> web.Response:
         raise web.HTTPFound("http://127.0.0.2:1/sse")
@@ -190,7 +195,7 @@ async def test_every_pattern_of_a_server_is_measured(
     endpoints = Endpoints()
     endpoints.add({"order": {"seq": 7}})  # of somebody else
     async with serving(endpoints) as url:
-        options = ("--seconds", "0.8", "--poll-seconds", "0.25")
+        options = ("--seconds", "0.8", "--poll-seconds", "0.2")
         code, run, rows = await measured(url, described(ALL), *options)
     assert code == 0, run
     published = len(endpoints.published_at)
@@ -236,10 +241,13 @@ async def test_what_a_server_does_not_say_is_not_made_up(
     path = described(
         '[sse]\npath = "/sse"\n[websocket]\npath = "/ws"\nseq = "n"\ntime = "at"\nunit = "ms"\n'
         '[long-poll]\npath = "/moved"\ncursor = "a"\nnext = "b"\n'
+        '[short-poll]\npath = "/still"\nevents = "newest"\n'
     )
     described_here = read_description(path)
     async with serving(endpoints, context) as url:
-        plan = plan_for(url, described_here, {"seconds": 0.6, "network": "office"})
+        plan = plan_for(
+            url, described_here, {"seconds": 0.6, "network": "office", "poll_seconds": 0.1}
+        )
         feeding = asyncio.create_task(feed())
         report = await measure(described_here, plan, "command", lambda words: None)
         feeding.cancel()
@@ -257,6 +265,8 @@ async def test_what_a_server_does_not_say_is_not_made_up(
     assert (socket["repeated"], socket["promise_kept"]) == (0, False)
     assert socket["latency_p50_ms"] > 200
     assert moved["errors"] == ["redirected (HTTP 302)"]
+    assert endpoints.asked.count("/still") > 2
+    assert rows[SHORT_POLL]["arrivals"] <= 1
     assert names == {"localhost"}
     assert run["clock_error_ms"] >= 500
     notes = " ".join(run["notes"])
