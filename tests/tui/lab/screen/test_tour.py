@@ -14,7 +14,7 @@ from tui.lab.lessons.lesson import lessons
 from tui.lab.records import PATTERNS, Plan
 from tui.lab.screen.app import LabApp
 from tui.lab.screen.experiment import Experiment
-from tui.lab.screen.tour import pages_of
+from tui.lab.screen.page import pages_of
 from tui.lab.servers import UNLIMITED
 
 LESSON = """
@@ -80,7 +80,7 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             press(app, "a", "space")
             await sees(app, "▸ a short poll", "▶ patterns: ", "1 × 2 readers", "◆")
             await sees(app, "a ✗ short poll   ", "b ✓ SSE          0 unseen", "ms.", "runner.py")
-            await sees(app, "You chose a: the figures say otherwise.", "0 of 1 guesses right")
+            await sees(app, "You chose a: the figures say otherwise (", "0 of 1 guesses right")
 
             # What was left is found again; a run goes on meanwhile, and may be stopped.
             press(app, "right", "down", "enter")
