@@ -182,11 +182,11 @@ def test_formulas_are_of_figures_and_numbers_alone() -> None:
 
 def test_findings_that_were_not_measured_are_said_not_to_be() -> None:
     page = replace(PAGES["one-thread"], state="answered", guess=1)
-    page.findings = (Finding("memory", None, "B", "Of each; this system does not tell."),)
+    page.findings = (Finding("waiting", None, "B", "Of each; this system does not tell."),)
     shown = "\n".join(text_of(page, 76, 40))
     assert "b ?" in shown
     assert "no figure tells" in shown
-    assert "memory  –  Of each" in shown
+    assert "waiting  –  Of each" in shown
 
 
 def test_the_table_says_shares_in_percent_and_noise_as_about_none() -> None:

@@ -164,7 +164,7 @@ def _outcome(page: Page, step: Step, width: int) -> Iterator[Row]:
             yield from _paragraph(page.words, width, "error" if page.failed else "foreground")
         keys = f"a … {LETTERS[len(page.choices) - 1]} or ↑↓ guess"
         if page.busy:
-            words = f"Tour {page.busy} is still running; space stops it and runs this one."
+            words = f"Lesson {page.busy} is still running; space stops it and runs this one."
             yield from _paragraph(words, width, "warning")
         run = f"space runs it, about {step.run.takes} s"
         yield ((fit(f"{keys} · {run}", width), "wire-ink"),)
