@@ -334,7 +334,7 @@ EXPERIMENTS = {
             "A proxy passes an answer on once it has 4 kB of it. A stream never ends, so its "
             "events wait in the proxy; an answer to a poll ends at once. How late is the news, and "
             "how soon does the stream of the apps notice, and poll instead?",
-            Plan(seconds=12, rate=2, patterns=(LONG_POLL, SSE, SSE_FALLBACK)),
+            Plan(seconds=12, rate=2, patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_FALLBACK)),
             _buffering,
             frozenset({"patterns"}),
         ),

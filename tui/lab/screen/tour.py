@@ -36,7 +36,8 @@ class TourPanel(Lines, can_focus=True):
         Binding("up", "guess(-1)", "Answer before", show=False),
         Binding("pagedown", "scroll(1)", "Scroll down", show=False),
         Binding("pageup", "scroll(-1)", "Scroll up", show=False),
-        Binding("escape", "leave", "Leave the tour"),
+        Binding("escape", "leave", "Leave tour"),
+        Binding("i", "screen.explain", "Explain"),
     ]
 
     class Changed(Message):
@@ -95,16 +96,18 @@ class TourPanel(Lines, can_focus=True):
         self.redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Guesses are made before the figures are there, of those there are."""
+        """Letters that are no answer here have their meaning in the lab."""
         if action == "choose":
-            asked = bool(self.pages) and self.page.can_guess
-            return asked and int(str(parameters[0])) < len(self.page.choices)
+            return bool(self.pages) and int(str(parameters[0])) < len(self.page.choices)
         if action == "guess":
             return bool(self.pages) and self.page.can_guess
         return True
 
     def action_choose(self, number: int) -> None:
-        """Guess that one."""
+        """Guess that one, until the figures are there."""
+        if not self.page.can_guess:
+            self.notify("The figures are there: the guess holds.", title="Tour", timeout=4)
+            return
         self.page.guess = number
         self.redraw()
 

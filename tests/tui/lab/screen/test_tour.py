@@ -88,13 +88,16 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             await sees(app, "You chose a: the figures say otherwise (", "0 of 1 guesses right")
 
             # A guess holds once there are figures; of a first run, it may be changed.
+            number = experiment.number
             press(app, "b")
+            await told(app, "the guess holds")
             await sees(app, "▸ a ✗ short poll")
             press(app, "right")
             await sees(app, "Tour 2 of 2 · Two", "space runs it, about")
             await misses(app, "◆ news")
             press(app, "b", "enter")
             await sees(app, "▸ b SSE", "of 60 s", "◆ news")
+            assert experiment.number == number + 1, "no key of the lab in between"
             press(app, "space")
             await told(app, "Running; esc leaves it")
             press(app, "right")
