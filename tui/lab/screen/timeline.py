@@ -122,16 +122,16 @@ def strip_of(columns: Iterable[Column], ink: str, until: int) -> Iterator[Part]:
 
 def source_of(columns: Iterable[Column], until: int) -> Iterator[Part]:
     """The row of the source: a tick where events were committed, taller where there were more;
-    shaded while the network was cut, darker where there were any."""
+    shaded while the network was cut, darker where there were any. The user's marks hide both."""
     for at, column in enumerate(columns):
         if at > until:
             yield " ", ""
-        elif column.line == Line.CUT and not column.marks & Mark.USER:
+        elif column.marks & Mark.USER:
+            yield "┊", "accent"
+        elif column.line == Line.CUT:
             yield ("▒" if column.news else "░"), "error"
         elif column.news:
             yield ("╷" if column.news == 1 else "┃"), "foreground"
-        elif column.marks & Mark.USER:
-            yield "┊", "accent"
         else:
             yield " ", ""
 

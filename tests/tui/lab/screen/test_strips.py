@@ -19,9 +19,10 @@ from tui.lab.records import (
     Exchange,
     Plan,
 )
-from tui.lab.screen.experiment import Watch
+from tui.lab.screen.experiment import Experiment, Watch
 from tui.lab.screen.figures import COLUMNS, LEAST_CELLS, NAME_CELLS, cell, columns_for, explain
 from tui.lab.screen.ladder import is_heartbeat, packet_words
+from tui.lab.screen.race import RacePanel
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     KEPT_SECONDS,
@@ -154,8 +155,15 @@ def test_a_cut_is_one_block_whatever_happens_in_it() -> None:
         timeline.appended(Appended(seq, AT + at, 10))
     timeline.cut(AT + 0.2, is_cut=True)
     timeline.cut(AT + 0.8, is_cut=False)
+    timeline.mark(AT + 0.3)
     columns = columns_of(timeline.source, int(AT / BUCKET_SECONDS), 10, 2)
-    assert "".join(glyph for glyph, _ in source_of(columns, 9)) == "╷ ░▒░░▒░ ╷"
+    assert "".join(glyph for glyph, _ in source_of(columns, 9)) == "╷ ░┊░░▒░ ╷"
+
+
+def test_a_race_that_has_no_room_yet_draws_no_axis() -> None:
+    panel = RacePanel()
+    panel.draw(Experiment(), SSE, 20.0, None, 3)
+    assert not panel.text
 
 
 def test_a_long_run_needs_no_more_room_and_knows_how_its_line_stands() -> None:
