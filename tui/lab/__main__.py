@@ -130,7 +130,7 @@ def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.lab.screen.app import LabApp
     from tui.lab.screen.experiment import Experiment
 
-    return run_window(parser, lambda: LabApp(Experiment(server), tour=tour))
+    return run_window(parser, lambda: LabApp(Experiment(server, begins=not tour), tour=tour))
 
 
 def _list() -> int:
