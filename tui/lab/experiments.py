@@ -115,7 +115,7 @@ async def _held(bench: Bench, plan: Plan) -> None:
             "memory_per_reader",
             memory,
             "B",
-            "By how much its memory grew for each after the first ones.",
+            "By how much its memory grew for each of their second half.",
             of=pattern,
         )
         bench.find(

@@ -209,7 +209,7 @@ FIELDS = (
     ),
     Field(
         "memory_bytes_per_reader",
-        "By how much the server's memory grew for each reader after the first ones; where its "
+        "By how much the server's memory grew for each of the readers' second half; where its "
         "process serves one pattern. None where that is less than can be measured.",
         _memory,
         "B/reader",

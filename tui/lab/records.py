@@ -159,8 +159,8 @@ class Cost:
     seconds: float
     """From when its readers were connected to the end."""
     memory: tuple[tuple[int, int], ...]
-    """How many readers were connected, and its bytes of memory then, several times before anything
-    was sent; empty where the system does not say or readers were few."""
+    """How many readers were connected, and its bytes of memory then, several times from the half of
+    them on, before anything was sent; empty where the system does not say or readers were few."""
     threads_before: int
     threads_connected: int
     held: int

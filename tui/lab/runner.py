@@ -46,9 +46,10 @@ START_SECONDS = 10.0
 """How long that is waited for."""
 ASKED = 4
 """Times that a server is asked for its costs to learn what that takes."""
-BATCHES = 8
-"""Parts in which readers connect where memory is measured; what the first loads is not theirs."""
-LEAST = 4
+BATCHES = 12
+"""Parts in which readers connect where memory is measured, from the sixth on: the first ones take
+what was free before, some 3 kB each of 250."""
+LEAST = 3
 """Readers in one: less cannot be measured."""
 SETTLE_SECONDS = 3.0
 """After the source's end, for what is on its way; and four round trips."""
@@ -273,7 +274,8 @@ class _Costs:
         self._watchers = 0 if plan.isolated else 1
         """The lab's own streams there, which see what the source appends."""
         batch = plan.readers // BATCHES if doors else 0
-        self.batches = frozenset(range(batch, plan.readers + 1, batch) if batch >= LEAST else ())
+        marks = range(BATCHES // 2 * batch, plan.readers + 1, batch) if batch >= LEAST else ()
+        self.batches = frozenset(marks)
         """Numbers of readers of a pattern with which its memory is looked up."""
 
     async def watch_idle(self) -> None:

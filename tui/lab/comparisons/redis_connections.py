@@ -127,7 +127,8 @@ async def _side(
         await crowd.join(1)  # what the first one loads is not a reader's
         first = await _told(told)
         alone = await _told(told)
-        memory = await join_in_batches(crowd, plan.readers, pid)
+        await crowd.join(plan.readers // 2)  # the first ones take what was free before
+        memory = await join_in_batches(crowd, plan.readers - plan.readers // 2, pid)
         joined, large = await _told(told), usage_of(pid)
         await asyncio.sleep(IDLE_SECONDS)
         idle, still = await _told(told), usage_of(pid)

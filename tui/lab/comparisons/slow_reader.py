@@ -167,10 +167,9 @@ async def _slowed(
     """Let readers connect, the slow one in their midst, and `begin` to send them so many events."""
     expected = list(range(1, count + 1))
     async with Crowd(address) as crowd:
-        await crowd.join(1)  # what the first one loads is not a reader's
-        memory = await join_in_batches(crowd, plan.readers // 2, pid)
+        await crowd.join(plan.readers // 2)  # what the first ones load is not a reader's
         (slow,) = await crowd.join(1, buffer=SLOW_BUFFER)
-        memory += await join_in_batches(crowd, plan.readers - plan.readers // 2, pid)
+        memory = await join_in_batches(crowd, plan.readers - plan.readers // 2, pid)
         crowd.apart.add(slow)
         others = [reader for reader in crowd.readers if reader is not slow]
         await begin()
