@@ -18,7 +18,6 @@ from server.settings import (
     url_of,
 )
 from support.preloaded import fork
-from support.server_process import server_environment
 from support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,7 +135,8 @@ def test_the_command_reports_an_unusable_folder_in_one_line(
     (tmp_path / "file").touch()
     log = tmp_path / "log"
     log.touch()
-    process = fork([*mode, "--port", "0"], server_environment(tmp_path / "file"), log)
+    settings = {"TIFFIN_DATA_DIR": str(tmp_path / "file"), "TIFFIN_JWT_SECRET": "x" * 40}
+    process = fork([*mode, "--port", "0"], dict(os.environ) | settings, log)
     assert process.wait(PATIENCE) == 2
     [line] = log.read_text().splitlines()
     assert line.startswith(f"tiffin: {tmp_path / 'file'}: ")

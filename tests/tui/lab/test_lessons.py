@@ -100,7 +100,7 @@ async def test_the_figures_of_a_lesson_answer_its_question(experiment: str, tmp_
     page.guess = LETTERS.index(RIGHT[experiment])
     shown = "\n".join(text_of(page, 96, 40))
     words, _, _ = shown.partition("In the code:")  # a table below may have cells without figures
-    assert "–" not in words, shown
+    assert not SECONDS or "–" not in words, shown  # a short run may end before the news
     assert f"▸ {RIGHT[experiment]} ✓" in shown
     assert "the figures say so too" in shown
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from server.core.audit import AuditActor
 from server.core.auth import AccessTokens, Identity
+from server.core.databases import migrate
 from server.core.sqlite import SqliteDatabase
 from server.features.accounts.schemas import Account, Role
 from server.features.accounts.service import AccountService, add_account
@@ -34,7 +35,6 @@ from server.realtime.hub import Hub
 from server.realtime.log import EventLog
 from server.realtime.topic import Subscription
 from support.live_server import settings_for
-from support.server_process import new_database
 from support.waiting import wait_until
 from tui.common.announcements.model import AnnouncementStore
 
@@ -56,7 +56,7 @@ class World:
         self.runner.run(self._open())
 
     async def _open(self) -> None:
-        new_database(self.settings.database_path)
+        await migrate(self.settings.database_path)
         for database, log in zip(self.databases, self.logs, strict=True):
             await database.open()
             await log.open()

@@ -110,7 +110,7 @@ async def test_a_cut_line_loses_nothing_and_is_seen(
     ):
         await both_talking(customer, employee)
         await customer.press("escape", "X")
-        await customer.sees("X restores it")
+        await customer.sees("X restores")
         await employee.send_typing("while you were away")
         assert "while you were away" not in customer.text
         await customer.press("X")
