@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SERVER = "tui.lab.comparisons.broadcaster"
 IDLE_SECONDS = 2.0
 """How long each side is watched while nothing is sent; what it uses then is not the events'."""
+BUFFERS = 20_000
+"""Bytes by which Redis's memory changes as its buffers for whoever asks it come and go."""
 SETTLE_SECONDS = 5.0
 """After the last event, for what is on its way."""
 REDIS_SECONDS = 10.0
@@ -77,7 +79,7 @@ class Side:
     redis_cpu: float | None
     redis_bytes: float | None
     """That Redis has sent."""
-    redis_memory: float
+    redis_memory: float | None
     """Bytes for each reader."""
     server_cpu: float | None
     """Of the process that has the readers."""
@@ -147,6 +149,7 @@ async def _side(
         used = now - then - asking - rate * seconds
         return used / max(1, events) if used > 0 else None
 
+    grown = joined.memory - alone.memory
     cpu = None
     if large and still and used:
         cpu = an_event(used.cpu_seconds, still.cpu_seconds, large.cpu_seconds)
@@ -154,7 +157,7 @@ async def _side(
         connections=connections,
         redis_cpu=an_event(end.cpu, idle.cpu, joined.cpu, alone.cpu - first.cpu),
         redis_bytes=an_event(end.sent, idle.sent, joined.sent, alone.sent - first.sent),
-        redis_memory=(joined.memory - alone.memory) / plan.readers,
+        redis_memory=grown / plan.readers if grown > BUFFERS else None,
         server_cpu=cpu,
         server_memory=slope(memory)[0],
         latency=crowd.latency,
