@@ -27,7 +27,8 @@ def test_the_pages_show_the_results_that_are_kept() -> None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.says[:50])
 def test_a_claim_has_words_for_every_outcome(claim: Claim) -> None:
     assert bool(claim.argument) != bool(claim.figures)
-    values = claim.values(Results(KEPT))
+    known = claim.values(Results(KEPT))
+    values = {name: 1 if value is None else value for name, value in known.items()}
     for expression, words in ((claim.holds, claim.yes), (claim.where, claim.partly)):
         assert bool(expression) == bool(words)
         words.format(**values)
@@ -47,6 +48,19 @@ def test_a_verdict_follows_the_figures(tmp_path: Path, connections: float, words
     verdict = claim.verdict(Results(tmp_path))
     assert verdict.words == words
     assert f"{connections:.0f}" in verdict.text
+
+
+def test_a_figure_too_small_to_measure_is_a_dash_and_decides_nothing(tmp_path: Path) -> None:
+    kept = shutil.copytree(KEPT, tmp_path / "kept")
+    costs = json.loads((kept / "costs.json").read_text())
+    costs["patterns"][""]["sse"]["cpu_us_per_event"] = None
+    (kept / "costs.json").write_text(json.dumps(costs))
+    [claim] = [claim for claim in CLAIMS if "lightweight compared" in claim.says]
+    verdict = claim.verdict(Results(kept))
+    assert (verdict.kind, verdict.text[-8:]) == ("unknown", "sse_cpu.")
+    written = pages(kept)
+    assert "| – |" in written[Path("README.md")]
+    assert " – and 46 µs" in written[Path("docs/teaching.md")]
 
 
 async def test_the_exchanges_of_the_pages_are_those_of_today(tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ class Claim:
         values = self.values(results)
         if None in values.values():
             missing = ", ".join(name for name, value in values.items() if value is None)
-            return Verdict("unknown", "not measured", f"This system does not tell: {missing}.")
+            why = "Less than can be measured, or not told by this system"
+            return Verdict("unknown", "not measured", f"{why}: {missing}.")
         rule = f"Holds if `{self.holds}`"
         if self.where:
             rule += f", holds {self.only} if `{self.where}`"

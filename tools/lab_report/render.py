@@ -150,7 +150,7 @@ def table(results: Results) -> Iterator[str]:
             f"{race['requests_per_minute']:.0f}",
             _short(race["bytes_up_per_event"] + race["bytes_down_per_event"]),
             f"{idle['radio_on_share']:.0%}",
-            f"{costs['cpu_us_per_event']:.0f}",
+            "–" if (cpu := costs["cpu_us_per_event"]) is None else f"{cpu:.0f}",
             _memory(results, pattern),
         ]
     heads = ["seen", "p50 ms", "p99 ms", "requests a minute", "B an event", "radio on, idle"]
@@ -219,10 +219,18 @@ def answers(results: Results, name: str) -> Iterator[str]:
     """The answers to questions of the lesson plan, with figures."""
     entries = tomllib.loads((FOLDER / "answers.toml").read_text("utf-8"))[name]
     for number, entry in enumerate(entries, start=1):
-        values = Claim("", "", entry.get("figures", {})).values(results)
+        known = Claim("", "", entry.get("figures", {})).values(results)
+        values = {name: _Unknown() if one is None else one for name, one in known.items()}
         yield f"{number}. {entry['asks']}"
         yield ""
         yield f"{' ' * len(f'{number}. ')}*{entry['answer'].format(**values)}*"
+
+
+class _Unknown:
+    """Stands in a sentence for a figure that was not measured, however that would be written."""
+
+    def __format__(self, spec: str) -> str:
+        return "–"
 
 
 BLOCKS: dict[str, Callable[..., Iterator[str]]] = {

@@ -24,6 +24,7 @@ from tui.lab.records import (
     WEBSOCKET,
     Plan,
 )
+from tui.lab.statistics import slope
 
 if TYPE_CHECKING:
     from tui.lab.bench import Bench
@@ -114,11 +115,19 @@ async def _held(bench: Bench, plan: Plan) -> None:
         result = await bench.run(quiet, pattern, alone=True)
         cost = result.outcome.costs[pattern]
         bench.find("held", cost.held, "readers", "Readers that the server held.", of=pattern)
+        memory, spread = slope(cost.memory)
         bench.find(
             "memory_per_reader",
-            result.row(pattern)["memory_bytes_per_reader"],
+            memory,
             "B",
-            "By how much its memory grew for each.",
+            "By how much its memory grew for each of their second half.",
+            of=pattern,
+        )
+        bench.find(
+            "memory_spread",
+            spread,
+            "B",
+            "Half of the estimates of that figure are no further apart than this.",
             of=pattern,
         )
         more = cost.threads_connected - cost.threads_before
@@ -132,7 +141,7 @@ async def _held(bench: Bench, plan: Plan) -> None:
         bench.find("threads_for_readers", more, "threads", "How many of those are new.", of=pattern)
         bench.find(
             "cpu_while_quiet",
-            cost.held_cpu,
+            cost.held_cpu if cost.held_cpu > 0 else None,
             "of a core",
             "CPU of the server while all of them waited and nothing happened.",
             of=pattern,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui.lab.records import Cost, Outcome, Verdict
-from tui.lab.statistics import Figures
+from tui.lab.statistics import Figures, slope
 
 Value = float | int | str | bool | None
 
@@ -48,14 +48,12 @@ def _cpu(row: Row) -> Value:
     cost, arrivals = row.cost, row.figures.arrivals
     if cost is None or not arrivals or not row.isolated:  # else it includes the source's own
         return None
-    return max(0.0, cost.cpu_seconds - cost.idle_cpu * cost.seconds) / arrivals * 1e6
+    used = cost.cpu_seconds - cost.idle_cpu * cost.seconds
+    return used / arrivals * 1e6 if used > 0 else None
 
 
 def _memory(row: Row) -> Value:
-    cost = row.cost
-    if cost is None or cost.bytes_before is None or cost.bytes_connected is None:
-        return None
-    return (cost.bytes_connected - cost.bytes_before) / row.figures.readers
+    return None if row.cost is None else slope(row.cost.memory)[0]
 
 
 def _counted(count: Callable[[Verdict], Value]) -> Callable[[Row], Value]:
@@ -217,8 +215,8 @@ FIELDS = (
     ),
     Field(
         "cpu_us_per_event",
-        "The server's CPU time for each arrival, microseconds, without what it uses when idle; of "
-        "isolated runs.",
+        "The server's CPU time for each arrival once readers are connected, microseconds, without "
+        "what it uses when idle; of isolated runs. None where that is less than can be measured.",
         _cpu,
         "CPU µs/event",
         compared=True,
@@ -226,8 +224,8 @@ FIELDS = (
     ),
     Field(
         "memory_bytes_per_reader",
-        "By how much the server's resident memory grew for each reader; where its process serves "
-        "one pattern.",
+        "By how much the server's memory grew for each of the readers' second half; where its "
+        "process serves one pattern. None where that is less than can be measured.",
         _memory,
         "B/reader",
         compared=True,

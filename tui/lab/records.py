@@ -183,21 +183,23 @@ class Cost:
     """What the server process of a pattern used; of isolated runs, and of runs of one pattern."""
 
     cpu_seconds: float
-    """From before its readers connected to the end."""
+    """From when its readers were connected to the end."""
     idle_cpu: float
     """Seconds of CPU a second that it used before, without readers; 0 where nobody looked."""
     seconds: float
-    """How long that was."""
-    held_cpu: float
-    """Seconds of CPU a second from when its readers were connected to the end."""
-    bytes_before: int | None
-    """Resident memory before its readers connected; None where the system does not say."""
-    bytes_connected: int | None
-    """The same once they were connected, and nothing had been sent."""
+    """From when its readers were connected to the end."""
+    memory: tuple[tuple[int, int], ...]
+    """How many readers were connected, and its bytes of memory then, several times from the half of
+    them on, before anything was sent; empty where the system does not say or readers were few."""
     threads_before: int
     threads_connected: int
     held: int
     """Readers whose streams and polls it held once they were connected."""
+
+    @property
+    def held_cpu(self) -> float:
+        """Seconds of CPU a second from when its readers were connected to the end."""
+        return self.cpu_seconds / self.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,8 +37,20 @@ OPENING = 32
 """Readers that connect at a time: more would wait for each other, and time out."""
 CONNECT_SECONDS = 5.0
 """How long a reader that is not answered keeps others from connecting."""
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 4.0
 """How long an isolated server is watched without readers."""
+QUIET_SECONDS = 0.5
+QUIET = 0.03
+"""Of a core. A server of our own that uses less for so long has done what follows its start."""
+START_SECONDS = 10.0
+"""How long that is waited for."""
+ASKED = 4
+"""Times that a server is asked for its costs to learn what that takes."""
+BATCHES = 12
+"""Parts in which readers connect where memory is measured, from the sixth on: the first ones take
+what was free before, some 3 kB each of 250."""
+LEAST = 3
+"""Readers in one: less cannot be measured."""
 SETTLE_SECONDS = 3.0
 """After the source's end, for what is on its way; and four round trips."""
 LIFTED_SECONDS = 30.0
@@ -88,7 +104,7 @@ class LabRun:
             group.create_task(self._refresh_clock()),
         ]
         tasks += await self._connect_all(
-            lambda recorder: self._read(recorder, ways[recorder.pattern], run), group
+            lambda recorder: self._read(recorder, ways[recorder.pattern], run), group, costs
         )
         await costs.record_connected()
         begun = parse(Run, await self._control.request("POST", f"{self._path}/begin")).begun
@@ -153,11 +169,14 @@ class LabRun:
         return run
 
     async def _connect_all(
-        self, read: Callable[[Recorder], Coroutine[Any, Any, None]], group: asyncio.TaskGroup
+        self,
+        read: Callable[[Recorder], Coroutine[Any, Any, None]],
+        group: asyncio.TaskGroup,
+        costs: _Costs | None = None,
     ) -> list[asyncio.Task[None]]:
         """Start the readers, a few at a time; returns once they are connected, or the network does
         not let them."""
-        opening, readers = asyncio.Semaphore(OPENING), []
+        opening, readers, waiting = asyncio.Semaphore(OPENING), [], []
 
         async def begun(recorder: Recorder) -> None:
             with suppress(TimeoutError):
@@ -165,14 +184,17 @@ class LabRun:
                     await recorder.has_begun.wait()
             opening.release()
 
-        async with asyncio.TaskGroup() as waiting:
-            # Short polls last: they keep everything busy from their first one on.
-            for pattern in sorted(self.plan.patterns, key=lambda pattern: pattern == SHORT_POLL):
-                for number in range(self.plan.readers):
-                    await opening.acquire()
-                    recorder = self._recorder(pattern, number)
-                    readers.append(group.create_task(read(recorder)))
-                    waiting.create_task(begun(recorder))
+        # Short polls last: they keep everything busy from their first one on.
+        for pattern in sorted(self.plan.patterns, key=lambda pattern: pattern == SHORT_POLL):
+            for number in range(self.plan.readers):
+                await opening.acquire()
+                recorder = self._recorder(pattern, number)
+                readers.append(group.create_task(read(recorder)))
+                waiting.append(group.create_task(begun(recorder)))
+                if costs is not None and number + 1 in costs.batches:
+                    await asyncio.gather(*waiting)
+                    await costs.record_batch(pattern, number + 1)
+        await asyncio.gather(*waiting)
         return readers
 
     def _recorder(self, pattern: str, number: int) -> Recorder:
@@ -256,60 +278,113 @@ class _Costs:
     """What the server processes use that serve one pattern each; nothing of any other."""
 
     def __init__(self, control: Session, servers: Servers, plan: Plan, path: str) -> None:
-        alone = plan.isolated or len(plan.patterns) == 1
-        self._doors = dict(servers.doors) if alone else {}
-        self._control = control
-        self._path = f"{path}/costs"
+        doors = servers.doors if plan.isolated or len(plan.patterns) == 1 else {}
+        self._processes = {
+            name: _Process(partial(control.with_own_connections, url), f"{path}/costs")
+            for name, url in doors.items()
+        }
+        self._started = bool(servers.children)
         self._watches_idle = plan.isolated
         self._watchers = 0 if plan.isolated else 1
         """The lab's own streams there, which see what the source appends."""
-        self._idle: dict[str, float] = {}
-        self._before: dict[str, Costs] = {}
-        self._before_at = self._connected_at = 0.0
-        self._connected: dict[str, Costs] = {}
+        batch = plan.readers // BATCHES if doors else 0
+        marks = range(BATCHES // 2 * batch, plan.readers + 1, batch) if batch >= LEAST else ()
+        self.batches = frozenset(marks)
+        """Numbers of readers of a pattern with which its memory is looked up."""
 
     async def watch_idle(self) -> None:
         """Watch isolated processes for a while without readers."""
-        if self._watches_idle:
-            first, began_at = await self._ask(), time.monotonic()
-            await asyncio.sleep(IDLE_SECONDS)
-            self._before, self._before_at = await self._ask(), time.monotonic()
-            self._idle = {
-                name: (cost.cpu_seconds - first[name].cpu_seconds) / (self._before_at - began_at)
-                for name, cost in self._before.items()
-            }
-        else:
-            self._before, self._before_at = await self._ask(), time.monotonic()
+        await asyncio.gather(
+            *(
+                process.begin(started=self._started, watch=self._watches_idle)
+                for process in self._processes.values()
+            )
+        )
+
+    async def record_batch(self, pattern: str, readers: int) -> None:
+        """So many readers of that pattern are connected."""
+        bytes_now = (await self._processes[pattern].ask()).costs.resident_bytes
+        if bytes_now is not None:
+            self._processes[pattern].memory.append((readers, bytes_now))
 
     async def record_connected(self) -> None:
         """The readers are connected, and nothing was sent yet."""
-        self._connected, self._connected_at = await self._ask(), time.monotonic()
+        for process in self._processes.values():
+            process.connected = await process.ask()
 
     async def at_end(self) -> dict[str, Cost]:
-        """What was used since `watch_idle`."""
+        """What was used since `record_connected`."""
         found = {}
-        for name, cost in (await self._ask()).items():
-            before, connected, now = self._before[name], self._connected[name], time.monotonic()
-            held = (cost.cpu_seconds - connected.cpu_seconds) / (now - self._connected_at)
+        for name, process in self._processes.items():
+            cpu, seconds = await process.used_since(process.connected)
+            before, connected = process.before.costs, process.connected.costs
             found[name] = Cost(
-                cpu_seconds=cost.cpu_seconds - before.cpu_seconds,
-                idle_cpu=self._idle.get(name, 0.0),
-                seconds=now - self._before_at,
-                held_cpu=held,
-                bytes_before=before.resident_bytes,
-                bytes_connected=connected.resident_bytes,
+                cpu_seconds=cpu,
+                idle_cpu=process.idle,
+                seconds=seconds,
+                memory=tuple(process.memory),
                 threads_before=before.threads,
                 threads_connected=connected.threads,
                 held=connected.held - before.held - self._watchers,
             )
         return found
 
-    async def _ask(self) -> dict[str, Costs]:
-        found = {}
-        for name, url in self._doors.items():
-            session = self._control.with_own_connections(url)
-            try:
-                found[name] = parse(Costs, await session.request("GET", self._path))
-            finally:
-                await session.close()
-        return found
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a process has used, and when it said so by `time.monotonic`."""
+
+    at: float
+    costs: Costs
+
+
+class _Process:
+    """A server process that serves one pattern."""
+
+    before: _Told
+    """Without readers."""
+    connected: _Told
+    """With all of them, before anything was sent."""
+
+    def __init__(self, session: Callable[[], Session], path: str) -> None:
+        self._new_session, self._path = session, path
+        self._asking = 0.0
+        """Seconds of its CPU that an answer to `ask` takes."""
+        self.idle = 0.0
+        """Seconds of CPU a second without readers; 0 where nobody looked."""
+        self.memory: list[tuple[int, int]] = []
+        """See `Cost`."""
+
+    async def begin(self, *, started: bool, watch: bool) -> None:
+        """Learn what asking takes, and where it is to `watch`, what it uses without readers; if it
+        was `started` just now, once it has done what follows that."""
+        await self.ask()  # what the first one loads is not what one takes
+        deadline = time.monotonic() + START_SECONDS
+        while started and await self._rate(QUIET_SECONDS) > QUIET and time.monotonic() < deadline:
+            pass
+        used = [(await self.ask()).costs.cpu_seconds for _ in range(ASKED)]
+        self._asking = median(later - earlier for earlier, later in pairwise(used))
+        if watch:
+            self.idle = await self._rate(IDLE_SECONDS)
+        self.before = await self.ask()
+
+    async def ask(self) -> _Told:
+        """What it has used so far. Raises ClientError."""
+        session = self._new_session()
+        try:
+            costs = parse(Costs, await session.request("GET", self._path))
+        finally:
+            await session.close()
+        return _Told(time.monotonic(), costs)
+
+    async def used_since(self, then: _Told) -> tuple[float, float]:
+        """Seconds of CPU, without what asking takes, and how long that was."""
+        now = await self.ask()
+        cpu = now.costs.cpu_seconds - then.costs.cpu_seconds - self._asking
+        return cpu, now.at - then.at
+
+    async def _rate(self, seconds: float) -> float:
+        then = await self.ask()
+        await asyncio.sleep(seconds)
+        cpu, passed = await self.used_since(then)
+        return cpu / passed

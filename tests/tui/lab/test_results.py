@@ -28,6 +28,7 @@ def report_with(
     arrive: bool = True,
     busy: float = 0.1,
     clock_error: float = 0.0,
+    idle_cpu: float = 0.01,
     **changes: Any,
 ) -> Report:
     """Ten events, each a second after the one before."""
@@ -51,11 +52,9 @@ def report_with(
     }
     cost = Cost(
         cpu_seconds=0.3,
-        idle_cpu=0.01,
+        idle_cpu=idle_cpu,
         seconds=20,
-        held_cpu=0.01,
-        bytes_before=10,
-        bytes_connected=4010,
+        memory=((10, 50_000), (20, 90_000), (30, 130_000), (40, 170_000)),
         threads_before=1,
         threads_connected=1,
         held=1,
@@ -205,6 +204,16 @@ def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:
     rows = {line.split()[0]: line.split()[1:] for line in compare(one, two).splitlines()}
     assert rows["cpu_us_per_event"] == ["other", "machine"] * 2
     assert rows["latency_p50_ms"] == ["1", "1"]
+
+
+@pytest.mark.parametrize(("idle", "cpu_us"), [(0.01, 10_000), (0.02, None)])
+def test_cpu_that_is_no_more_than_an_idle_server_uses_is_not_told(
+    tmp_path: Path, idle: float, cpu_us: float | None
+) -> None:
+    write(report_with(isolated=True, idle_cpu=idle), tmp_path)
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    row = run["patterns"][1]
+    assert (row["cpu_us_per_event"], row["memory_bytes_per_reader"]) == (cpu_us, 4000)
 
 
 @pytest.mark.parametrize(

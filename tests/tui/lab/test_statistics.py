@@ -16,6 +16,7 @@ from tui.lab.statistics import (
     Figures,
     Histogram,
     Statistics,
+    slope,
 )
 
 seconds = st.floats(1e-6, 1000)
@@ -209,3 +210,19 @@ def test_without_records_there_are_no_figures() -> None:
         nothing = (each.latency.mean, each.staleness, each.overhead, each.an_event(1))
         assert nothing == (None,) * 4
         assert (each.radio_on, each.radio_starts) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("heights", "found"),
+    [
+        ([0, 30, 60, 90, 120], (3, 0)),
+        ([0, 30, 60, 5090, 120, 150, 180, 210], (3, 0)),  # one of them is wrong
+        ([9, 0, 9, 0, 9], (None, None)),  # it does not grow
+        ([90, 60, 30, 0], (None, None)),
+        ([0, 30], (None, None)),
+    ],
+)
+def test_a_slope_is_that_of_most_points_or_none(
+    heights: list[float], found: tuple[float | None, float | None]
+) -> None:
+    assert slope([(10.0 * at, height) for at, height in enumerate(heights)]) == found

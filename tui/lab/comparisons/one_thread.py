@@ -188,7 +188,7 @@ def _tell_held(bench: Bench, name: str, count: int, held: Held) -> None:
     if held.before is not None and held.after is not None:
         before, after, unknown = held.before, held.after, ""
         threads = after.threads - before.threads
-        memory = (after.resident - before.resident) / count
+        memory = max(0, after.resident - before.resident) / count or None
         reserved = (after.reserved - before.reserved) / count
     for figure, value, unit, words in (
         ("more_threads", threads, "threads", "Threads that were started for them"),

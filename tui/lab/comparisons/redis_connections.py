@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tui.common.processes import ChildError
 from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
-from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
+from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches, usage_of
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
 from tui.lab.records import SSE, Plan
+from tui.lab.statistics import slope
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from tui.lab.statistics import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 2.0
 """How long each side is watched while nothing is sent; what it uses then is not the events'."""
+BUFFERS = 20_000
+"""Bytes by which Redis's memory changes as its buffers for whoever asks it come and go."""
 SETTLE_SECONDS = 5.0
 """After the last event, for what is on its way."""
 REDIS_SECONDS = 10.0
@@ -68,14 +71,15 @@ async def _measure(bench: Bench, plan: Plan) -> tuple[Side, Side, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one way to reach the readers has cost. Bytes and seconds of CPU are for each event."""
+    """What one way to reach the readers has cost. Bytes and seconds of CPU are for each event; None
+    where that is not told, or too little to measure."""
 
     connections: int
     """To Redis."""
-    redis_cpu: float
-    redis_bytes: float
+    redis_cpu: float | None
+    redis_bytes: float | None
     """That Redis has sent."""
-    redis_memory: float
+    redis_memory: float | None
     """Bytes for each reader."""
     server_cpu: float | None
     """Of the process that has the readers."""
@@ -124,8 +128,9 @@ async def _side(
     async with Crowd(address) as crowd:
         await crowd.join(1)  # what the first one loads is not a reader's
         first = await _told(told)
-        alone, small = await _told(told), usage_of(pid)
-        await crowd.join(plan.readers)
+        alone = await _told(told)
+        await crowd.join(plan.readers // 2)  # the first ones take what was free before
+        memory = await join_in_batches(crowd, plan.readers - plan.readers // 2, pid)
         joined, large = await _told(told), usage_of(pid)
         await asyncio.sleep(IDLE_SECONDS)
         idle, still = await _told(told), usage_of(pid)
@@ -138,11 +143,13 @@ async def _side(
         connections = await _connected(told) - before
     seconds = end.at - idle.at
 
-    def an_event(now: float, then: float, earlier: float, asking: float = 0) -> float:
+    def an_event(now: float, then: float, earlier: float, asking: float = 0) -> float | None:
         """Without what is used when nothing is sent, and what asking Redis takes."""
         rate = (then - earlier - asking) / (idle.at - joined.at)
-        return max(0.0, now - then - asking - rate * seconds) / max(1, events)
+        used = now - then - asking - rate * seconds
+        return used / max(1, events) if used > 0 else None
 
+    grown = joined.memory - alone.memory
     cpu = None
     if large and still and used:
         cpu = an_event(used.cpu_seconds, still.cpu_seconds, large.cpu_seconds)
@@ -150,9 +157,9 @@ async def _side(
         connections=connections,
         redis_cpu=an_event(end.cpu, idle.cpu, joined.cpu, alone.cpu - first.cpu),
         redis_bytes=an_event(end.sent, idle.sent, joined.sent, alone.sent - first.sent),
-        redis_memory=(joined.memory - alone.memory) / plan.readers,
+        redis_memory=grown / plan.readers if grown > BUFFERS else None,
         server_cpu=cpu,
-        server_memory=(large.resident - small.resident) / plan.readers if large and small else None,
+        server_memory=slope(memory)[0],
         latency=crowd.latency,
         complete=complete,
     )
@@ -207,10 +214,10 @@ def _or_none(value: float | None, times: float) -> float | None:
 
 def _tell(bench: Bench, name: str, side: Side) -> None:
     p50, p99 = (_or_none(side.latency.percentile(percent), 1000) for percent in (50, 99))
-    cpu = _or_none(side.server_cpu, 1000)
+    redis_cpu, cpu = _or_none(side.redis_cpu, 1e6), _or_none(side.server_cpu, 1000)
     for figure, value, unit, words in (
         ("connections", side.connections, "connections", "To Redis"),
-        ("redis_cpu", side.redis_cpu * 1e6, "µs an event", "CPU of Redis"),
+        ("redis_cpu", redis_cpu, "µs an event", "CPU of Redis"),
         ("redis_bytes", side.redis_bytes, "B an event", "Sent by Redis"),
         ("redis_memory", side.redis_memory, "B a reader", "Memory of Redis"),
         ("server_cpu", cpu, "ms an event", "CPU of the process that has the readers"),

@@ -15,10 +15,10 @@ from tui.common.client.meter import Wire
 from tui.common.client.session import Session
 from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, connect_all, publish, until
-from tui.lab.comparisons.process_usage import NOT_TOLD, usage_of
+from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
 from tui.lab.records import SSE, Plan
-from tui.lab.statistics import Histogram
+from tui.lab.statistics import Histogram, slope
 
 SERVER = "tui.lab.comparisons.broadcaster"
 TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
@@ -84,7 +84,7 @@ class Slowed:
     """Events that the server kept in memory until the slow one would read, as it says itself; None
     of the product, which keeps none."""
     each: float | None
-    """Bytes of memory for each reader; None where the system does not tell."""
+    """Bytes of memory for each reader; None where that is not told, or too little to measure."""
     others_complete: bool
     """Whether each of the others has got each event once and in order in the end."""
     slow_complete: bool
@@ -167,12 +167,9 @@ async def _slowed(
     """Let readers connect, the slow one in their midst, and `begin` to send them so many events."""
     expected = list(range(1, count + 1))
     async with Crowd(address) as crowd:
-        await crowd.join(1)  # what the first one loads is not a reader's
-        small = usage_of(pid)
-        await crowd.join(plan.readers // 2)
+        await crowd.join(plan.readers // 2)  # what the first ones load is not a reader's
         (slow,) = await crowd.join(1, buffer=SLOW_BUFFER)
-        await crowd.join(plan.readers - plan.readers // 2)
-        large = usage_of(pid)
+        memory = await join_in_batches(crowd, plan.readers - plan.readers // 2, pid)
         crowd.apart.add(slow)
         others = [reader for reader in crowd.readers if reader is not slow]
         await begin()
@@ -198,7 +195,7 @@ async def _slowed(
         beside=beside,
         late=(due - (arrived - half)) / due if due else 0.0,
         waiting=kept,
-        each=(large.resident - small.resident) / (plan.readers + 1) if small and large else None,
+        each=slope(memory)[0],
         others_complete=others_complete,
         slow_complete=slow_complete,
         caught_up=caught_up,
