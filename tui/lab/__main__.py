@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
@@ -26,7 +26,7 @@ from tui.lab.export import write
 from tui.lab.records import READERS, Pace, Plan, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tui.lab.bench import Experiment
     from tui.lab.results import Report
@@ -72,9 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--experiment", choices=EXPERIMENTS, default="patterns")
+    add("--experiment", choices=EXPERIMENTS, help="what is measured (patterns)")
     add("--network", choices=PRESETS, help="what is between readers and server")
-    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events are appended")
+    add("--seconds", type=_number(float, above=0, most=86_400), help="how long events come")
     add("--readers", type=_number(int, above=0, most=1000), help="of each pattern, up to 1000")
     add(
         "--seed",
@@ -111,6 +111,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     add("--server", metavar="URL", default=argparse.SUPPRESS, help=SERVER_HELP)
     add("--redis", metavar="URL", default="", help="for --isolated, instead of one of our own")
+    add(
+        "--target",
+        metavar="URL",
+        help="measure somebody else's server instead: only that address is asked, by one reader of "
+        "each pattern unless --readers says otherwise (at most 100)",
+    )
+    add(
+        "--description",
+        type=Path,
+        metavar="FILE",
+        help="TOML that says what that server has; examples are in docs/lab-targets",
+    )
 
 
 def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
@@ -118,7 +130,7 @@ def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.lab.screen.app import LabApp
     from tui.lab.screen.experiment import Experiment
 
-    return run_window(parser, lambda: LabApp(Experiment(server), tour=tour))
+    return run_window(parser, lambda: LabApp(Experiment(server, begins=not tour), tour=tour))
 
 
 def _list() -> int:
@@ -131,10 +143,12 @@ def _list() -> int:
 
 
 def _run(options: argparse.Namespace, command: str) -> int:
-    experiment = EXPERIMENTS[options.experiment]
-    known = {field.name for field in fields(Plan)} - {"experiment"}
+    known = {field.name for field in fields(Plan)} - {"experiment", "target"}
     named = vars(options).items()
     given = {name: value for name, value in named if name in known and value is not None}
+    if options.target is not None or options.description is not None:
+        return _write(_target_report(options, given, command), options.out)
+    experiment = EXPERIMENTS[options.experiment or "patterns"]
     if fixed := sorted(experiment.fixed & given.keys()):
         options_named = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
         raise ValueError(
@@ -144,18 +158,57 @@ def _run(options: argparse.Namespace, command: str) -> int:
         raise ValueError(f"{experiment.name} starts its own servers: leave out --server.")
     plan = replace(experiment.plan, **given)
     report = asyncio.run(_report(experiment, plan, options.server, options.redis, command))
+    return _write(report, options.out)
+
+
+def _target_report(options: argparse.Namespace, given: Mapping[str, Any], command: str) -> Report:
+    from tui.lab.targets.description import read_description
+    from tui.lab.targets.run import measure, plan_for
+
+    if options.target is None or options.description is None:
+        raise ValueError("--target URL and --description FILE belong together: name both.")
+    unfit = {"experiment", "server", "redis", "rate", "shape", "size", "isolated"}
+    if named := sorted(name for name in unfit if getattr(options, name)):
+        raise ValueError(
+            f"A target is not ours to start or to dial: leave out --{', --'.join(named)}."
+        )
+    described = read_description(options.description)
+    plan = plan_for(options.target, described, given)
+
+    async def report() -> Report:
+        _begin(plan)
+        try:
+            return await measure(described, plan, command, _say)
+        finally:
+            _say("")
+
+    return asyncio.run(report())
+
+
+def _write(report: Report, folder: Path | None) -> int:
+    """Write the results, into the folder or nowhere, and show them; returns the exit code."""
     with contextlib.ExitStack() as stack:
-        out = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        out = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write(report, out)
         sys.stdout.write((out / "results.md").read_text())
-    if options.out is not None:
-        sys.stdout.write(f"\nWritten to {options.out}.\n")
+    if folder is not None:
+        sys.stdout.write(f"\nWritten to {folder}.\n")
     return 0 if report.kept else 1
 
 
 async def _report(
     experiment: Experiment, plan: Plan, server: str, redis: str, command: str
 ) -> Report:
+    _begin(plan)
+    async with Bench(server, redis, say=_say) as bench:
+        try:
+            return await bench.report(experiment, plan, command)
+        finally:
+            _say("")
+
+
+def _begin(plan: Plan) -> None:
+    """Say what is run; SIGTERM ends it with all that it started."""
     task = asyncio.current_task()
     assert task is not None
     with contextlib.suppress(NotImplementedError):  # there are no such signals on Windows
@@ -165,11 +218,6 @@ async def _report(
     sys.stderr.write(
         f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
     )
-    async with Bench(server, redis, say=_say) as bench:
-        try:
-            return await bench.report(experiment, plan, command)
-        finally:
-            _say("")
 
 
 def _say(words: str) -> None:

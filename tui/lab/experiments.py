@@ -12,6 +12,8 @@ from tui.lab.comparisons.redis_connections import REDIS
 from tui.lab.comparisons.slow_reader import SLOW_READER
 from tui.lab.comparisons.two_servers import TWO_SERVERS
 from tui.lab.dials import PRESETS
+from tui.lab.fields import slope
+from tui.lab.readers import HOLD_SECONDS
 from tui.lab.records import (
     LONG_POLL,
     NO_PROMISE,
@@ -23,7 +25,6 @@ from tui.lab.records import (
     WEBSOCKET,
     Plan,
 )
-from tui.lab.statistics import slope
 
 if TYPE_CHECKING:
     from tui.lab.bench import Bench
@@ -92,6 +93,10 @@ async def _idle(bench: Bench, plan: Plan) -> None:
             f"{figures.radio_tail:g} s.",
             of=pattern,
         )
+
+    bench.find("hold", HOLD_SECONDS, "s", "For how long at most the server holds a long poll.")
+    tail = result.figures[0].radio_tail
+    bench.find("radio_tail", tail, "s", "For how long that radio stays on after a packet.")
 
 
 def on_share(packets: list[float], tail: float, seconds: float) -> float:
@@ -163,6 +168,7 @@ async def _missed(bench: Bench, plan: Plan) -> None:
         )
         polls = polled.traffic.requests / plan.readers
         a_poll = events / polls if polls else math.inf
+        bench.find("events_per_poll", a_poll, "events", "Of the source, for each poll.", of=shape)
         seen = -math.expm1(-a_poll) if shape == "poisson" else min(1.0, a_poll)
         bench.find(
             "unseen_expected",
@@ -337,7 +343,7 @@ EXPERIMENTS = {
             "A proxy passes an answer on once it has 4 kB of it. A stream never ends, so its "
             "events wait in the proxy; an answer to a poll ends at once. How late is the news, and "
             "how soon does the stream of the apps notice, and poll instead?",
-            Plan(seconds=12, rate=2, patterns=(LONG_POLL, SSE, SSE_FALLBACK)),
+            Plan(seconds=12, rate=2, patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_FALLBACK)),
             _buffering,
             frozenset({"patterns"}),
         ),

@@ -14,7 +14,7 @@ from typing import Any
 from tui.lab.dials import PRESETS
 from tui.lab.fields import FIELDS, Field, Value, cell
 from tui.lab.plot import Curve, ecdf_plot
-from tui.lab.records import NO_PROMISE
+from tui.lab.records import NO_PROMISE, Outcome, Plan
 from tui.lab.results import OWN_SHARE, Report, RunResult
 
 FORMAT = 2
@@ -76,7 +76,7 @@ def _run_document(result: RunResult) -> dict[str, Any]:
         "began": datetime.fromtimestamp(outcome.began_wall, UTC).isoformat(timespec="seconds"),
         "network": {"preset": plan.network, **asdict(result.dials)},
         "turned": list(result.turned),
-        "source": {"rate": plan.rate, "shape": plan.shape, "size": plan.size},
+        "source": _source(plan),
         "seconds": plan.seconds,
         "readers": plan.readers,
         "seed": plan.seed,
@@ -89,8 +89,15 @@ def _run_document(result: RunResult) -> dict[str, Any]:
         "lab_late_p50_ms": _late_ms(result, 50),
         "lab_late_p99_ms": _late_ms(result, 99),
         "promises_kept": outcome.kept,
+        "notes": list(outcome.notes),
         "patterns": patterns,
     }
+
+
+def _source(plan: Plan) -> dict[str, Value]:
+    if plan.target is not None:
+        return {"target": plan.target.url, "rate": plan.target.rate}
+    return {"rate": plan.rate, "shape": plan.shape, "size": plan.size}
 
 
 def _late_ms(result: RunResult, percent: float) -> float | None:
@@ -101,10 +108,10 @@ def _late_ms(result: RunResult, percent: float) -> float | None:
 def _curves(report: Report) -> list[Curve]:
     curves = list(report.curves)
     for run in report.runs:
-        expected = max(1, run.outcome.events * run.outcome.plan.readers)
+        expected = run.outcome.events * run.outcome.plan.readers
         for each in run.figures:
             name = f"{each.pattern}, {run.name}" if run.name else each.pattern
-            seen = f"{each.latency.count / expected:.0%} seen"
+            seen = f"{each.arrivals / expected:.0%} seen" if expected else f"{each.arrivals} came"
             curves.append(Curve(name, each.latency.ecdf(), seen))
     return curves
 
@@ -129,9 +136,7 @@ def _csv(report: Report) -> str:
             "experiment": report.experiment,
             "run": result.name,
             "network": plan.network,
-            "rate": plan.rate,
-            "shape": plan.shape,
-            "size": plan.size,
+            **{name: value for name, value in _source(plan).items() if name in names},
             "seconds": plan.seconds,
             "seed": plan.seed,
         }
@@ -233,25 +238,36 @@ def _run_lines(result: RunResult) -> list[str]:
         if value != getattr(preset.dials, name)
     ]
     about = {
-        "source": f"{plan.rate:g} a second, {plan.shape}, {plan.size} B of padding, "
-        f"{plan.seconds:g} s, {result.outcome.events} events",
+        "source": _source_words(result.outcome),
         "network": f"{plan.network}: {preset.reason}"
         + (f" Set besides: {', '.join(turned)}." if turned else ""),
         "readers": f"{plan.readers} of each pattern, short poll "
         + (f"{plan.poll_seconds:g} s after an answer" if plan.poll_pace == "pause" else "")
         + (f"every {plan.poll_seconds:g} s" if plan.poll_pace == "rate" else "")
-        + (", a server process for each pattern" if plan.isolated else ", one server process"),
+        + (", a server process for each pattern" if plan.isolated else "")
+        + (", one server process" if not plan.isolated and plan.target is None else ""),
         "seed": str(plan.seed),
         "radio": f"tail time {tail} (Huang et al., MobiSys 2012; Balasubramanian et al., IMC 2009)",
     }
-    lines += ["", *_remarks(result), "", "| | |", "|---|---|"]
+    lines += ["", *_remarks(result), "| | |", "|---|---|"]
     lines += [f"| {name} | {_escaped(text)} |" for name, text in about.items()]
     return [*lines, ""]
 
 
+def _source_words(outcome: Outcome) -> str:
+    plan = outcome.plan
+    if plan.target is None:
+        what = f"{plan.rate:g} a second, {plan.shape}, {plan.size} B of padding"
+    elif plan.target.rate is None:
+        return f"{plan.target.url}, to which the lab listened for {plan.seconds:g} s"
+    else:
+        what = f"{plan.target.url}, where the lab published {plan.target.rate:g} a second"
+    return f"{what}, {plan.seconds:g} s, {outcome.events} events"
+
+
 def _remarks(result: RunResult) -> list[str]:
     """What a reader of the figures has to know."""
-    outcome = result.outcome
+    outcome, is_ours = result.outcome, result.outcome.plan.target is None
     remarks = []
     for pattern, verdict in outcome.verdicts.items():
         if not verdict.kept(pattern):
@@ -264,10 +280,9 @@ def _remarks(result: RunResult) -> list[str]:
                 )
                 if count
             ]
-            remarks.append(
-                f"**{pattern} broke its promise: {', '.join([*what, *verdict.errors])}.**"
-            )
-        if verdict.connected < verdict.readers and outcome.events:
+            broke = " broke its promise" if is_ours else ""
+            remarks.append(f"**{pattern}{broke}: {', '.join([*what, *verdict.errors])}.**")
+        if verdict.connected < verdict.readers and (outcome.events or not is_ours):
             missing = verdict.readers - verdict.connected
             remarks.append(
                 f"{pattern}: {missing} of {verdict.readers} readers were never answered."
@@ -293,6 +308,7 @@ def _remarks(result: RunResult) -> list[str]:
         remarks.append(f"Latencies may be wrong by {outcome.clock_error * 1000:.1f} ms (clocks).")
     if result.turned:
         remarks.append(f"Turned while it ran: {'; '.join(result.turned)}.")
-    if outcome.kept:
+    remarks += outcome.notes
+    if outcome.kept and is_ours:
         remarks.insert(0, "Every pattern kept its promise.")
-    return ["  \n".join(remarks)]
+    return ["  \n".join(remarks), ""] if remarks else []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import quantiles
 
 from tui.lab.records import Cost, Outcome, Verdict
-from tui.lab.statistics import Figures, slope
+from tui.lab.statistics import Figures
 
 Value = float | int | str | bool | None
 
@@ -18,7 +20,7 @@ class Row:
     figures: Figures
     verdict: Verdict
     cost: Cost | None
-    events: int
+    events: int | None
     isolated: bool
 
 
@@ -45,7 +47,7 @@ def _percentile(percent: float) -> Callable[[Row], Value]:
 
 
 def _cpu(row: Row) -> Value:
-    cost, arrivals = row.cost, row.figures.latency.count
+    cost, arrivals = row.cost, row.figures.arrivals
     if cost is None or not arrivals or not row.isolated:  # else it includes the source's own
         return None
     used = cost.cpu_seconds - cost.idle_cpu * cost.seconds
@@ -54,6 +56,11 @@ def _cpu(row: Row) -> Value:
 
 def _memory(row: Row) -> Value:
     return None if row.cost is None else slope(row.cost.memory)[0]
+
+
+def _counted(count: Callable[[Verdict], Value]) -> Callable[[Row], Value]:
+    """Of events that have numbers."""
+    return lambda row: count(row.verdict) if row.verdict.counted else None
 
 
 def _radio_share(row: Row) -> Value:
@@ -69,7 +76,7 @@ FIELDS = (
     Field(
         "arrivals",
         "Events in readers' hands before the network was lifted at the end of the run.",
-        lambda row: row.figures.latency.count,
+        lambda row: row.figures.arrivals,
         "arrivals",
     ),
     Field(
@@ -78,12 +85,22 @@ FIELDS = (
         "each reader. Short polling reads the newest state: what was overwritten between two polls "
         "is unseen, and so is what came while a stream without a cursor was away. Anything else "
         "has lost them.",
-        lambda row: row.verdict.lost,
+        _counted(lambda verdict: verdict.lost),
         "unseen",
     ),
-    Field("repeated", "Events that a reader got again.", lambda row: row.verdict.repeated),
-    Field("unordered", "Events that came after a later one.", lambda row: row.verdict.unordered),
-    Field("late", "Events that came once the network was lifted.", lambda row: row.verdict.late),
+    Field(
+        "repeated", "Events that a reader got again.", _counted(lambda verdict: verdict.repeated)
+    ),
+    Field(
+        "unordered",
+        "Events that came after a later one.",
+        _counted(lambda verdict: verdict.unordered),
+    ),
+    Field(
+        "late",
+        "Events that came once the network was lifted.",
+        _counted(lambda verdict: verdict.late),
+    ),
     Field(
         "replayed",
         "Arrivals that had been committed before the reader was connected again.",
@@ -92,7 +109,7 @@ FIELDS = (
     Field(
         "promise_kept",
         "Whether every event came once and in order; of short polling, whether none came twice.",
-        lambda row: row.verdict.kept(row.figures.pattern),
+        lambda row: row.verdict.kept(row.figures.pattern) if row.verdict.counted else None,
     ),
     Field(
         "latency_p50_ms",
@@ -223,7 +240,9 @@ def row_of(figures: Figures, outcome: Outcome) -> dict[str, Value]:
     """A pattern's figures by their names, to three decimals."""
     pattern = figures.pattern
     verdict, cost = outcome.verdicts[pattern], outcome.costs.get(pattern)
-    row = Row(figures, verdict, cost, outcome.events, outcome.plan.isolated)
+    target = outcome.plan.target
+    events = None if target is not None and target.rate is None else outcome.events
+    row = Row(figures, verdict, cost, events, outcome.plan.isolated)
     values = {field.name: field.value(row) for field in FIELDS}
     return {
         name: round(value, 3) if isinstance(value, float) else value
@@ -240,3 +259,12 @@ def cell(value: Value, name: str = "") -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
+    """By how much the second figure grows with the first: the median of the slopes between any two
+    points, and how far their quartiles are apart. None of few points, or where the lower quartile
+    does not grow, which is less than can be measured."""
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2)]
+    low, median, high = quantiles(slopes) if len(slopes) > 2 else (0.0, 0.0, 0.0)
+    return (median, high - low) if low > 0 else (None, None)

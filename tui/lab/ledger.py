@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ERRORS = 5
 """Of a pattern, that are kept."""
+MOST_MISSED = 100_000
+"""Between two events; with more, the number is no count of events."""
 
 
 class _Reader:
@@ -77,11 +79,22 @@ class Ledger:
 
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
-        self.arrivals += 1
-        reader = self._reader(record.pattern, record.reader)
-        reader.add(record.seq, late=self.lifted, is_state=record.pattern == SHORT_POLL)
+        self.count(record.pattern, record.reader, record.seq)
         if not self.lifted:
             self._sink.arrived(record)
+
+    def count(self, pattern: str, number: int, seq: int, *, from_there: bool = False) -> bool:
+        """A reader has got that event; `from_there`: its first is the first that it could get.
+        Returns False where the number can be no count of events."""
+        self.arrivals += 1
+        is_first = (pattern, number) not in self._readers
+        reader = self._reader(pattern, number)
+        if from_there and is_first:
+            reader.newest = seq - 1
+        if seq - reader.newest > MOST_MISSED:
+            return False
+        reader.add(seq, late=self.lifted, is_state=pattern == SHORT_POLL)
+        return True
 
     def exchanged(self, record: Exchange) -> None:
         """See `Sink`."""
@@ -119,13 +132,14 @@ class Ledger:
                     return False
         return True
 
-    def verdict(self, pattern: str, events: int, readers: int) -> Verdict:
-        """What became of that many events at the pattern's readers."""
+    def verdict(self, pattern: str, events: int | None, readers: int) -> Verdict:
+        """What became of that many events at the pattern's readers; None: of those up to the newest
+        that a reader has got."""
         found = [self._reader(pattern, number) for number in range(readers)]
         return Verdict(
             readers=readers,
             connected=self.connected(pattern),
-            lost=sum(reader.lost(events) for reader in found),
+            lost=sum(reader.lost(reader.newest if events is None else events) for reader in found),
             repeated=sum(reader.repeated for reader in found),
             unordered=sum(reader.unordered for reader in found),
             late=sum(reader.late for reader in found),

@@ -126,7 +126,8 @@ class Network:
         """Open a port on loopback that leads to that server; `Link.port` is its number."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
+        # IPv4 where there is both: of a name such as localhost, most servers have that.
+        family, _, _, _, address = min(found, key=lambda one: one[0] is not socket.AF_INET)
         target = family, cast("tuple[str, int]", address)
         link = Link(self, pattern)
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)

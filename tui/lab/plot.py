@@ -51,7 +51,7 @@ def ecdf_plot(curves: Sequence[Curve], title: str) -> str:
     if not values:
         middle = (LEFT + WIDTH - RIGHT) / 2
         lines.append(
-            f'<text x="{middle:g}" y="{HEIGHT / 2:g}" text-anchor="middle">No event arrived.</text>'
+            f'<text x="{middle:g}" y="{HEIGHT / 2:g}" text-anchor="middle">No latency known.</text>'
         )
     for number, curve in enumerate(curves):
         colour, dashes = STYLES[number % len(STYLES)]

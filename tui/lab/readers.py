@@ -65,6 +65,8 @@ class Recorder:
         self.reader = reader
         self._to_local = to_local
         self.exchanges = 0
+        self.failure = ""
+        """Why it is not answered now, in words."""
         self.back_at = 0.0
         """When it was connected again after a loss, by `time.monotonic`; 0 before the first."""
         self.has_begun = asyncio.Event()
@@ -117,7 +119,7 @@ class RecordingMeter(Meter):
 
     def fail(self, what: str) -> None:
         """The exchange under way, or closed just now, has failed."""
-        self._what = what
+        self._what = self._recorder.failure = what
         self._end("failed")
 
     def sent(self, what: str, size: int, contents: Contents = NOTHING) -> None:
@@ -132,7 +134,7 @@ class RecordingMeter(Meter):
     def received(self, size: int) -> None:
         super().received(size)
         if self._started and not self._answered:
-            self._answered = True
+            self._answered, self._recorder.failure = True, ""
             self._step("answered")
 
     def closed(self) -> None:
@@ -192,7 +194,7 @@ class RecordingWire(Wire):
         return super().meter(name, pattern)
 
 
-class _Recorded(Stream[Any, ItemT]):
+class Recorded(Stream[Any, ItemT]):
     """Mixed into a stream whose meter is a `RecordingMeter`: reports what fails."""
 
     _meter: RecordingMeter
@@ -202,11 +204,11 @@ class _Recorded(Stream[Any, ItemT]):
         await super()._recover(error)
 
 
-class LatestPoll(_Recorded[Latest], ShortPoll[Latest]):
-    """The newest event, asked for at the plan's pace, to the run's end."""
+class PacedPoll(Recorded[ItemT], ShortPoll[ItemT]):
+    """A state that is asked for at the plan's pace."""
 
-    def __init__(self, session: Session, run_id: str, meter: RecordingMeter, plan: Plan) -> None:
-        super().__init__(session, f"/lab/runs/{run_id}/latest", meter)
+    def __init__(self, session: Session, path: str, meter: RecordingMeter, plan: Plan) -> None:
+        super().__init__(session, path, meter)
         self._seconds = plan.poll_seconds
         self._by_rate = plan.poll_pace == "rate"
         self._due_at = time.monotonic()
@@ -222,6 +224,10 @@ class LatestPoll(_Recorded[Latest], ShortPoll[Latest]):
         self._due_at = max(self._due_at, time.monotonic())
         return self._due_at - time.monotonic()
 
+
+class LatestPoll(PacedPoll[Latest]):
+    """The newest event, to the run's end."""
+
     def _parse(self, body: bytes) -> Latest:
         return Latest.model_validate_json(body)
 
@@ -232,11 +238,11 @@ class LatestPoll(_Recorded[Latest], ShortPoll[Latest]):
         return f"seq {news.newest.seq if news.newest else 0}"
 
 
-class RunPoll(_Recorded[EventPage], EventPoll):
+class RunPoll(Recorded[EventPage], EventPoll):
     """The events of a run, by one held request after another."""
 
 
-class RunStream(_Recorded[ServerSentEvent], EventStream):
+class RunStream(Recorded[ServerSentEvent], EventStream):
     """The events of a run as a stream."""
 
 
@@ -249,7 +255,7 @@ class ForgetfulStream(RunStream):
         return await super()._open_connection()
 
 
-class _Primary(_Recorded[ServerSentEvent], MonitoredEventStream):
+class _Primary(Recorded[ServerSentEvent], MonitoredEventStream):
     """The stream for which a poll can stand in."""
 
 
@@ -266,7 +272,7 @@ class RunLog(LogStream):
         return RunPoll(self._session, self._poll_path, meter, cursor, backoff=self._poll_backoff)
 
 
-class RunSocket(_Recorded[LabEvent], SocketStream[LabEvent]):
+class RunSocket(Recorded[LabEvent], SocketStream[LabEvent]):
     """The events of a run over WebSocket."""
 
     WHAT = "run"
@@ -345,7 +351,7 @@ async def read_run(
     kind: Kind = "request" if pattern in (SHORT_POLL, LONG_POLL) else "connection"
     meter = RecordingMeter(recorder, kind)
     if pattern == SHORT_POLL:
-        async with LatestPoll(session, run_id, meter, plan) as polled:
+        async with LatestPoll(session, f"{path}/latest", meter, plan) as polled:
             seq = 0
             async for latest in polled:
                 # The run's end is news too, and has the same event.

@@ -29,6 +29,17 @@ Pace = Literal["pause", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Somebody else's server, measured in place of the product."""
+
+    url: str
+    rate: float | None
+    """Events a second that the lab publishes there, on average; None: it only listens."""
+    numbered: frozenset[str]
+    """The patterns whose events have the numbers that the lab gave them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is run: everything that a run needs to be repeated."""
 
@@ -53,6 +64,8 @@ class Plan:
     """Some of `READERS`."""
     isolated: bool = False
     """Whether each pattern has a server process of its own, for CPU and memory."""
+    target: Target | None = None
+    """None: the product. Otherwise size and shape say nothing, and isolated is False."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,20 @@ class Arrival:
     received: float
     replayed: bool
     """It was committed before this connection stood, after another one was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event of somebody else's server in a reader's hands, as far as it says."""
+
+    pattern: str
+    reader: int
+    received: float
+    payload: int
+    """Bytes of its data."""
+    seq: int | None
+    sent: float | None
+    replayed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +168,9 @@ class Verdict:
     """Events that came only once the network was lifted; they are in no other figure."""
     errors: tuple[str, ...]
     """Why readers gave up, in words, each once."""
+    counted: bool = True
+    """Whether events have numbers; otherwise nothing is known of those lost, repeated, unordered
+    and late."""
 
     def kept(self, pattern: str) -> bool:
         """Whether the pattern kept what it promises."""
@@ -183,7 +213,7 @@ class Outcome:
     began_wall: float
     """The same in seconds since 1970."""
     events: int
-    """That the source appended."""
+    """That the source appended; of a target to which the lab only listens 0, as nobody knows."""
     clock_error: float
     """By how many seconds the age of an event may be wrong; 0 where both share one clock."""
     busy: float
@@ -191,6 +221,8 @@ class Outcome:
     verdicts: Mapping[str, Verdict]
     costs: Mapping[str, Cost]
     """Empty where a process serves several patterns."""
+    notes: tuple[str, ...] = ()
+    """What else has to be known of the figures."""
 
     @property
     def kept(self) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from server.features.accounts.schemas import Role
@@ -103,7 +103,9 @@ class LabRun:
             group.create_task(self._watch_source(run)),
             group.create_task(self._refresh_clock()),
         ]
-        tasks += await self._connect_all(run, ways, group, costs)
+        tasks += await self._connect_all(
+            lambda recorder: self._read(recorder, ways[recorder.pattern], run), group, costs
+        )
         await costs.record_connected()
         begun = parse(Run, await self._control.request("POST", f"{self._path}/begin")).begun
         assert begun is not None
@@ -137,8 +139,9 @@ class LabRun:
         ways = {}
         for pattern in self.plan.patterns:
             door = urlsplit(self._servers.doors[pattern])
-            link = await self.network.listen(pattern, door.hostname or "", door.port or 80)
-            ways[pattern] = f"http://127.0.0.1:{link.port}"
+            port = door.port or (443 if door.scheme == "https" else 80)
+            link = await self.network.listen(pattern, door.hostname or "", port)
+            ways[pattern] = f"{door.scheme}://127.0.0.1:{link.port}{door.path.rstrip('/')}"
         return ways
 
     async def _start(self) -> Run:
@@ -166,7 +169,10 @@ class LabRun:
         return run
 
     async def _connect_all(
-        self, run: Run, ways: Mapping[str, str], group: asyncio.TaskGroup, costs: _Costs
+        self,
+        read: Callable[[Recorder], Coroutine[Any, Any, None]],
+        group: asyncio.TaskGroup,
+        costs: _Costs | None = None,
     ) -> list[asyncio.Task[None]]:
         """Start the readers, a few at a time; returns once they are connected, or the network does
         not let them."""
@@ -182,14 +188,22 @@ class LabRun:
         for pattern in sorted(self.plan.patterns, key=lambda pattern: pattern == SHORT_POLL):
             for number in range(self.plan.readers):
                 await opening.acquire()
-                recorder = Recorder(self.ledger, pattern, number, self._clock.to_local)
-                readers.append(group.create_task(self._read(recorder, ways[pattern], run)))
+                recorder = self._recorder(pattern, number)
+                readers.append(group.create_task(read(recorder)))
                 waiting.append(group.create_task(begun(recorder)))
-                if number + 1 in costs.batches:
+                if costs is not None and number + 1 in costs.batches:
                     await asyncio.gather(*waiting)
                     await costs.record_batch(pattern, number + 1)
         await asyncio.gather(*waiting)
         return readers
+
+    def _recorder(self, pattern: str, number: int) -> Recorder:
+        return Recorder(self.ledger, pattern, number, self._clock.to_local)
+
+    @property
+    def _awaited(self) -> Iterable[str]:
+        """The patterns whose readers are to have all events in the end."""
+        return self.plan.patterns
 
     async def _read(self, recorder: Recorder, way: str, run: Run) -> None:
         session = self._control.with_own_connections(way)
@@ -232,7 +246,7 @@ class LabRun:
     async def _is_complete(self, events: int, seconds: float) -> bool:
         """Whether every reader gets all events; False once none has come for so many seconds."""
         seen, since = self.ledger.arrivals, time.monotonic()
-        while not self.ledger.is_complete(events, self.plan.patterns, self.plan.readers):
+        while not self.ledger.is_complete(events, self._awaited, self.plan.readers):
             if seen != self.ledger.arrivals:
                 seen, since = self.ledger.arrivals, time.monotonic()
             elif time.monotonic() - since > seconds:

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
-from statistics import quantiles
 
-from tui.lab.records import Appended, Arrival, Exchange, Plan
+from tui.lab.records import Appended, Arrival, Exchange, Heard, Plan
 
 LTE_TAIL_SECONDS = 11.576
 WAKE_SECONDS = 0.05
@@ -224,9 +222,10 @@ class Figures:
     readers: int
     seconds: float
     """For how long the source has gone on."""
+    arrivals: int
     latency: Histogram
-    """From commit to reader, of all arrivals."""
-    replayed: int
+    """From commit to reader, of all arrivals that say when they were committed."""
+    replayed: int | None
     """Arrivals that were committed while the reader had no connection."""
     staleness: float | None
     """For how long a reader lacked an event, and any newer one, on average over all events."""
@@ -263,7 +262,7 @@ class _Pattern:
         self._tail = tail
         self.latency = Histogram()
         self.staleness = Staleness()
-        self.replayed = 0
+        self.arrivals = self.replayed = 0
         self.unpriced: list[int] = []
         """Events that arrived and whose payload is not known yet."""
         self.begin()
@@ -287,6 +286,7 @@ class Statistics:
         self.lateness = Histogram()
         """Of the timers of the lab's own process while the source went on."""
         self._tail = radio_tail
+        self._sourced = plan.target.numbered if plan.target else frozenset(plan.patterns)
         self._began = self._ends = math.inf
         self._connected: set[tuple[str, int]] = set()
         self._patterns = {pattern: _Pattern(radio_tail) for pattern in plan.patterns}
@@ -328,6 +328,7 @@ class Statistics:
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
         kept = self._patterns[record.pattern]
+        kept.arrivals += 1
         kept.latency.add(record.received - record.committed)
         kept.staleness.add(record.reader, record.seq, record.received)
         kept.replayed += record.replayed
@@ -336,6 +337,19 @@ class Statistics:
             kept.unpriced.append(record.seq)
             if record.seq in self.source.payload:
                 self._price(kept)
+
+    def heard(self, record: Heard) -> None:
+        """An event of a target has arrived."""
+        kept = self._patterns[record.pattern]
+        kept.arrivals += 1
+        kept.replayed += record.replayed
+        if record.sent is not None:
+            kept.latency.add(record.received - record.sent)
+        if record.seq is not None and record.pattern in self._sourced:
+            kept.staleness.add(record.reader, record.seq, record.received)
+        if record.received <= self._ends:
+            kept.traffic.delivered += 1
+            kept.traffic.payload += record.payload
 
     def exchanged(self, record: Exchange) -> None:
         """See `Sink`."""
@@ -359,14 +373,16 @@ class Statistics:
         readers, events = self.plan.readers, self.source.newest
         seconds = max(0.0, now - self._began)
         self._price(kept)
-        stale = kept.staleness.total(self.source, readers, now)
-        alone = readers == 1
+        known, alone = pattern in self._sourced, readers == 1
+        stale = kept.staleness.total(self.source, readers, now) if known else None
+        dated = self.plan.target is None or kept.latency.count
         return Figures(
             pattern=pattern,
             readers=readers,
             seconds=seconds,
+            arrivals=kept.arrivals,
             latency=kept.latency,
-            replayed=kept.replayed,
+            replayed=kept.replayed if dated else None,
             staleness=stale / events / readers if stale is not None and events else None,
             events_behind=stale / seconds / readers if stale is not None and seconds else None,
             traffic=kept.traffic,
@@ -381,12 +397,3 @@ class Statistics:
         payload = self.source.payload
         kept.traffic.payload += sum(payload.get(seq, 0) for seq in kept.unpriced)
         kept.unpriced = [seq for seq in kept.unpriced if seq not in payload]
-
-
-def slope(points: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
-    """By how much the second figure grows with the first: the median of the slopes between any two
-    points, and how far their quartiles are apart. None of few points, or where the lower quartile
-    does not grow, which is less than can be measured."""
-    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2)]
-    low, median, high = quantiles(slopes) if len(slopes) > 2 else (0.0, 0.0, 0.0)
-    return (median, high - low) if low > 0 else (None, None)

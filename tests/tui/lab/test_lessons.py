@@ -11,6 +11,7 @@ from support.live_server import running_server, settings_for
 from tui.lab.bench import Bench
 from tui.lab.lessons.lesson import (
     LessonError,
+    Step,
     Unknown,
     evaluate,
     figures_of,
@@ -18,12 +19,19 @@ from tui.lab.lessons.lesson import (
     lessons,
 )
 from tui.lab.results import Finding
-from tui.lab.screen.tour import LETTERS, Page, pages_of, rows_of
+from tui.lab.screen.page import LETTERS, Page, pages_of, rows_of, title_of, written
 from tui.lab.servers import UNLIMITED
 
 ROOT = Path(__file__).parents[3]
 SECONDS = float(os.environ.get("LAB_SECONDS", "0"))
 """In the long run every lesson is run as it is; otherwise some, and in a few seconds."""
+
+
+def step_of(page: Page) -> Step:
+    assert isinstance(page.step, Step)
+    return page.step
+
+
 RIGHT = {
     "idle": "a",
     "held": "c",
@@ -37,7 +45,10 @@ RIGHT = {
 }
 """What the figures are to say of each experiment."""
 QUICK = {"idle": 4.0, "tunnel": 3.0}
-PAGES = {page.step.run.experiment: page for page in pages_of(lessons())}
+*STEPS, END = pages_of(lessons())
+PAGES = {step_of(page).run.experiment: page for page in STEPS}
+ALONE = (76, 18)
+"""The same where there is no race."""
 SMALL = (76, 11)
 """What a window of 80 by 24 leaves for a page below the race, and its border."""
 LESSON = """
@@ -71,30 +82,55 @@ def right(page: Page) -> str:
 @pytest.mark.parametrize("experiment", PAGES)
 def test_a_page_can_be_read_at_once_on_the_smallest_screen(experiment: str) -> None:
     page, (width, height) = PAGES[experiment], SMALL
+    step = step_of(page)
     shown = text_of(page, width, height)
     assert len(shown) <= height, "\n".join(shown)
     assert max(map(len, shown)) <= width
     assert all(fault(line) is None for line in shown)
     answered = replace(page, state="answered", guess=0)
-    if page.step.run.race:
+    if step.run.race:
         assert len(text_of(answered, width, height)) <= height + 1
-    assert all((ROOT / source).exists() for source in page.step.sources)
+    assert all((ROOT / source).exists() for source in step.sources)
 
 
-def test_the_lessons_come_in_the_order_of_their_numbers() -> None:
+def test_the_lessons_come_in_the_order_of_their_numbers_and_the_summary_last() -> None:
     assert [*PAGES] == [*RIGHT]
+    end = replace(END, words="You guessed 7 of 9 right.")
+    shown = text_of(end, *ALONE)
+    assert len(shown) <= ALONE[1]
+    assert max(map(len, shown)) <= ALONE[0]
+    for words in ("order status", "long polling", "7 of 9", "docs/decision-report.md"):
+        assert words in "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("width", "title"),
+    [
+        (70, "Tour 4 of 10 · A stream behind a proxy that buffers"),
+        (60, "Tour 4 of 10 · A stream behind a proxy that buffers"),
+        (48, "4 of 10 · A stream behind a proxy that buffers"),
+        (40, "Tour 4 of 10"),
+    ],
+)
+def test_a_title_is_not_cut(width: int, title: str) -> None:
+    page = PAGES["buffering"]
+    assert title_of(page, STEPS, width) == title
+    guessed = replace(page, state="answered", guess=0, figures={"long_poll_first_news": 9.0})
+    assert len(title_of(guessed, [guessed], width)) <= width
+    assert "1 of 1" in title_of(guessed, [guessed], width)
 
 
 @pytest.mark.parametrize("experiment", RIGHT if SECONDS else QUICK)
 async def test_the_figures_of_a_lesson_answer_its_question(experiment: str, tmp_path: Path) -> None:
     page = replace(PAGES[experiment])
-    plan = page.step.plan
+    step, plan = step_of(page), step_of(page).plan
     if not SECONDS:
         plan = replace(plan, seconds=QUICK[experiment])
     settings = settings_for(tmp_path, demo=True, **dict.fromkeys(UNLIMITED, 0))
     async with running_server(settings) as server, Bench("" if SECONDS else server.url) as bench:
-        report = await bench.report(page.step.experiment, plan, "")
+        report = await bench.report(step.experiment, plan, "")
     assert report.kept or not SECONDS
+    assert {*step.table} <= {one.figure for one in report.findings}
     page.figures, page.state = figures_of(report), "answered"
     assert right(page) == RIGHT[experiment], page.figures
     page.guess = LETTERS.index(RIGHT[experiment])
@@ -146,8 +182,26 @@ def test_formulas_are_of_figures_and_numbers_alone() -> None:
 
 def test_findings_that_were_not_measured_are_said_not_to_be() -> None:
     page = replace(PAGES["one-thread"], state="answered", guess=1)
-    page.findings = (Finding("memory", None, "B", "Of each; this system does not tell."),)
+    page.findings = (Finding("waiting", None, "B", "Of each; this system does not tell."),)
     shown = "\n".join(text_of(page, 76, 40))
     assert "b ?" in shown
     assert "no figure tells" in shown
-    assert "memory  –  Of each" in shown
+    assert "waiting  –  Of each" in shown
+
+
+def test_the_table_says_shares_in_percent_and_noise_as_about_none() -> None:
+    page = replace(PAGES["redis"], state="answered")
+    page.findings = (
+        Finding("a_missed", 1.0, "of events", "What never came.", "a"),
+        Finding("b_missed", 0, "of events", "What never came.", "b"),
+        Finding("a_memory", -23.2, "B a reader", "Of Redis.", "a"),
+        Finding("b_memory", 31.0, "B a reader", "Of Redis.", "b"),
+        Finding("left_out", 9, "events", "Not asked for."),
+    )
+    page.step = step_of(page).model_copy(update={"table": ["missed", "memory"]})
+    for width in (60, 100):
+        table = " ".join(" ".join(text_of(page, width, 40)).split()).partition("In the code:")[2]
+        assert "a b missed 100 % 0 % What never came. memory about 0 B a reader 31 B" in table
+        assert "Of Redis. About 0: less than can be measured." in table
+        assert "left out" not in table
+    assert "about 0 kB" in fill("{memory / 1000} kB", {"memory": -23.2}, written)

@@ -187,7 +187,7 @@ def test_a_plot_tells_its_curves_apart_without_colours() -> None:
     looks = {(path.get("stroke-dasharray"), path.get("stroke-width")) for path in curves}
     assert len(curves) == len(looks) == 6
     empty = ElementTree.fromstring(ecdf_plot([Curve("none", [])], "nothing"))
-    assert "No event arrived." in [element.text for element in empty.iter(f"{SVG}text")]
+    assert "No latency known." in [element.text for element in empty.iter(f"{SVG}text")]
 
 
 def test_runs_are_compared_as_ratios(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from tui.common.client.address import proxy_for, tls_context
 from tui.common.client.clock import ServerClock
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from yarl import URL
 
-    from tui.common.client.files import FileForm
     from tui.common.client.meter import Meter
     from tui.common.client.websocket import WebSocket
 
@@ -40,11 +39,26 @@ CLOSE_SECONDS = 1.0
 """For the server's answer to the closing of a WebSocket."""
 
 
+class Form(Protocol):
+    """A body that is sent as it is."""
+
+    @property
+    def content_type(self) -> str:
+        """Of the request."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body; it may be asked for again."""
+
+
 class RequestOptions(TypedDict, total=False):
     """What a request may have besides method and path; `HttpClient.send` says what each does."""
 
     json: BaseModel | None
-    form: FileForm | None
+    form: Form | None
     params: Mapping[str, str | int] | None
     headers: Mapping[str, str] | None
     total: float | None
@@ -56,8 +70,20 @@ class RequestOptions(TypedDict, total=False):
 class HttpClient:
     """The connections to one server; aiohttp is imported with the first request."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        prefix: str = API_PREFIX,
+        headers: Mapping[str, str] | None = None,
+        tls_name: str | None = None,
+    ) -> None:
+        """`prefix` comes before every path; `headers` go with every request, in place of its own.
+        `tls_name` is the server's name by its certificate, where it is not asked at that name."""
         self.base_url = base_url
+        self._prefix = prefix
+        self._own_headers = dict(headers or {})
+        self._tls_name = tls_name
         self.clock = ServerClock()
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
@@ -73,7 +99,7 @@ class HttpClient:
         meter: Meter,
         token: str | None = None,
         json: BaseModel | None = None,
-        form: FileForm | None = None,
+        form: Form | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         total: float | None = REST_SECONDS,
@@ -83,7 +109,7 @@ class HttpClient:
     ) -> RequestContext:
         """Send one request and return with the answer's head, whatever its status.
 
-        `path` is relative to `/api/v1`. Of `json` only the fields that were set travel; `form` is
+        `path` is relative to the prefix. Of `json` only the fields that were set travel; `form` is
         sent instead of it. `total` bounds the whole, `silence` the time without a byte, both in
         seconds. `on_sent` is called as the head leaves. `redirects` are followed, without the
         token where they lead to another server. Raises `Unreachable`.
@@ -115,12 +141,13 @@ class HttpClient:
             with self.translate_errors():
                 response = await http.request(
                     method,
-                    f"{self.base_url}{API_PREFIX}{path}",
+                    f"{self.base_url}{self._prefix}{path}",
                     params=params,
                     data=body if form is None else form.pieces(),
-                    headers=_headers(headers, kind, size, token),
+                    headers=_headers(headers, kind, size, token) | self._own_headers,
                     timeout=timeout,
                     allow_redirects=redirects,
+                    server_hostname=self._tls_name,
                     trace_request_ctx=request,
                 )
             request.answered(response)
@@ -145,7 +172,7 @@ class HttpClient:
         path: str,
         *,
         meter: Meter,
-        token: str,
+        token: str | None = None,
         params: Mapping[str, str] | None = None,
         silence: float | None = None,
     ) -> WebSocket:
@@ -162,9 +189,10 @@ class HttpClient:
             with self.translate_errors():
                 async with asyncio.timeout(2 * CONNECT_SECONDS):
                     socket = await http.ws_connect(
-                        f"{self.base_url}{API_PREFIX}{path}",
+                        f"{self.base_url}{self._prefix}{path}",
                         params=params,
-                        headers={"Authorization": f"Bearer {token}"},
+                        headers=_bearer(token) | self._own_headers,
+                        server_hostname=self._tls_name,
                         timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                         autoping=False,
                     )
@@ -172,7 +200,7 @@ class HttpClient:
             if isinstance(error.__cause__, aiohttp.WSServerHandshakeError):
                 raise refused(error.__cause__, self.base_url) from error
             raise
-        return WebSocket(socket, meter, f"GET {path}", token, self._closing, silence)
+        return WebSocket(socket, meter, f"GET {path}", token or "", self._closing, silence)
 
     async def close(self) -> None:
         """Close every connection; nothing can be sent after that."""
@@ -310,6 +338,8 @@ def _headers(
     if kind is not None:
         headers["Content-Type"] = kind
         headers["Content-Length"] = str(size)
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    return headers
+    return headers | _bearer(token)
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -69,6 +69,10 @@ class LongPoll(Poll[ItemT]):
         """What the reader has, as parameters; empty where that is nothing."""
         raise NotImplementedError
 
+    def _parameters(self, known: dict[str, str | int]) -> dict[str, str | int]:
+        """All that the request has, with that."""
+        return {"timeout": self._hold, **known}
+
     def _is_news(self, news: ItemT) -> bool:
         raise NotImplementedError
 
@@ -80,7 +84,7 @@ class LongPoll(Poll[ItemT]):
         try:
             request = await self._open(
                 self.path,
-                params={"timeout": self._hold, **known},
+                params=self._parameters(known),
                 headers={"Accept": "application/json"},
                 silence=self._hold + self._grace,
                 on_sent=self._on_sent,

@@ -20,8 +20,11 @@ from tui.lab.records import LONG_POLL, Plan
 SERVER = "tui.lab.comparisons.threaded_server"
 ASKED = 20
 """Requests of the other window, of which the median counts."""
-WAIT = f"From the other window's first request to an answer (p50 of {ASKED} where many wait)."
-TIMED_OUT = "Whether its first request timed out: with one thread after half of a poll, else 5 s."
+WAIT = (
+    f"From the other window's first request to an answer (p50 of {ASKED} where many wait); with one"
+    " thread it gave up after half of the poll and asked again."
+)
+TIMED_OUT = "Whether it gave up on its first request: its own limit, not an answer of the server."
 WAITING = "Windows that waited for news meanwhile."
 ONE, MANY, PRODUCT = "one thread", "threads", "product"
 """The servers, as their findings name them."""

@@ -17,8 +17,9 @@ from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, connect_all, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
+from tui.lab.fields import slope
 from tui.lab.records import SSE, Plan
-from tui.lab.statistics import Histogram, slope
+from tui.lab.statistics import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
 TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
@@ -62,8 +63,8 @@ async def measure(bench: Bench, plan: Plan) -> None:
         "queue_bytes",
         (queued.waiting or 0) * plan.size,
         "B",
-        f"What the slow one's queue held after {plan.seconds / 2:g} s. It has no limit, and grows"
-        f" by {plan.rate * size:,.0f} KiB a second for as long as nobody reads it.",
+        f"What the slow one's queue held of {plan.rate * size:,.0f} KiB a second for"
+        f" {plan.seconds / 2:g} s; the rest filled the system's buffers. It has no limit.",
     )
     bench.check(kept.others_complete, "The product's other readers got each event once, in order.")
     bench.check(kept.slow_complete, "So did the slow one, once it read again.")
@@ -213,7 +214,7 @@ def _tell(bench: Bench, name: str, one: Slowed) -> None:
         ("p99_before", ms(one.before, 99), "ms", "The same, p99."),
         ("p50", ms(one.beside, 50), "ms", "To the others, p50, of what was sent while one slept."),
         ("p99", ms(one.beside, 99), "ms", "The same, p99."),
-        ("late", one.late, "of events", "Of these, what came only once the slow one read again."),
+        ("late", one.late, "of events", "Of those, what came only once it read again."),
         ("waiting", one.waiting, "events", "What then waited in memory until it would read."),
         ("caught_up", one.caught_up * 1000, "ms", "Until the slow one then had everything."),
         ("memory_each", one.each, "B", f"Memory for each reader, while nothing is sent.{told}"),

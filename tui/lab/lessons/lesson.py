@@ -1,4 +1,5 @@
-"""A lesson of the tour, read from a TOML file: what is said, asked and run, and what answers it."""
+"""A lesson of the tour, read from a TOML file: what is said, asked and run, and what answers it; of
+the last one, which pattern is for what."""
 
 from __future__ import annotations
 
@@ -209,6 +210,8 @@ class Step(_Part):
     ask: Ask
     run: Run
     why: Template
+    table: list[Text] = []
+    """Names of the figures that are shown, where not all of them help."""
     sources: Annotated[list[Annotated[str, AfterValidator(_path)]], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -237,23 +240,47 @@ class Step(_Part):
         return _PLANS.validate_python(asdict(self.experiment.plan) | self.set)
 
 
+class Use(_Part):
+    """A pattern, what it is used for, and why it and no other."""
+
+    feature: Text
+    pattern: Text
+    why: Text
+
+
+class Summary(_Part):
+    """What the lessons come to, and where to go on from there."""
+
+    say: Text
+    uses: Annotated[list[Use], Field(min_length=1)]
+    next: Text
+
+
 class Lesson(_Part):
-    """A title and its steps."""
+    """A title and its steps; of the last page, its summary."""
 
     title: Text
-    steps: Annotated[list[Step], Field(min_length=1)]
+    steps: list[Step] = []
+    summary: Summary | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Lesson:
+        if bool(self.steps) == (self.summary is not None):
+            raise ValueError("A lesson has either steps or a summary.")
+        return self
 
 
 def lessons(folder: Traversable | None = None) -> list[Lesson]:
-    """Those of the package, or of a folder, in the order of their files' names. Raises
+    """Those of the package, or of a folder, in the order of their files' numbers. Raises
     LessonError."""
     folder = folder or files("tui.lab.lessons")
     named = sorted((one for one in folder.iterdir() if one.name.endswith(".toml")), key=_name)
     return [_lesson(one) for one in named]
 
 
-def _name(file: Traversable) -> str:
-    return file.name
+def _name(file: Traversable) -> tuple[int, str]:
+    """By their numbers, 10 after 9."""
+    return len(file.name.partition("-")[0]), file.name
 
 
 def _lesson(file: Traversable) -> Lesson:

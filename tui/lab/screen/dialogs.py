@@ -25,10 +25,10 @@ READING = (
     ("↘", "an answer without news"),
     ("◆", "news: an event, or the newest state"),
     ("═", "held: a poll, a stream or a socket"),
-    ("╌", "on the way: a short poll, a connection"),
+    ("╌", "on the way: a poll, an event"),
     ("•", "heartbeat: the line is alive"),
     ("✕", "refused, cut or not answered"),
-    ("░", "beside the source: the network was cut"),
+    ("░", "the network was cut; ▒ events in it"),
     ("▁▄█", "how old the news were as they arrived"),
     ("┊", "your mark"),
 )

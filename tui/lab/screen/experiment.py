@@ -29,7 +29,9 @@ CHECK_SECONDS = 0.25
 SETTLE_SECONDS = 0.3
 """After the last change of the plan, until a run begins with it: keys come several at a time."""
 PLAN = Plan(seconds=60.0)
-State = Literal["starting", "connecting", "running", "settling", "ended", "stopped", "failed"]
+State = Literal[
+    "starting", "ready", "connecting", "running", "settling", "ended", "stopped", "failed"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class LastRun:
 class Experiment:
     """Runs one plan after another against the same servers, each until it ends or is replaced."""
 
-    def __init__(self, server: str = "", plan: Plan = PLAN) -> None:
-        """`server` is a demo's server, instead of one of our own."""
+    def __init__(self, server: str = "", plan: Plan = PLAN, *, begins: bool = True) -> None:
+        """`server` is a demo's server, instead of one of our own. `begins`: with a run that nobody
+        has asked for yet."""
         self.server = server
         self.plan = plan
         self.servers: Servers | None = None
@@ -72,8 +75,11 @@ class Experiment:
         """The preset in between now, or that it was turned by hand."""
         self._dials = PRESETS[plan.network].dials
         self._run: LabRun | None = None
+        self.doing = ""
+        """What an experiment that is measured does now."""
         self._wanted = asyncio.Event()
-        self._wanted.set()
+        if begins:
+            self._wanted.set()
         self._going: asyncio.Task[Any] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._restore: asyncio.TimerHandle | None = None
@@ -103,6 +109,8 @@ class Experiment:
                     await self._go(servers)
 
     async def _until_wanted(self, servers: Servers) -> None:
+        if self.state == "starting" and not self.is_going:
+            self._set("ready")
         while not self._wanted.is_set() and not servers.ended():
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
@@ -152,11 +160,17 @@ class Experiment:
         what `Bench.report` does."""
         self.stop()
         server = "" if measured.own_servers else self.server
-        async with self._one_at_a_time, Bench(server, say=say, watch=self._see) as used:
+
+        def does(words: str) -> None:
+            self.doing = words
+            say(words)
+
+        async with self._one_at_a_time, Bench(server, say=does, watch=self._see) as used:
             command = f"tiffin-lab run --experiment {measured.name}"
             report = used.report(measured, plan, command)
             going = asyncio.create_task(report, name="lab screen's experiment")
-            self._going = going
+            self._going, self.report, self.outcome = going, None, None
+            self._set("starting")
             try:
                 while not going.done():
                     await asyncio.wait({going}, timeout=CHECK_SECONDS)
@@ -167,6 +181,7 @@ class Experiment:
                 self._cancel()
                 self._going = self._run = None
                 await asyncio.wait({going})
+                self.doing = ""
                 self._set("stopped")
             if going.cancelled():
                 return None

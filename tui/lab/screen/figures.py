@@ -66,7 +66,8 @@ class Result:
 
 def source_words(plan: Plan) -> str:
     """How events follow each other."""
-    return "events by hand" if plan.shape == "hand" else f"{plan.shape} {plan.rate:g}/s"
+    rate = f"{plan.rate:.2g}" if plan.rate < 1 else f"{plan.rate:g}"
+    return "events by hand" if plan.shape == "hand" else f"{plan.shape} {rate}/s"
 
 
 def missed_words(result: Result) -> str:

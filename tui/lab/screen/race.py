@@ -28,13 +28,18 @@ TALL = 3
 """Lines of a pattern with its strip, the ages of its news, and its figures or a gap."""
 STATES = {
     "starting": "the server starts",
+    "ready": "s starts a run",
     "connecting": "readers connect",
     "settling": "waits for what is on its way",
     "ended": "ended",
     "stopped": "stopped",
     "failed": "failed",
 }
-LEGEND = "↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost"
+LEGEND = (
+    "╷ ┃ events  ░ cut  ↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost",
+    "╷┃ events ░ cut ↗ asks ↘ none ◆ news ═ held ╌ on its way • alive ✕ lost",
+)
+"""Of the glyphs, and shorter."""
 MOVE_SECONDS = 0.4
 """The picture moves about so often: each move paints every strip anew, and that is most of what it
 costs."""
@@ -127,17 +132,23 @@ def height_of_race(patterns: int, lines: int) -> int:
 
 def headline(experiment: Experiment, now: float) -> str:
     """Which run it is, and where it stands."""
+    if experiment.doing:
+        return experiment.doing
     watch, plan = experiment.watch, experiment.watch.statistics.plan
     words = STATES.get(experiment.state, "")
     if experiment.state == "running" and watch.began is not None:
         words = f"{now - watch.began:.0f} of {plan.seconds:g} s"
-    elif experiment.state == "ended" and (outcome := experiment.outcome) is not None:
-        broken = [
-            NAMES[name] for name, verdict in outcome.verdicts.items() if not verdict.kept(name)
-        ]
+    elif experiment.state == "ended":
+        outcome, report = experiment.outcome, experiment.report
+        verdicts = {} if outcome is None else outcome.verdicts
+        broken = [NAMES[name] for name, verdict in verdicts.items() if not verdict.kept(name)]
         words = "ended, every promise kept"
         if broken:
             words = f"ended, {', '.join(broken)} broke its promise"
+        elif report is not None and not report.kept:
+            words = "ended, a promise was broken"
+        if report is not None:
+            return f"{report.experiment} · {words}"
     return f"run {experiment.number} · {words}" if experiment.number else words
 
 
@@ -160,6 +171,9 @@ class RacePanel(Lines):
     ) -> None:
         """Draw what has changed; `frozen_at` is the time of a picture that stands still."""
         width = self.size.width
+        if width <= LABEL_CELLS:  # it has just been shown, and has no size yet
+            self._drawn = None
+            return
         if experiment.state == "failed":
             self._drawn = None
             self.show(error_rows(experiment.error, width))
@@ -199,4 +213,4 @@ class RacePanel(Lines):
         elif experiment.is_cut:
             cut = f" · CUT, {max(0.0, experiment.cut_until - time.monotonic()):.0f} s left"
         self.border_title = Content(f"{source} · network {experiment.network}{cut}")
-        self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND)
+        self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND[short])

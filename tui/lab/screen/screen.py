@@ -130,7 +130,7 @@ class LabScreen(Screen[None]):
         yield TooSmall()
 
     def on_mount(self) -> None:
-        """Start the server and the first run."""
+        """Start the server, and the first run unless the tour comes first."""
         self.experiment.on_change = self._on_change
         self.app.theme_changed_signal.subscribe(self, lambda _: self._restyle())
         self._timer = self.set_interval(FRAME_SECONDS, self._on_frame)

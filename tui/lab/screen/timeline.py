@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tui.common.styles import Part
-from tui.lab.records import SHORT_POLL, Appended, Arrival, Exchange
+from tui.lab.records import LONG_POLL, SHORT_POLL, SSE_FALLBACK, Appended, Arrival, Exchange
 
 BUCKET_SECONDS = 0.05
 KEPT_SECONDS = 65.0
@@ -36,9 +36,9 @@ class Line:
 
     NONE = 0
     WAITING = 1
-    """A request is on its way, and so may its answer be."""
+    """A request is on its way, or an answer, or an event."""
     HELD = 2
-    """The server holds a request, a stream or a socket."""
+    """The server holds a request, a stream or a socket, and has nothing to send."""
     CUT = 3
     """Of the source: the network lets nothing through."""
 
@@ -122,14 +122,16 @@ def strip_of(columns: Iterable[Column], ink: str, until: int) -> Iterator[Part]:
 
 def source_of(columns: Iterable[Column], until: int) -> Iterator[Part]:
     """The row of the source: a tick where events were committed, taller where there were more;
-    shaded while the network was cut."""
+    shaded while the network was cut, darker where there were any. The user's marks hide both."""
     for at, column in enumerate(columns):
-        if at <= until and column.news:
-            yield ("╷" if column.news == 1 else "┃"), "foreground"
-        elif at <= until and column.marks & Mark.USER:
+        if at > until:
+            yield " ", ""
+        elif column.marks & Mark.USER:
             yield "┊", "accent"
-        elif at <= until and column.line == Line.CUT:
-            yield "░", "error"
+        elif column.line == Line.CUT:
+            yield ("▒" if column.news else "░"), "error"
+        elif column.news:
+            yield ("╷" if column.news == 1 else "┃"), "foreground"
         else:
             yield " ", ""
 
@@ -163,6 +165,10 @@ class Seen:
         self.missed += seq - newest - 1
         self._newest[reader] = seq
 
+    def lacks(self, newest: int) -> bool:
+        """Whether there is an event newer than the first reader's newest."""
+        return self._newest.get(0, 0) < newest
+
     def behind(self, newest: int, readers: int) -> int:
         """Events of the source that readers may still get."""
         return readers * newest - sum(self._newest.values())
@@ -181,12 +187,16 @@ class Timeline:
         self._network = Line.NONE
         self._open: dict[str, set[int]] = {pattern: set() for pattern in self.strips}
         """Connections that last, by their exchanges' numbers."""
-        self._waiting: dict[str, set[int]] = {pattern: set() for pattern in self.strips}
+        self._waiting: dict[str, dict[int, str]] = {pattern: {} for pattern in self.strips}
+        """Exchanges that are not answered: their kinds, by their numbers."""
 
     def appended(self, record: Appended) -> None:
         """See `Sink`."""
         self._bucket(self.source, record.committed).news += 1
         self.newest = max(self.newest, record.seq)
+        for pattern, buckets in self.strips.items():
+            if self._is_held(pattern) and self.seen[pattern].lacks(self.newest):
+                self._bucket(buckets, record.committed).line = Line.WAITING
 
     def arrived(self, record: Arrival) -> None:
         """See `Sink`."""
@@ -197,6 +207,7 @@ class Timeline:
         bucket.news += 1
         bucket.age = max(bucket.age, record.received - record.committed)
         bucket.marks |= Mark.NEWS
+        bucket.line = self._line(record.pattern)
 
     def exchanged(self, record: Exchange) -> None:
         """See `Sink`."""
@@ -204,10 +215,10 @@ class Timeline:
             return
         bucket = self._bucket(self.strips[record.pattern], record.at)
         waiting, held = self._waiting[record.pattern], self._open[record.pattern]
-        waiting.discard(record.number)
+        waiting.pop(record.number, None)
         if record.state == "started":
             bucket.marks |= Mark.ASKED
-            waiting.add(record.number)
+            waiting[record.number] = record.kind
         elif record.state == "answered":
             bucket.marks |= Mark.ANSWERED if record.kind == "request" else Mark.NONE
             if record.kind == "connection":
@@ -218,12 +229,15 @@ class Timeline:
         bucket.line = self._line(record.pattern)
 
     def _line(self, pattern: str) -> int:
-        """A request that is not answered is held, except a short poll."""
-        if self._open[pattern]:
-            return Line.HELD
-        if self._waiting[pattern]:
-            return Line.HELD if pattern == "long-poll" else Line.WAITING
-        return Line.NONE
+        """Once there is an event for what the server held, that is on its way."""
+        if self._is_held(pattern):
+            return Line.WAITING if self.seen[pattern].lacks(self.newest) else Line.HELD
+        return Line.WAITING if self._waiting[pattern] else Line.NONE
+
+    def _is_held(self, pattern: str) -> bool:
+        """Streams are, and polls that are not answered, but for short ones."""
+        polls = pattern in (LONG_POLL, SSE_FALLBACK)
+        return bool(self._open[pattern] or (polls and "request" in self._waiting[pattern].values()))
 
     def heartbeat(self, pattern: str, at: float) -> None:
         """The server has shown that a line is alive."""

@@ -12,15 +12,17 @@ from tui.lab.records import (
     SHORT_POLL,
     SOCKETIO,
     SSE,
+    SSE_FALLBACK,
     WEBSOCKET,
     Appended,
     Arrival,
     Exchange,
     Plan,
 )
-from tui.lab.screen.experiment import Watch
+from tui.lab.screen.experiment import Experiment, Watch
 from tui.lab.screen.figures import COLUMNS, LEAST_CELLS, NAME_CELLS, cell, columns_for, explain
 from tui.lab.screen.ladder import is_heartbeat, packet_words
+from tui.lab.screen.race import RacePanel
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     KEPT_SECONDS,
@@ -125,6 +127,43 @@ def test_marks_heartbeats_ages_and_the_source_have_their_cells() -> None:
     assert "".join(glyph for glyph, _ in ages_of(strip, "p-sse", 0.8)) == "▂  █ "
     assert "".join(glyph for glyph, _ in source_of(source, 4)) == "╷ ┃░┊"
     assert (timeline.newest, timeline.seen[SSE].missed) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind", "strip"),
+    [
+        pytest.param(SSE, "connection", "↗═◆═╌╌╌◆══", id="a stream that a proxy keeps back"),
+        pytest.param(SSE_FALLBACK, "request", "↗═◆═╌╌╌◆══", id="a poll in place of a stream"),
+    ],
+)
+def test_what_is_committed_and_not_here_is_on_its_way(pattern: str, kind: str, strip: str) -> None:
+    timeline = Timeline((pattern,))
+    states = ("started", "answered") if kind == "connection" else ("started",)
+    for state in states:
+        timeline.exchanged(Exchange(pattern, 0, 1, kind, state, AT, 0, 0))  # type: ignore[arg-type]
+    timeline.arrived(arrival(pattern, 1, 0.2))
+    timeline.appended(Appended(1, AT + 0.15, 10))  # is told later than it arrives
+    timeline.appended(Appended(2, AT + 0.4, 10))
+    timeline.arrived(arrival(pattern, 2, 0.7))
+    columns = columns_of(timeline.strips[pattern], int(AT / BUCKET_SECONDS), 10, 2)
+    assert "".join(glyph for glyph, _ in strip_of(columns, "p-sse", 9)) == strip
+
+
+def test_a_cut_is_one_block_whatever_happens_in_it() -> None:
+    timeline = Timeline((SSE,))
+    for seq, at in enumerate((0.0, 0.3, 0.6, 0.9), start=1):
+        timeline.appended(Appended(seq, AT + at, 10))
+    timeline.cut(AT + 0.2, is_cut=True)
+    timeline.cut(AT + 0.8, is_cut=False)
+    timeline.mark(AT + 0.3)
+    columns = columns_of(timeline.source, int(AT / BUCKET_SECONDS), 10, 2)
+    assert "".join(glyph for glyph, _ in source_of(columns, 9)) == "╷ ░┊░░▒░ ╷"
+
+
+def test_a_race_that_has_no_room_yet_draws_no_axis() -> None:
+    panel = RacePanel()
+    panel.draw(Experiment(), SSE, 20.0, None, 3)
+    assert not panel.text
 
 
 def test_a_long_run_needs_no_more_room_and_knows_how_its_line_stands() -> None:

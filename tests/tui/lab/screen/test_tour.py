@@ -8,13 +8,13 @@ import pytest
 from textual.app import App
 
 from support.live_server import running_server, settings_for
-from support.screen import misses, sees, shown
+from support.screen import misses, sees, shown, told
 from support.waiting import wait_until
 from tui.lab.lessons.lesson import lessons
 from tui.lab.records import PATTERNS, Plan
 from tui.lab.screen.app import LabApp
 from tui.lab.screen.experiment import Experiment
-from tui.lab.screen.tour import pages_of
+from tui.lab.screen.page import pages_of
 from tui.lab.servers import UNLIMITED
 
 LESSON = """
@@ -57,10 +57,15 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
     settings = settings_for(tmp_path / "data", demo=True, **dict.fromkeys(UNLIMITED, 0))
     async with running_server(settings) as server:
         plan = Plan(seconds=600, shape="hand")
-        experiment = Experiment(server.url, plan)
-        app = LabApp(experiment)
+        experiment = Experiment(server.url, plan, begins=False)
+        app = LabApp(experiment, tour=True)
         app.lab.tour.pages = pages_of(lessons(tmp_path))
         async with app.run_test(size=(80, 24), notifications=True):
+            # Nothing runs that nobody has asked for, and a page before its run shows no strips.
+            await sees(app, "Tour 1 of 2 · One", "s starts a run")
+            await misses(app, "now", "◆ news")
+            assert not experiment.number
+            press(app, "escape", "s")
             await wait_until(lambda: experiment.state == "running", what="a run by hand")
 
             # Nothing comes by itself; each event that is asked for comes over every pattern.
@@ -80,12 +85,31 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             press(app, "a", "space")
             await sees(app, "▸ a short poll", "▶ patterns: ", "1 × 2 readers", "◆")
             await sees(app, "a ✗ short poll   ", "b ✓ SSE          0 unseen", "ms.", "runner.py")
-            await sees(app, "You chose a: the figures say otherwise.", "0 of 1 guesses right")
+            await sees(app, "You chose a: the figures say otherwise (", "0 of 1 guesses right")
+
+            # A guess holds once there are figures; of a first run, it may be changed.
+            number = experiment.number
+            press(app, "b")
+            await told(app, "the guess holds")
+            await sees(app, "▸ a ✗ short poll")
+            press(app, "right")
+            await sees(app, "Tour 2 of 2 · Two", "space runs it, about")
+            await misses(app, "◆ news")
+            press(app, "b", "enter")
+            await sees(app, "▸ b SSE", "of 60 s", "◆ news")
+            assert experiment.number == number + 1, "no key of the lab in between"
+            press(app, "space")
+            await told(app, "Running; esc leaves it")
+            press(app, "right")
+            await told(app, "This is the last page")
+            press(app, "a")
+            await sees(app, "▸ a short poll")
 
             # What was left is found again; a run goes on meanwhile, and may be stopped.
-            press(app, "right", "down", "enter")
-            await sees(app, "Tour 2 of 2 · Two", "of 60 s")
-            press(app, "escape")
+            press(app, "left")
+            await sees(app, "Tour 1 of 2 · One", "patterns: ", " of 60 s")
+            await misses(app, "◆ news")
+            press(app, "right", "escape")
             await misses(app, "Tour 2 of 2")
             press(app, "T")
             await sees(app, "Tour 2 of 2 · Two", "▸ a short poll", "▶ patterns: ")
