@@ -12,6 +12,7 @@ from tui.lab.comparisons.redis_connections import REDIS
 from tui.lab.comparisons.slow_reader import SLOW_READER
 from tui.lab.comparisons.two_servers import TWO_SERVERS
 from tui.lab.dials import PRESETS
+from tui.lab.fields import slope
 from tui.lab.readers import HOLD_SECONDS
 from tui.lab.records import (
     LONG_POLL,
@@ -24,7 +25,6 @@ from tui.lab.records import (
     WEBSOCKET,
     Plan,
 )
-from tui.lab.statistics import slope
 
 if TYPE_CHECKING:
     from tui.lab.bench import Bench

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import quantiles
 
 from tui.lab.records import Cost, Outcome, Verdict
-from tui.lab.statistics import Figures, slope
+from tui.lab.statistics import Figures
 
 Value = float | int | str | bool | None
 
@@ -257,3 +259,12 @@ def cell(value: Value, name: str = "") -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
+    """By how much the second figure grows with the first: the median of the slopes between any two
+    points, and how far their quartiles are apart. None of few points, or where the lower quartile
+    does not grow, which is less than can be measured."""
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2)]
+    low, median, high = quantiles(slopes) if len(slopes) > 2 else (0.0, 0.0, 0.0)
+    return (median, high - low) if low > 0 else (None, None)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
-from statistics import quantiles
 
 from tui.lab.records import Appended, Arrival, Exchange, Heard, Plan
 
@@ -399,12 +397,3 @@ class Statistics:
         payload = self.source.payload
         kept.traffic.payload += sum(payload.get(seq, 0) for seq in kept.unpriced)
         kept.unpriced = [seq for seq in kept.unpriced if seq not in payload]
-
-
-def slope(points: Sequence[tuple[float, float]]) -> tuple[float | None, float | None]:
-    """By how much the second figure grows with the first: the median of the slopes between any two
-    points, and how far their quartiles are apart. None of few points, or where the lower quartile
-    does not grow, which is less than can be measured."""
-    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2)]
-    low, median, high = quantiles(slopes) if len(slopes) > 2 else (0.0, 0.0, 0.0)
-    return (median, high - low) if low > 0 else (None, None)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.lab.fields import slope
 from tui.lab.records import LONG_POLL, SHORT_POLL, Appended, Arrival, Exchange, Plan
 from tui.lab.statistics import (
     BUCKET_GROWTH,
@@ -16,7 +17,6 @@ from tui.lab.statistics import (
     Figures,
     Histogram,
     Statistics,
-    slope,
 )
 
 seconds = st.floats(1e-6, 1000)

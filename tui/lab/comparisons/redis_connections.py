@@ -13,8 +13,8 @@ from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import Address, Crowd, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches, usage_of
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
+from tui.lab.fields import slope
 from tui.lab.records import SSE, Plan
-from tui.lab.statistics import slope
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -17,8 +17,9 @@ from tui.lab.bench import PLAN, Bench, Experiment
 from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, connect_all, publish, until
 from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
+from tui.lab.fields import slope
 from tui.lab.records import SSE, Plan
-from tui.lab.statistics import Histogram, slope
+from tui.lab.statistics import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
 TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
