@@ -12,9 +12,10 @@ from pathlib import Path
 
 from tui.lab.dials import PRESETS, Dials
 from tui.lab.fields import Value, row_of
+from tui.lab.histogram import Histogram
 from tui.lab.plot import Curve
 from tui.lab.records import Outcome
-from tui.lab.statistics import Figures, Histogram, Statistics
+from tui.lab.statistics import Figures, Statistics
 
 PACKAGES = ("tiffin", "aiohttp", "python-socketio", "pydantic", "uvloop")
 OWN_SHARE = 0.1

@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.lab.fields import slope
+from tui.lab.histogram import BUCKET_GROWTH, EXACT_VALUES, Histogram
 from tui.lab.records import LONG_POLL, SHORT_POLL, Appended, Arrival, Exchange, Plan
-from tui.lab.statistics import (
-    BUCKET_GROWTH,
-    EXACT_VALUES,
-    LTE_TAIL_SECONDS,
-    Bursts,
-    Figures,
-    Histogram,
-    Statistics,
-)
+from tui.lab.statistics import LTE_TAIL_SECONDS, Bursts, Figures, Statistics
 
 seconds = st.floats(1e-6, 1000)
 many = st.lists(seconds, min_size=1, max_size=60)

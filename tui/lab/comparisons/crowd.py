@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from tui.common.processes import ChildError
-from tui.lab.statistics import Histogram
+from tui.lab.histogram import Histogram
 
 ItemT = TypeVar("ItemT")
 OPENING = 64

@@ -19,7 +19,7 @@ from tui.lab.records import SSE, Plan
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from tui.lab.statistics import Histogram
+    from tui.lab.histogram import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
 IDLE_SECONDS = 2.0

@@ -18,8 +18,8 @@ from tui.lab.comparisons.crowd import SLOW_BUFFER, Address, Crowd, ask, connect_
 from tui.lab.comparisons.process_usage import NOT_TOLD, join_in_batches
 from tui.lab.comparisons.product_run import ProductRun, events_of, product_run
 from tui.lab.fields import slope
+from tui.lab.histogram import Histogram
 from tui.lab.records import SSE, Plan
-from tui.lab.statistics import Histogram
 
 SERVER = "tui.lab.comparisons.broadcaster"
 TURN, QUEUE, PRODUCT = "in turn", "queues", "product"
