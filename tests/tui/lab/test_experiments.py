@@ -7,6 +7,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import get_args
 
@@ -146,7 +147,10 @@ async def test_the_labs_figures_are_what_the_network_makes_of_them(pace: Pace) -
         middle = {pattern: float(row["latency_p50_ms"] or 0) for pattern, row in rows.items()}
         assert min(middle.values()) >= 100
         expected = 60 / (plan.poll_seconds + 0.2) if pace == "pause" else 60 / plan.poll_seconds
-        assert rows[SHORT_POLL]["requests_per_minute"] == pytest.approx(expected, rel=0.1)
+        made = float(rows[SHORT_POLL]["requests_per_minute"] or 0)
+        assert made <= 1.1 * expected
+        if made < 0.9 * expected:
+            return inf  # the machine was too busy to keep the pace
         # Up to a round trip more where no poll is held.
         pushed = max(middle[pattern] for pattern in (SSE, WEBSOCKET, SOCKETIO))
         return max(pushed, middle[LONG_POLL] - 200) / 1000 - 0.1
