@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from server.realtime.state_topic import CHECKS
 from support.nemesis.history import Delivery, Stretch
 from support.nemesis.ledger import Ledger, Logged
-from support.nemesis.readers import LocationReader, LogReader, Reader
+from support.nemesis.readers import LocationReader, LogReader, OrdersReader, Reader
 from support.nemesis.wire import Door
 from support.nemesis.writers import Acknowledged
 from support.proxy import Proxy
@@ -132,6 +133,10 @@ def test_the_nemesis_finds_states_that_go_back_and_writes_that_are_missing() -> 
     assert found(3, driver="d2") == (0, 0, 1)
     reader.history.begin(2)
     assert ledger.behind(reader)
+    reader = OrdersReader("two", Door(deque([1]), ""), "acc_1")
+    for changes, lost in ((CHECKS, 0), (CHECKS - 1, 1)):
+        got = [Stretch(2, reset=True), Stretch(2 + changes)]
+        assert ledger.check([(reader, got)], may_reset=False, may_undo=False).lost == lost
     known = Acknowledged({"ord_1": ("a", 2)}, {"b"}, {"c"}, {"a", "b", "c"})
     ledger.orders["ord_1"] = "acc_1", 2, "accepted", "a"
     ledger.messages, ledger.announcements = Counter("b"), Counter("c")

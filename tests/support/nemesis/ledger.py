@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
+from server.realtime.state_topic import CHECKS
 from support.nemesis.history import Delivery, Stretch
 from support.nemesis.readers import (
     LocationReader,
@@ -175,11 +177,11 @@ class Ledger:
             verdict.events += sum(seq > self._base.get(topic, 0) for seq in known)
         reached: dict[str, int] = {}
         for reader, stretches in taken:
-            for stretch in stretches:
+            for stretch, following in zip_longest(stretches, stretches[1:]):
                 verdict.deliveries += len(stretch.got)
                 if stretch.reset:
                     verdict.resets += 1
-                    if not may_reset:
+                    if not (may_reset or self._is_forgotten(reader, stretch, following)):
                         verdict.blame(reader, "lost", "a reset that nobody was to get")
                 if isinstance(reader, LogReader):
                     self._check_log(verdict, reader, stretch, may_undo=may_undo)
@@ -191,6 +193,12 @@ class Ledger:
         for topic in self.topics:
             self._base[topic] = min(self.head(topic), reached.get(topic, self.head(topic)))
         return verdict
+
+    def _is_forgotten(self, reader: Reader, stretch: Stretch, following: Stretch | None) -> bool:
+        """Whether the customer's orders have changed so often meanwhile that the cursor is no
+        longer known, as no history of them is kept: a `reset` is right then."""
+        head = following.start if following else self.states.get(reader.topic, (0, {}))[0]
+        return isinstance(reader, OrdersReader) and head - stretch.reached >= CHECKS
 
     def _undone(self, reader: LogReader) -> Delivery | None:
         """The reader's last delivery, where the database has another event there."""
