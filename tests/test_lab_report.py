@@ -60,7 +60,7 @@ def test_a_figure_too_small_to_measure_is_a_dash_and_decides_nothing(tmp_path: P
     assert (verdict.kind, verdict.text[-8:]) == ("unknown", "sse_cpu.")
     written = pages(kept)
     assert "| – |" in written[Path("README.md")]
-    assert " – and 46 µs" in written[Path("docs/teaching.md")]
+    assert re.search(r" – and \d+ µs", written[Path("docs/teaching.md")])
 
 
 async def test_the_exchanges_of_the_pages_are_those_of_today(tmp_path: Path) -> None:

@@ -214,7 +214,8 @@ def _begin(plan: Plan) -> None:
     with contextlib.suppress(NotImplementedError):  # there are no such signals on Windows
         # What was started ends before this does.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    readers = f"{plan.readers} of each of {len(plan.patterns)} patterns"
+    many = len(plan.patterns)
+    readers = f"{plan.readers} of each of {many} patterns" if many > 1 else f"{plan.readers}"
     sys.stderr.write(
         f"Readers: {readers}. Network: {plan.network}. Events: for {plan.seconds:g} s.\n"
     )
