@@ -24,6 +24,9 @@ ALLOWED = (
 )  # fmt: skip
 """What an app needs of the environment. No proxy is used, and no setting of the server is read."""
 
+PREFIX = "tiffin-window-"
+"""Of the names of the folders that are removed at the end; the host of the pages has the same."""
+
 _where: Where = ""
 
 
@@ -42,7 +45,10 @@ def hosting(where: Where) -> Iterator[None]:
         return
     _where = where
     kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-    folder = tempfile.mkdtemp(prefix="tiffin-window-")
+    folder = os.environ.get("HOME", "")
+    # The host's folder for this window, which remains if the host is killed; never a real home.
+    if not (Path(folder).name.startswith(PREFIX) and folder == os.getcwd()):
+        folder = tempfile.mkdtemp(prefix=PREFIX)
     os.environ.clear()
     os.environ.update(kept, HOME=folder, TMPDIR=folder)
     tempfile.tempdir = None
