@@ -173,7 +173,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await wait_until(lambda: customer.closed)
     frame = next(one for one in page.frames if one.url.endswith("/web/customer"))
     assert await frame.locator("#again").is_visible()
-    assert not any(Path(folder).exists() for folder in folders)
+    assert not any(Path(folder).exists() for folder in folders)  # noqa: ASYNC240
 
 
 async def socket_status(url: str, origin: str) -> int:

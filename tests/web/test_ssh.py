@@ -56,11 +56,11 @@ def ssh(tmp_path: Path, start_server: Callable[..., ServerProcess]) -> Iterator[
 
 
 async def test_a_visitor_gets_the_app_whatever_is_asked_for(ssh: list[str]) -> None:
-    plain = subprocess.run([*ssh, "echo", "a", "shell"], capture_output=True, timeout=60)
+    plain = subprocess.run([*ssh, "echo", "a", "shell"], capture_output=True, timeout=60)  # noqa: ASYNC221
     assert plain.returncode == 2
     assert b"needs a terminal" in plain.stderr
     assert b"a shell" not in plain.stdout
-    window = subprocess.Popen(
+    window = subprocess.Popen(  # noqa: ASYNC220
         [ssh[0], "-tt", *ssh[1:], "id"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert window.stdin is not None
