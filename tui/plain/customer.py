@@ -257,7 +257,10 @@ class CustomerShell(Shell):
 
     async def do_cancel(self, number: str, *restaurant: str) -> None:
         """cancel NUMBER: cancel an order, as long as nobody prepares it"""
-        order = await self._find(number, restaurant, await self.api.open_orders())
+        newest = (await self.api.orders()).items
+        listed = {order.id for order in newest}
+        older = [one for one in await self.api.open_orders() if one.id not in listed]
+        order = await self._find(number, restaurant, [*newest, *older])
         cancelled = await self.api.cancel(order.id)
         if self._orders is not None:
             self._orders.put(cancelled)

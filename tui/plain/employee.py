@@ -92,7 +92,7 @@ class EmployeeShell(Shell):
         self.console.say(words.for_kitchen(order), "order", order)
 
     def _heard(self, before: Chat | None, chat: Chat) -> None:
-        if self._queue.is_news(before, chat):
+        if chat.id not in self._chats and self._queue.is_news(before, chat):
             self.console.say(f"Chat {self._number(chat)}: {words.of_chat(chat)}", "chat", chat)
 
     # -- orders

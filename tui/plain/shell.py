@@ -173,7 +173,10 @@ class Shell:
         if self.session.notice:
             self.console.say(self.session.notice, "error")
         if self.session.account is not None:
-            await self._signed_in(self.session.account)
+            try:
+                await self._signed_in(self.session.account)
+            except Failed as error:
+                self._failed(str(error), 1)
 
     async def _signed_in(self, account: Account) -> None:
         fits = (account.role is Role.CUSTOMER) == (self.ROLE == "customer")
@@ -184,7 +187,7 @@ class Shell:
                 f"{account.name} is a {account.role.value} account. Use tiffin-{other} --plain."
             )
         if self.console.interactive and not self.one_shot:
-            self.console.say(f"You are logged in as {account.name}.")
+            self.console.say(f"You are logged in as {account.name.rstrip('.')}.")
             self.start_news(account)
 
     def _signed_out(self, message: str) -> None:
@@ -221,8 +224,7 @@ class Shell:
         """help: this list"""
         for command in self._commands().values():
             usage, _, does = (command.__doc__ or "").partition(": ")
-            self.console.say(f"{usage} - {does}.", "help")
-        self.console.say("quit - leave; your session is remembered.", "help")
+            self.console.say(f"{usage}: {does}.", "help")
 
     async def do_quit(self) -> None:
         """quit: leave; your session is remembered"""

@@ -41,7 +41,7 @@ def status_of(order: Order) -> str:
     if order.status is OrderStatus.CANCELLED:
         words += f" by {last.by.name}" + (f", because: {last.reason}" if last.reason else "")
     elif order.status is OrderStatus.DELIVERED:
-        words += f" since {clock_time(last.at)}"
+        words = f"was delivered at {clock_time(last.at)}"
     elif order.eta is not None:
         words += f", expected at {clock_time(order.eta)}"
     return words
@@ -67,7 +67,8 @@ def for_customer(order: Order) -> str:
 def for_kitchen(order: Order) -> str:
     """An order as its restaurant hears of it."""
     driver = ""
-    if order.driver is not None and order.status is not OrderStatus.OUT_FOR_DELIVERY:
+    named = order.status is OrderStatus.OUT_FOR_DELIVERY  # by the status
+    if order.driver is not None and not named and not order.status.terminal:
         driver = f" Driver: {order.driver.name}."
     return (
         f"Order {order.number} for {order.customer.name} {status_of(order)}. {contents(order)} "
