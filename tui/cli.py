@@ -32,6 +32,11 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         default="",
         help="for visitors: no files of this machine, no other programs, no other server",
     )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="no screen but lines of text, for screen readers, logs and pipes: see --plain --help",
+    )
     options = parser.parse_args(argv)
 
     def window() -> TiffinApp:
