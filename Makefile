@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo web cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
@@ -27,6 +27,9 @@ demo: run-env model ## a server with a small town, an autopilot for its kitchens
 
 cluster: dev-env model azurite ## PostgreSQL, Redis, Azurite, two masters and nginx (ARGS=--demo)
 	@exec $(PY) -m tools.cluster --with-parent $(ARGS)
+
+web: run-env model ## the server with the demo's town, and both apps in the browser (http://127.0.0.1:8080)
+	@exec $(PY) -m server --demo --web $(ARGS)
 
 server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
@@ -72,8 +75,8 @@ format: dev-env ## format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
-	@$(COMPILE) $(ARGS) --extra production pyproject.toml -o requirements.lock
-	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
+	@$(COMPILE) $(ARGS) --extra production --extra web pyproject.toml -o requirements.lock
+	@$(COMPILE) $(ARGS) --extra production --extra web --extra dev -c requirements.lock pyproject.toml \
 		-o requirements-dev.lock
 	@$(COMPILE) $(ARGS) benchmarks/peers/servers/fastapi.in -o benchmarks/peers/servers/fastapi.lock
 
@@ -113,7 +116,7 @@ pictures: dev-env model ## take the pictures in README from the running apps
 clean: ## remove .venv and caches; the data in .tiffin stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		.schemathesis build dist *.egg-info
-	@find server tui tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find server tui web tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 run-env:
 	@tools/setup run
