@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 from textual.app import App
 
-from tui.common.app import DEFAULT_SERVER, TiffinApp
+from tui.common.app import TiffinApp
+from tui.common.client.address import DEFAULT_SERVER
 from tui.common.crash import REPORT
 from tui.common.hosted import hosted_where, hosting
 

@@ -64,7 +64,7 @@ class WebHost:
         self._open: Counter[str] = Counter()
         self._sockets: set[web.WebSocketResponse] = set()
         self._downloads: dict[str, Download] = {}
-        spec = find_spec("textual_serve")  # not imported: it would bring Textual into the server
+        spec = find_spec("textual_serve")  # its server is not imported: it would bring Textual
         if spec is None or spec.origin is None:
             raise NoTerminalPage
         self._static = Path(spec.origin).with_name("static")

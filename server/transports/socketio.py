@@ -37,7 +37,7 @@ from server.transports.socketio_engine import (
     Server,
     count_all,
     is_packet,
-    is_repeated,
+    note_poll,
     quiet,
     read_post,
     receive_posted,
@@ -160,7 +160,7 @@ class SocketIo:
         busy = (sid, request.method)
         if busy in self._busy:
             raise malformed(f"One {request.method} of a session at a time. Wait for the answer.")
-        if request.method == "GET" and is_repeated(self._server.eio.sockets[sid], request):
+        if request.method == "GET" and note_poll(self._server.eio.sockets[sid], request):
             self._end(sid, End.RELEASED)
             raise malformed("The answer to this poll is lost. Connect again.")
         self._busy.add(busy)

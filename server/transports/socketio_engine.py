@@ -233,8 +233,8 @@ def is_packet(text: str) -> bool:
     return _POSTED.match(text) is not None
 
 
-def is_repeated(client: Any, poll: web.Request) -> bool:
-    """Whether it is the client's last poll once more, by the `t` that clients give to each.
+def note_poll(client: Any, poll: web.Request) -> bool:
+    """Keep the `t` that clients give to each poll; whether this is the last poll once more.
 
     HTTP libraries and browsers send a GET again where its connection broke, and Engine.IO's clients
     do not notice. What the lost answer held is in no queue any more.

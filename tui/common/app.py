@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
+from tui.common.client.address import DEFAULT_SERVER
 from tui.common.client.meter import Wire
 from tui.common.hosted import hosted_where
 from tui.common.panel import Panel
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from tui.common.services import Role, Services, W
     from tui.common.uploads.pictures import PictureCache
 
-DEFAULT_SERVER = "http://127.0.0.1:8080"
 CUT_SECONDS = 10.0
 """Long enough to see what is missed and comes back."""
 REFRESH_SECONDS = 60.0

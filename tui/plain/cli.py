@@ -6,10 +6,9 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from tui.common.client.address import DEFAULT_SERVER
 from tui.common.crash import REPORT
 from tui.plain.shell import Shell
-
-DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 
 def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:

@@ -298,8 +298,7 @@ class CustomerShell(Shell):
         if not chats:
             self.console.say("There is no open chat. Type chat and your question.")
             return
-        for message in reversed((await self.api.messages(chats[0].id, limit=10)).items):
-            self.console.say(f"{message.sender.name} wrote: {message.text}", data=message)
+        await self.tell_newest(chats[0])
 
     @property
     def _account(self) -> Account:

@@ -244,14 +244,13 @@ class EmployeeShell(Shell):
         """take NUMBER: take a chat, and hear what is written in it"""
         taken = await self.api.take_chat((await self._find_chat(number)).id)
         self._queue.put(taken)
-        for message in reversed((await self.api.messages(taken.id, limit=10)).items):
-            self.console.say(f"{message.sender.name} wrote: {message.text}", data=message)
+        await self.tell_newest(taken)
         self.console.say(f"You have taken chat {self._number(taken)}. Type say and your answer.")
 
     async def do_say(self, number: str, text: str, *more: str) -> None:
         """say NUMBER TEXT: write in a chat that you have taken"""
         chat = await self._find_chat(number)
-        if not self._is_mine(chat):
+        if not self._queue.is_mine(chat):
             raise Failed(f"Chat {number} is not yours. Type take {number} first.")
         await self.send(chat, " ".join([text, *more]))
 
@@ -296,9 +295,6 @@ class EmployeeShell(Shell):
         if chat is None:
             raise Failed(f"Chat {number} is closed.")
         return chat
-
-    def _is_mine(self, chat: Chat) -> bool:
-        return self._queue.is_mine(chat)
 
     def _number(self, chat: Chat) -> int:
         if chat.id not in self._numbers:

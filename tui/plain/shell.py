@@ -263,7 +263,7 @@ class Shell:
         before = self._tasks.pop(group, None)
         if before is not None:
             before.cancel()
-        task = self._tasks[group] = asyncio.ensure_future(_as_task(doing))
+        task = self._tasks[group] = asyncio.create_task(doing)
         task.add_done_callback(self._worked)
 
     def _worked(self, task: "asyncio.Task[None]") -> None:
@@ -355,6 +355,11 @@ class Shell:
         self.console.say(f"{message.sender.name} writes: {message.text}", "chat", message)
         room.mark_read()
 
+    async def tell_newest(self, chat: Chat) -> None:
+        """Print the newest messages of a chat, the oldest first."""
+        for message in reversed((await self.api.messages(chat.id, limit=10)).items):
+            self.console.say(f"{message.sender.name} wrote: {message.text}", data=message)
+
     async def send(self, chat: Chat, text: str) -> None:
         """Send a message and wait until the server has it, `SENT_SECONDS` at most."""
         room = self.join(chat)
@@ -373,7 +378,3 @@ class Shell:
             self.console.say(f"Sent: {text}")
             return
         raise Failed("The message is kept here, and sent when the server answers again.")
-
-
-async def _as_task(doing: Coroutine[object, object, None]) -> None:
-    await doing

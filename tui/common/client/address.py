@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+
 
 def clean_address(typed: str) -> str:
     """A base URL that may be shown and kept: with a scheme, and without a user and password.

@@ -77,7 +77,7 @@ class SocketIoConnection:
         self._closing = closing
         self._on_step = on_step
         self._frames: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._lost = asyncio.Event()
+        self._gone = asyncio.Event()
         self._socket: Exchanged | None = None
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
@@ -108,9 +108,9 @@ class SocketIoConnection:
         """Send an event; returns its acknowledgement. Raises `Unreachable`."""
         # The client alone would wait on after the connection is lost.
         calling = asyncio.ensure_future(self._client.call(name, sent, timeout=CONNECT_SECONDS))
-        lost = asyncio.ensure_future(self._lost.wait())
+        gone = asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait((calling, lost), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((calling, gone), return_when=asyncio.FIRST_COMPLETED)
             if not calling.done():
                 raise _lost()
             return cast("dict[str, Any]", calling.result())
@@ -118,7 +118,7 @@ class SocketIoConnection:
             raise _lost() from fault
         finally:
             calling.cancel()
-            lost.cancel()
+            gone.cancel()
 
     async def receive(self) -> dict[str, Any]:
         """The next event's data. Raises `Unreachable` once the connection is lost."""
@@ -147,7 +147,7 @@ class SocketIoConnection:
     def lose(self, reason: object = None) -> None:
         """It is lost: the next `receive` raises."""
         self._frames.put_nowait(None)
-        self._lost.set()
+        self._gone.set()
         self._end_socket("failed")
 
     def _end_socket(self, state: Step) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Secret, TypeAdapter
 
 from server.features.accounts.schemas import Credentials
+from tui.common.client.address import DEFAULT_SERVER
 from tui.demo.autopilot.kitchen import Autopilot
 from tui.demo.autopilot.news import Newsroom
 from tui.demo.autopilot.support import ChatClaims
@@ -72,7 +73,7 @@ def _pace(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 after a signal, 1 when refused, 2 when there is no account."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
-    url = "http://127.0.0.1:8080"
+    url = DEFAULT_SERVER
     parser.add_argument("--server", default=url, metavar="URL", help=f"(default: {url})")
     parser.add_argument(
         "--accounts", type=Path, metavar="FILE", help="employees' accounts (default: the demo's)"
