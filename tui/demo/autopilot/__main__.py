@@ -8,6 +8,7 @@ import math
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ConfigDict, Secret, TypeAdapter
@@ -72,6 +73,7 @@ def _pace(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 after a signal, 1 when refused, 2 when there is no account."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     url = "http://127.0.0.1:8080"
     parser.add_argument("--server", default=url, metavar="URL", help=f"(default: {url})")
     parser.add_argument(
