@@ -108,7 +108,13 @@ def install_lock(kind: str) -> None:
     size = "; ".join(re.findall(r"^# Installed.*?: (.*)\.$", lock.read_text(), re.MULTILINE))
     say(f"Installing {lock.name} into .venv (once{f'; {size}' if size else ''}).")
     pinned = len(re.findall(r"^[^#\s].*==", lock.read_text(), re.MULTILINE))
-    install("--require-hashes", "-r", lock.name, packages=pinned if sys.stderr.isatty() else 0)
+    install(
+        "--no-compile",
+        "--require-hashes",
+        "-r",
+        lock.name,
+        packages=pinned if sys.stderr.isatty() else 0,
+    )
 
 
 def install_photos() -> None:

@@ -53,9 +53,10 @@ def add_size(lock: Path) -> None:
         subprocess.run([*command, "-r", str(lock)], check=True)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     head = f"# Installed on {sys.platform}: {round(size / 1e6)} MB.\n"
-    lock.write_text(
-        re.sub(r"((?:#.*\n)+)", lambda found: found[1] + head, lock.read_text(), count=1)
-    )
+    text = lock.read_text()
+    begin = re.search(r"^[^#]", text, re.MULTILINE)
+    assert begin is not None
+    lock.write_text(text[: begin.start()] + head + text[begin.start() :])
 
 
 if __name__ == "__main__":

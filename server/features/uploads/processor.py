@@ -37,9 +37,7 @@ _NO_MODEL = (
 )
 
 
-_NO_PACKAGES = (
-    "what removes backgrounds is not installed here yet; the photo waits for it"
-)
+_NO_PACKAGES = "what removes backgrounds is not installed here yet; the photo waits for it"
 
 
 class PhotoProcessor:

@@ -61,8 +61,8 @@ class Upload(Wire):
     URLs are paths on this server. `width` and `height` are the result's, in pixels; `size` is the
     sent file's, in bytes. `ahead` counts the photos before it while it is queued; `hold` says why
     the queue stands still, if it does. `error` says what went wrong and what to do, where it is
-    `failed`. Nothing is at `original_url` any more once `original_removed_at` is set. `shown`: it is
-    the dish's photo or the avatar now.
+    `failed`. Nothing is at `original_url` any more once `original_removed_at` is set. `shown`: it
+    is the dish's photo or the avatar now.
     """
 
     id: str
