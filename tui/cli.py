@@ -25,6 +25,11 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
     )
     parser.add_argument("--hint", metavar="TEXT", default="", help="show this once, after log-in")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="no screen but lines of text, for screen readers, logs and pipes: see --plain --help",
+    )
     options = parser.parse_args(argv)
 
     def window() -> TiffinApp:
