@@ -26,7 +26,9 @@ PRODUCTION = ("--extra", "production", "--extra", "web")
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     base = [one for one in project["dependencies"] if not one.startswith(ONLY_FOR_PHOTOS)]
-    base += [one for extra in ("production", "web") for one in project["optional-dependencies"][extra]]
+    base += [
+        one for extra in ("production", "web") for one in project["optional-dependencies"][extra]
+    ]
     compile_lock(BASE, "-", text="\n".join(base))
     left_out = [f"--no-emit-package={name}" for name in pinned(BASE)]
     compile_lock(PHOTOS, "pyproject.toml", *PRODUCTION, "-c", BASE, *left_out)
