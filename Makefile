@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo web cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
 	run-env photos-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
@@ -24,6 +24,9 @@ demo: run-env ## a server with a small town, an autopilot for its kitchens, and 
 
 cluster: dev-env model azurite ## PostgreSQL, Redis, Azurite, two masters and nginx (ARGS=--demo)
 	@exec $(PY) -m tools.cluster --with-parent $(ARGS)
+
+web: photos-env ## the server with the demo's town, and both apps in the browser (http://127.0.0.1:8080)
+	@exec $(PY) -m server --demo --web $(ARGS)
 
 server: photos-env ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
@@ -108,7 +111,7 @@ pictures: dev-env model ## take the pictures in README from the running apps
 clean: ## remove .venv and caches; the data in .tiffin stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		.schemathesis build dist *.egg-info
-	@find server tui tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find server tui web tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 run-env:
 	@tools/setup run

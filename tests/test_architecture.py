@@ -33,7 +33,7 @@ WAITS = {"asyncio.timeout": 0, "asyncio.wait_for": 1, "wait_for": 1, "wait_until
 
 
 def source_files() -> list[Path]:
-    return sorted(path for top in ("server", "tui") for path in (ROOT / top).rglob("*.py"))
+    return sorted(path for top in ("server", "tui", "web") for path in (ROOT / top).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
@@ -165,7 +165,7 @@ def test_a_circle_of_imports_is_found() -> None:
     assert circles({"a": {"b"}, "b": set()}) == []
 
 
-@pytest.mark.parametrize("top", ["server", "tui"])
+@pytest.mark.parametrize("top", ["server", "tui", "web"])
 def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
     """Imports for type checking count: a circle has to be read as a whole."""
     assert circles(import_graph(top)) == []
@@ -331,7 +331,7 @@ def distributions_imported() -> dict[str, set[str]]:
     for path in source_files():
         for imported in imports_of(path):
             top = imported.partition(".")[0]
-            if top in sys.stdlib_module_names or top in ("server", "tui"):
+            if top in sys.stdlib_module_names or top in ("server", "tui", "web"):
                 continue
             for distribution in sources.get(top, [f"(unknown) {top}"]):
                 found.setdefault(canonicalize_name(distribution), set()).add(module_of(path))
@@ -339,9 +339,9 @@ def distributions_imported() -> dict[str, set[str]]:
 
 
 def declared() -> set[str]:
-    return {
-        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
-    }
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["web"]]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
 def test_every_test_file_has_a_unique_name() -> None:

@@ -20,13 +20,15 @@ HOW = (
     *("--universal", "--python-version", "3.11", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock"),
 )
-PRODUCTION = ("--extra", "production")
+PRODUCTION = ("--extra", "production", "--extra", "web")
 
 
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     base = [one for one in project["dependencies"] if not one.startswith(ONLY_FOR_PHOTOS)]
-    base += project["optional-dependencies"]["production"]
+    base += [
+        one for extra in ("production", "web") for one in project["optional-dependencies"][extra]
+    ]
     compile_lock(BASE, "-", text="\n".join(base))
     left_out = [f"--no-emit-package={name}" for name in pinned(BASE)]
     compile_lock(PHOTOS, "pyproject.toml", *PRODUCTION, "-c", BASE, *left_out)
