@@ -37,7 +37,7 @@ NEAR_THE_END = 30
 Note = Callable[[ReadAnnouncement, int], Content | None]
 
 
-class AnnouncementList(Filterable, ThinBarView, can_focus=True):
+class AnnouncementList(ThinBarView, Filterable, can_focus=True):
     """Draws the store. The announcement under the cursor is kept by its id, so that a new one does
     not move it; `update_lines()` when anything has changed."""
 

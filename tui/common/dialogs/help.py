@@ -126,7 +126,7 @@ class HelpScreen(Dialog[None]):
         self.query_one(KeyList).action_filter()
 
 
-class KeyList(Filterable, Static):
+class KeyList(Static, Filterable):
     """The keys, in groups; those that a filter leaves."""
 
     def __init__(self, groups: Sequence[tuple[str, Keys]]) -> None:

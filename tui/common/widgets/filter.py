@@ -56,7 +56,10 @@ class Matcher:
 
 
 class Filterable(Widget):
-    """A widget of rows, of which `/` shows those that match; a `FilterField` is beside it."""
+    """A widget of rows, of which `/` shows those that match; a `FilterField` is beside it.
+
+    Named after the other base: Textual takes styles and component classes from the first only.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", key_display="/"),
@@ -121,6 +124,7 @@ class FilterField(Horizontal):
         super().__init__()
         self._rows: Filterable | None = None
         self._input = Input(compact=True, max_length=MOST_CHARACTERS, placeholder="filter")
+        self._input.can_focus = False  # hidden, it must not be what a panel focuses first
         self._count = Label("", id="filter-count", markup=False)
         self._counted: tuple[int, int, str] | None = None
 
@@ -140,6 +144,7 @@ class FilterField(Horizontal):
         # styles now, not with the next frame: a hidden widget takes no focus
         self.app.stylesheet.update(self)
         self.show_count()
+        self._input.can_focus = True
         self._input.focus()
 
     def clear(self) -> None:
@@ -151,6 +156,7 @@ class FilterField(Horizontal):
         rows.redraw()
         if self._input.has_focus:
             rows.focus()
+        self._input.can_focus = False
         self.display = False
         rows.refresh_bindings()
 

@@ -32,7 +32,7 @@ class _Shown:
     selectable: bool
 
 
-class RowList(Filterable, OptionList):
+class RowList(OptionList, Filterable):
     """Rows of `ROW_LINES` lines, drawn when they come into view, for the width there is.
 
     A subclass says which rows there are (`row_ids`), draws one (`draw`), and calls `redraw()` when

@@ -34,7 +34,7 @@ NUMBER_CELLS = 5
 MS_CELLS = 5
 
 
-class FrameLog(Filterable, ThinBarView, can_focus=True):
+class FrameLog(ThinBarView, Filterable, can_focus=True):
     """Only lines in view that differ are drawn. While paused it keeps what it showed."""
 
     DEFAULT_CSS = """
