@@ -145,7 +145,7 @@ class FilterField(Horizontal):
         self.app.stylesheet.update(self)
         self.show_count()
         self._input.can_focus = True
-        self._input.focus()
+        self.screen.set_focus(self._input)  # at once: the next key is meant for it
 
     def clear(self) -> None:
         """Show all rows, and hide the field."""
@@ -178,6 +178,7 @@ class FilterField(Horizontal):
 
     def action_leave(self) -> None:
         """Back to the list; the filter stays, unless it is empty."""
+        self._apply()  # over a slow line Enter may be handled before what was typed
         if self._rows is not None and not self._rows.filter_text:
             self.clear()
         elif self._rows is not None:
@@ -186,6 +187,9 @@ class FilterField(Horizontal):
     @on(Input.Changed)
     def _filter(self, event: Input.Changed) -> None:
         event.stop()
+        self._apply()
+
+    def _apply(self) -> None:
         text = self._input.value.strip()
         if self._rows is not None and self._rows.filter_text != text:
             self._rows.filter_text = text
