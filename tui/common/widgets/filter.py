@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label
@@ -103,13 +102,13 @@ class Filterable(Widget):
         self.filter_field.clear()
 
 
-class FilterField(Horizontal):
+class FilterField(Widget):
     """A field that filters a list as you type, and how many rows are left. Enter goes back to the
     list and keeps the filter, Esc clears it."""
 
     DEFAULT_CSS = """
     FilterField {
-        display: none; height: 1; margin: 0 1; width: 1fr;
+        display: none; layout: horizontal; height: 1; margin: 0 1; width: 1fr;
         & > Label { width: auto; color: $wire-ink; }
         & > Input { width: 1fr; min-width: 8; }
         & > #filter-count { margin-left: 1; }
