@@ -19,16 +19,16 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from server.data_dir import default_data_dir
 from server.redis_url import REDIS_URL_FORM, is_redis_url
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-DATA_DIR = Path(".tiffin")
-DEMO_DIR = DATA_DIR / "demo"
+DATA_DIR, DEMO_DIR = default_data_dir(demo=False), default_data_dir(demo=True)
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 KEPT = (
     *("blobs", "arriving", "metrics", "jwt-secret", "demo-password", "demo-accounts.json"),
-    *("server.log", "autopilot.log"),
+    *("server.log", "autopilot.log", "beside.log"),
 )
 """Files and folders in the data folder beside the database."""
 SECRET_BYTES = 32

@@ -409,9 +409,11 @@ def test_every_declared_dependency_is_imported() -> None:
     assert declared() - set(distributions_imported()) <= silent
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock requirements-photos.lock", "requirements-dev.lock"]
+)
 def test_the_lock_fits_the_project(lock: str) -> None:
-    text = (ROOT / lock).read_text()
+    text = "\n".join((ROOT / name).read_text() for name in lock.split())
     pinned = {
         canonicalize_name(name): version
         for name, version in re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;\\]+)", text, re.M)

@@ -14,14 +14,16 @@ from server.core.routing import (
     identity_of,
 )
 from server.core.services import service
+from server.features.accounts.service import AccountService
 from server.features.restaurants.schemas import (
     MenuItem,
     MenuItemChange,
     NewMenuItem,
     Restaurant,
     RestaurantPage,
+    StaffPage,
 )
-from server.features.restaurants.service import RestaurantService
+from server.features.restaurants.service import RestaurantService, own_restaurant
 from server.features.shared.schemas import Id
 
 router = Router("restaurants")
@@ -41,6 +43,14 @@ async def list_restaurants(
 async def get_restaurant(request: web.Request, id: Id) -> Restaurant:
     """One restaurant with its menu."""
     return await service(request, RestaurantService).restaurant(id)
+
+
+@router.route("GET", "/restaurants/{id}/staff", roles=EMPLOYEE)
+async def list_staff(request: web.Request, id: Id) -> StaffPage:
+    """The restaurant's employees who are signed in now, by name; all on one page."""
+    own_restaurant(identity_of(request), id)
+    sessions = service(request, AccountService).sessions
+    return StaffPage(items=await sessions.signed_in(id), next=None)
 
 
 @router.route("POST", "/restaurants/{id}/menu", roles=EMPLOYEE, status=201, problems=(409,))

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from server.features.shared.schemas import (
+    Actor,
     Cents,
     Id,
     Latitude,
@@ -55,6 +56,10 @@ class NewRestaurant(Wire):
 
 class RestaurantPage(Page[RestaurantSummary]):
     """Restaurants by name."""
+
+
+class StaffPage(Page[Actor]):
+    """Employees who are signed in."""
 
 
 class MenuItem(Wire):
