@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
@@ -16,12 +16,12 @@ from textual.widgets import Static
 from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.meter import Wire
+from tui.common.config import DEFAULT_SERVER, Config
 from tui.common.hosted import hosted_where
 from tui.common.panel import Panel
 from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
 from tui.common.services import ServicesApp
-from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS, TooSmall
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tui.common.services import Role, Services, W
     from tui.common.uploads.pictures import PictureCache
 
-DEFAULT_SERVER = "http://127.0.0.1:8080"
 CUT_SECONDS = 10.0
 """Long enough to see what is missed and comes back."""
 REFRESH_SECONDS = 60.0
@@ -83,15 +82,17 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
-    def __init__(self, server: str = DEFAULT_SERVER, *, tokens: "TokenStore | None" = None) -> None:
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        tokens: "TokenStore | None" = None,
+        config: Config | None = None,
+    ) -> None:
         """`server` is its base URL; `tokens` remembers the refresh token: by default the store of
-        this server and this app in the user's state folder."""
-        super().__init__()
-        self.register_theme(NIGHT)
-        self.register_theme(DAY)
-        # set before anything is styled: a change of theme later costs a fifth of the first paint
-        self.set_reactive(App.theme, NIGHT.name)
-        self.stylesheet.set_variables(self.get_css_variables())
+        this server and this app in the user's state folder. `config`: by default nothing is read or
+        remembered."""
+        super().__init__(config)
         self.services: Services = self
         self.wire = Wire()
         self.auth = AuthFlow(
@@ -219,6 +220,7 @@ class TiffinApp(BaseApp, ServicesApp):
     async def show_panels(self) -> None:
         """Logged in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
+        await self.check_keys()
         self.bar.now = self.session.server_now
         if self.session.account is not None:
             self.show_account(self.session.account)
@@ -346,10 +348,6 @@ class TiffinApp(BaseApp, ServicesApp):
         """Move the focus from a field to its panel, so that single keys work."""
         if self.grid.main is not None:
             self.grid.main.leave_field()
-
-    def action_theme(self) -> None:
-        """Day or night."""
-        self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
 
     def action_help(self) -> None:
         """Open or close the help: keys, first those that work here, and how to read the wire."""

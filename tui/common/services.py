@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Wire
     from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
+    from tui.common.config import Config
     from tui.common.uploads.pictures import PictureCache
 
 Role = Literal["customer", "employee"]
@@ -25,6 +26,10 @@ class Services(Protocol):
     @property
     def role(self) -> Role:
         """Whose app this is."""
+
+    @property
+    def config(self) -> "Config":
+        """The user's settings."""
 
     @property
     def server(self) -> str:
