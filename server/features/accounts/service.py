@@ -248,7 +248,7 @@ class AccountService(Component):
         await store.set_avatar(tx, account_id, avatar_url)
 
     async def signed_in(self, restaurant_id: str) -> list[Actor]:
-        """The restaurant's employees with an open app, which renews its token before that expires."""
+        """The restaurant's employees with an open app, which renews its token in time."""
         since = now() - self._token_lifetime
         return await self._database.read(lambda tx: store.signed_in(tx, restaurant_id, since))
 
