@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
-from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
