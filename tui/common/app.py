@@ -68,6 +68,7 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("f2", "account", "Account"),
         Binding("f3", "lab", "Lab"),
         Binding("t", "theme", "Theme"),
+        Binding("y", "copy", "Copy"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
         Binding("slash", "filter", "Filter", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),

@@ -240,6 +240,14 @@ class BaseApp(TerminalApp):
                 words = f"{self.config.remembered} cannot be written: {error.strerror or error}."
                 self.notify(words, title="Theme not remembered", severity="warning")
 
+    def action_copy(self) -> None:
+        """Copy what is selected where the focus is."""
+        from tui.common.dialogs.copy import copy_one
+
+        nodes = [self.screen] if self.focused is None else self.focused.ancestors_with_self
+        source = next((one for one in nodes if hasattr(one, "copyable")), None)
+        copy_one(self.screen, source.copyable() if source is not None else ())
+
     def bell(self) -> None:
         """Ring, unless the user has turned that off."""
         if self.config.bell:

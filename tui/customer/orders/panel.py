@@ -1,6 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
+from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import message_for
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
@@ -222,6 +223,11 @@ class OrdersPanel(Panel):
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the selected order."""
+        order = self._table.order
+        return () if order is None else order_parts(order)
 
     def reload(self) -> None:
         """Read the newest orders again."""
