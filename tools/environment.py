@@ -198,24 +198,33 @@ def install(*arguments: str, packages: int = 0) -> None:
     for name in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX"):
         environment.pop(name, None)
     command = [PYTHON, "-P", GUARD, "pip", "install", *arguments]
-    pip = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert pip.stdout is not None
-    found = 0
-    for line in pip.stdout:
-        word, _, rest = line.partition(" ")
-        if not packages:
-            continue
-        packages -= word == "Ignoring"  # it is for another system
-        found += word == "Collecting"
-        if word in ("Collecting", "Installing"):
-            name = rest.partition("=")[0] if word == "Collecting" else "installing them all"
-            progress(f"  {min(found, packages)} of {packages}: {name.strip()}")
-    if packages:
-        progress("")
-    if code := pip.wait():
-        raise subprocess.CalledProcessError(code, command)
+    with tempfile.TemporaryFile("w+") as errors:  # which also hold warnings: shown if it fails
+        pip = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        assert pip.stdout is not None
+        found = 0
+        for line in pip.stdout:
+            word, _, rest = line.partition(" ")
+            if not packages:
+                continue
+            packages -= word == "Ignoring"  # it is for another system
+            found += word == "Collecting"
+            if word in ("Collecting", "Installing"):
+                name = rest.partition("=")[0] if word == "Collecting" else "installing them all"
+                progress(f"  {min(found, packages)} of {packages}: {name.strip()}")
+        if packages:
+            progress("")
+        if code := pip.wait():
+            errors.seek(0)
+            say(errors.read().rstrip())
+            raise subprocess.CalledProcessError(code, command)
 
 
 def progress(words: str) -> None:

@@ -44,7 +44,7 @@ def place_an_order(customer: Window) -> str:
     customer.press(*["Down"] * names.index(RESTAURANT), "Enter")
     customer.sees("Green curry", "basket empty")
     customer.press("Down", "Enter")
-    customer.sees("1× Green curry", "1 dish")
+    customer.sees("1 [+] Green curry", "1 dish")
     customer.press("b")
     customer.sees("Place the order", "Address")
     customer.press("Enter")

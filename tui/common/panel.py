@@ -247,7 +247,7 @@ class Panel(Vertical):
 
         lists = (
             rows
-            for rows in self.query(Filterable)
+            for rows in self.query("*").results(Filterable)
             if rows.display and rows.check_action("filter", ())
         )
         if (rows := next(lists, None)) is not None:

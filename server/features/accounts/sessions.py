@@ -23,6 +23,7 @@ from server.features.accounts.refresh_token import (
 )
 from server.features.accounts.schemas import Account, Role, Session, SessionPage
 from server.features.accounts.store import StoredToken
+from server.features.shared.schemas import Actor
 from server.realtime.log import EventLog
 
 logger = logging.getLogger(__name__)
@@ -276,6 +277,11 @@ class Sessions:
             return SessionPage(items=page, next=following)
 
         return await self._database.read(fn)
+
+    async def signed_in(self, restaurant_id: str) -> list[Actor]:
+        """The restaurant's employees with an open app, which renews its token before that ends."""
+        since = now() - timedelta(seconds=self._tokens.lifetime)
+        return await self._database.read(lambda tx: store.signed_in(tx, restaurant_id, since))
 
     async def end_own(self, who: Identity, session_id: str, address: str) -> None:
         """End one of the account's sessions, with its live streams. Raises Problem 404."""

@@ -49,7 +49,8 @@ async def get_restaurant(request: web.Request, id: Id) -> Restaurant:
 async def list_staff(request: web.Request, id: Id) -> StaffPage:
     """The restaurant's employees who are signed in now, by name; all on one page."""
     own_restaurant(identity_of(request), id)
-    return StaffPage(items=await service(request, AccountService).signed_in(id), next=None)
+    sessions = service(request, AccountService).sessions
+    return StaffPage(items=await sessions.signed_in(id), next=None)
 
 
 @router.route("POST", "/restaurants/{id}/menu", roles=EMPLOYEE, status=201, problems=(409,))

@@ -126,6 +126,8 @@ class PhotoProcessor:
                     await self._wait_for_packages()
                 if self._store_failures:
                     await self._wait_for_store()
+                if self._closing.is_set():  # while it waited
+                    return
                 no_model = await self._model_error() is not None
                 job = await self._next(last_resort=no_model)
                 if job is not None:

@@ -138,10 +138,10 @@ def test_commands_from_a_pipe_and_one_at_a_time(apps: Apps) -> None:
     assert (code, said) == (1, "")
     assert "Nobody is logged in" in errors
 
-    commands = "menu thai basil\nadd 2 green curry\nremove papaya\norder it's for me\n"
+    commands = "menu curry leaf\nadd 2 mango lassi\nremove papaya\norder it's for me\n"
     code, said, errors = apps.pipe("customer", "--demo", typed=commands)
-    assert "Basket at Thai Basil: 2 Green curry." in said
-    placed = re.search(r"^Order (\d+) from Thai Basil is placed .* Note: it's for me\.", said, re.M)
+    assert "Basket at Curry Leaf: 2 Mango lassi." in said
+    placed = re.search(r"^Order (\d+) from Curry Leaf is placed .* Note: it's for me\.", said, re.M)
     assert placed is not None, said
     assert (code, errors.count("\n")) == (1, 1), "the papaya was not in the basket"
 
@@ -154,7 +154,7 @@ def test_commands_from_a_pipe_and_one_at_a_time(apps: Apps) -> None:
 
     code, said, errors = apps.pipe("customer", "orders")  # the log-in is remembered
     assert (code, errors) == (0, "")
-    assert f"Order {number} from Thai Basil is accepted" in said
+    assert f"Order {number} from Curry Leaf is accepted" in said
     code, said, errors = apps.pipe("customer", "cancel", "seven")
     assert (code, said) == (2, "")
     assert "not a whole number" in errors
@@ -169,14 +169,14 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
             one.sees("You are logged in as")
             one.sees("Type help")
         employee.type("acc")  # half a command stays, below the news
-        customer.type("menu Thai Basil\nadd 1 Green curry\norder\n")
+        customer.type("menu Curry Leaf\nadd 1 Mango lassi\norder\n")
         new = employee.sees(r"New\. Order \d+ for")
         found = re.search(r"\d\d:\d\d New\. Order (\d+)", new)
         assert found is not None, new
         number = found[1]
         employee.type(f"ept {number}\n")
         employee.sees(f"Order {number} for .* is accepted")
-        customer.sees(rf"\d\d:\d\d Order {number} from Thai Basil is accepted")
+        customer.sees(rf"\d\d:\d\d Order {number} from Curry Leaf is accepted")
 
         apps.server.kill()
         for one in (customer, employee):
@@ -185,7 +185,7 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
         for one in (customer, employee):
             one.sees("Connection is back")
         employee.type(f"preparing {number}\n")
-        customer.sees(f"Order {number} from Thai Basil is being prepared")
+        customer.sees(f"Order {number} from Curry Leaf is being prepared")
 
         for one in (customer, employee):
             assert "\x1b" not in one.text, "no cursor movement and no colour"

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label
@@ -103,13 +102,13 @@ class Filterable(Widget):
         self.filter_field.clear()
 
 
-class FilterField(Horizontal):
+class FilterField(Widget):
     """A field that filters a list as you type, and how many rows are left. Enter goes back to the
     list and keeps the filter, Esc clears it."""
 
     DEFAULT_CSS = """
     FilterField {
-        display: none; height: 1; margin: 0 1; width: 1fr;
+        display: none; layout: horizontal; height: 1; margin: 0 1; width: 1fr;
         & > Label { width: auto; color: $wire-ink; }
         & > Input { width: 1fr; min-width: 8; }
         & > #filter-count { margin-left: 1; }
@@ -145,7 +144,7 @@ class FilterField(Horizontal):
         self.app.stylesheet.update(self)
         self.show_count()
         self._input.can_focus = True
-        self._input.focus()
+        self.screen.set_focus(self._input)  # at once: the next key is meant for it
 
     def clear(self) -> None:
         """Show all rows, and hide the field."""
@@ -178,6 +177,7 @@ class FilterField(Horizontal):
 
     def action_leave(self) -> None:
         """Back to the list; the filter stays, unless it is empty."""
+        self._apply()  # over a slow line Enter may be handled before what was typed
         if self._rows is not None and not self._rows.filter_text:
             self.clear()
         elif self._rows is not None:
@@ -186,6 +186,9 @@ class FilterField(Horizontal):
     @on(Input.Changed)
     def _filter(self, event: Input.Changed) -> None:
         event.stop()
+        self._apply()
+
+    def _apply(self) -> None:
         text = self._input.value.strip()
         if self._rows is not None and self._rows.filter_text != text:
             self._rows.filter_text = text

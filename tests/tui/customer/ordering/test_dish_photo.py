@@ -68,7 +68,7 @@ async def test_a_missing_and_a_broken_photo_are_explained(
         blob.unlink()  # a link to the file of every demo
         blob.write_bytes(b"\x89PNG\r\n\x1a\nnot whole")
     async with customer_window(demo_server.url, tmp_path) as (app, pilot):
-        await to_menu(app, pilot, PLACE)
+        await to_menu(app, pilot, "Curry Leaf")
         await sees(app, "no photo yet")
         await pilot.press("down")
         await sees(app, "its photo cannot be shown")

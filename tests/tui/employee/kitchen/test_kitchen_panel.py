@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import replayed
 from tui.common.client.clock import ServerClock
-from tui.employee.kitchen import feed
+from tui.common.dialogs.confirm import ConfirmScreen
+from tui.employee.kitchen import actions, feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 from tui.employee.menu import MenuScreen
 
@@ -250,6 +252,36 @@ async def test_of_two_windows_the_slower_one_is_told_of_the_conflict(
         await two.sees("was quicker")
         present = await town.now(order)
         assert (present.status, present.version) == (S.ACCEPTED, 2)
+
+
+async def test_the_key_for_the_next_step_asks_where_a_colleague_has_just_taken_one(
+    demo_server: LiveServer,
+    town: Town,
+    tmp_path: Path,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actions, "JUST_NOW_SECONDS", 3600.0)
+    accounts = json.loads((data_dir / "demo-accounts.json").read_text())
+    robin = next(one for one in accounts if "curry-leaf" in one["email"])
+    order = await town.bring(await town.place(), S.ACCEPTED)
+    colleague = await town.employee.another().log_in(robin["email"], robin["password"])
+    (await colleague.post(f"/orders/{order.id}/status", {"status": "preparing"})).must(200)
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        await window.press("enter")
+        await window.sees("Robin (autopilot) has just changed")
+        await window.press("enter")  # no has the focus
+        await wait_until(lambda: not isinstance(window.app.screen, ConfirmScreen))
+        assert (await town.now(order)).status is S.PREPARING
+        await window.press("enter")
+        await window.sees("Robin (autopilot) has just changed")
+        await window.press("left", "enter")
+
+        async def stepped() -> bool:
+            return (await town.now(order)).status is S.READY
+
+        await wait_until(stepped)
 
 
 async def test_dishes_are_sold_out_added_changed_and_removed(
