@@ -165,10 +165,11 @@ class TiffinApp(BaseApp, ServicesApp):
         if isinstance(panel, Panel):
             self.grid.show_panel(panel)
 
-    def set_headline(self, headline: Content | str) -> None:
-        """Show the most important news in the middle of the top bar. A string is plain text."""
+    def set_headline(self, headline: Content | str, progress: float | None = None) -> None:
+        """Show the most important news in the top bar, and tell the terminal."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
         self.bar.update()
+        self.tell_terminal(self.bar.headline.plain, progress)
 
     def show_account(self, account: "Account") -> None:
         """Show the account's name and role."""

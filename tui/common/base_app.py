@@ -1,6 +1,7 @@
 """Textual's App with our changes: plain text in toasts, no values in a traceback."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,15 @@ from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
+from tui.common.alerts import Toasts
 from tui.common.config import Config, remember_theme
 from tui.common.crash import REPORT
 from tui.common.format import set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
 from tui.common.sanitize import in_one_line, plain
-from tui.common.terminal import PASTE_CHARACTERS, TerminalApp
+from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
+from tui.common.terminal_news import TerminalNews
 from tui.common.theme import DAY, NIGHT, PALETTES
 from tui.common.themes import completed, own_themes
 
@@ -69,6 +72,8 @@ class BaseApp(TerminalApp):
         self.stylesheet.set_variables(self.get_css_variables())
         self._workers = Workers(self)
         self.stylesheet._parse_cache.grow(KEPT_STYLES)
+        self.toasts = Toasts(self)
+        self.terminal_news = TerminalNews(self.config, os.environ, self.write_to_terminal)
         self._typed: deque[Key | Paste] = deque()
         self._last_screen: Screen[object] | None = None
         self._overdue: asyncio.TimerHandle | None = None
@@ -99,6 +104,8 @@ class BaseApp(TerminalApp):
         self.call_later(self._key_handled)
 
     async def _key_handled(self) -> None:
+        if self._notifications:  # what one works on may be elsewhere now
+            self.call_after_refresh(self.toasts.place)
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
@@ -157,10 +164,13 @@ class BaseApp(TerminalApp):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast, in place of an older one with the same title.
+        """Show a toast, in place of an older one with the same title; by the terminal too, while
+        another window is in focus.
 
         Always plain text, whatever `markup` says: toasts often quote data.
         """
+        if not self.app_focus:
+            self.terminal_news.notify(title, message)
         for older in [one for one in self._notifications if title and one.title == plain(title)]:
             self._unnotify(older, refresh=False)
         super().notify(
@@ -170,6 +180,10 @@ class BaseApp(TerminalApp):
             timeout=timeout,
             markup=False,
         )
+
+    def on_notify(self) -> None:
+        """A toast will be shown: have room for it, once Textual knows it."""
+        self.call_next(self.toasts.changed)
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""
@@ -188,8 +202,20 @@ class BaseApp(TerminalApp):
 
     # -- settings
 
+    def tell_terminal(self, headline: str, progress: float | None) -> None:
+        """Show the headline as the terminal's title, and a progress."""
+        self.terminal_news.title(f"{headline.strip()} · tiffin" if headline.strip() else "tiffin")
+        self.terminal_news.progress(progress)
+
+    def write_to_terminal(self, text: str) -> None:
+        """Write a control sequence, where there is a terminal."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.write(text)
+
     def on_mount(self) -> None:
         """Say what is wrong with the settings, and remember another theme from now on."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.before_leaving = self.terminal_news.leave
         set_clock(twelve_hours=self.config.clock == "12h")
         self._say_problems([*self.config.problems, *self._problems])
         self.theme_changed_signal.subscribe(self, self._remember_theme)

@@ -124,6 +124,12 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
         self.refresh()
 
     @property
+    def cursor_rows(self) -> range:
+        """The line of the selected frame, counted from the first in view."""
+        at = self._index(list(reversed(self._frames))) or 0
+        return range(at - self.scroll_offset.y, at - self.scroll_offset.y + 1)
+
+    @property
     def frame(self) -> "Frame | None":
         """The selected frame, or the newest in view."""
         frames = list(reversed(self._frames))

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
-from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
+from server.features.orders.schemas import CANCELLABLE, STEPS, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable, order_parts
@@ -169,7 +169,7 @@ class OrdersPanel(Panel):
         self._show_tracked_meter(order)
         lead = orders_format.most_urgent(open_orders)
         self.set_summary(orders_format.summary(lead or order, self.store, feed.error, now))
-        self.services.set_headline(orders_format.headline(lead, now))
+        self.services.set_headline(orders_format.headline(lead, now), progress_of(lead))
         error = feed.older_error or (feed.error if self.store.loaded else "")
         footer = orders_format.footer(self.store, feed.loading_older, error)
         self.set_badge(len(open_orders), footer)
@@ -342,3 +342,10 @@ class OrdersPanel(Panel):
 def order_title(order: Order) -> str:
     """The title of a toast about an order."""
     return plain(f"#{order.number:04d} {order.restaurant.name}")
+
+
+def progress_of(order: Order | None) -> float | None:
+    """How far an open order has come, from 0 to 1."""
+    if order is None or order.status.terminal:
+        return None
+    return STEPS.index(order.status) / (len(STEPS) - 1)
