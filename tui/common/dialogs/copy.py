@@ -60,7 +60,6 @@ class CopyScreen(Dialog[Copyable]):
     DEFAULT_CSS = """
     CopyScreen {
         & > .box { width: 60; }
-        & OptionList { border: none; height: auto; max-height: 9; background: $surface; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

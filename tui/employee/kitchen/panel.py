@@ -181,7 +181,8 @@ class KitchenPanel(Panel):
         self.cursor.refresh()
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
-        blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0
+        still = self.services.config.motion == "reduced"
+        blink_on = bool(unseen) and (still or int(now / BLINK_SECONDS) % 2 == 0)
         self.view.blink_on = self.strip.blink_on = blink_on
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
