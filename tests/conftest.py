@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Nothing of what is imported and collected becomes garbage; see `pytest_collection_finish`.
 gc.disable()
 os.environ.pop("NO_COLOR", None)
+os.environ["COLORTERM"] = "truecolor"  # an app has another palette where there are fewer colours
 # A run in the background of a script, or under nohup, ignores these signals, and children inherit
 # that. They do not inherit a handler: with one here they start with the default action.
 for _signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
@@ -88,8 +89,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A state folder for this run: no test reads or writes the user's."""
+    """Folders for this run: no test reads or writes the user's state and settings."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,9 @@
 """The command line of the apps."""
 
 import argparse
+import contextlib
 import os
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -9,6 +11,7 @@ from textual.app import App
 
 from tui.common.app import TiffinApp
 from tui.common.client.address import DEFAULT_SERVER
+from tui.common.config import Config, described, read_config
 from tui.common.crash import REPORT
 from tui.common.hosted import hosted_where, hosting
 
@@ -23,9 +26,10 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--server",
         metavar="URL",
-        default=os.environ.get("TIFFIN_SERVER", ""),
-        help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
+        default="",
+        help=f"base URL of the server (default: TIFFIN_SERVER, config.toml, {DEFAULT_SERVER})",
     )
+    parser.add_argument("--theme", metavar="NAME", default="", help="such as tiffin-day")
     parser.add_argument("--hint", metavar="TEXT", default="", help="show this once, after log-in")
     parser.add_argument(
         "--hosted",
@@ -38,15 +42,44 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         action="store_true",
         help="no screen but lines of text, for screen readers, logs and pipes: see --plain --help",
     )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["config"],
+        metavar="config",
+        help="print the settings' file, as far as it is wrong, and all defaults",
+    )
     options = parser.parse_args(argv)
+    if options.hosted:  # a visitor has no settings here
+        server = options.server.strip() or os.environ.get("TIFFIN_SERVER", "").strip()
+        config = Config(server=server or DEFAULT_SERVER)
+    else:
+        config = read_config(server=options.server, theme=options.theme)
+    if options.command == "config":
+        return _print_config(app.ROLE, config)
 
     def window() -> TiffinApp:
-        made = app(options.server.strip() or DEFAULT_SERVER)
+        made = app(config.server, config=config)
         made.hint = options.hint
         return made
 
     with hosting(options.hosted):
         return run_window(parser, window)
+
+
+def _print_config(role: str, config: Config) -> int:
+    """Print path, problems and defaults; 1 where there are problems."""
+    from tui.common.keys import ids_of, key_problems
+
+    text = described(config) + "\n[keys]\n"
+    for name, binding in ids_of(role).items():
+        words = f"  # {binding.description}" if binding.description else ""
+        text += f'#"{name}" = "{binding.key}"{words}\n'
+    with contextlib.suppress(BrokenPipeError):  # such as `| head`
+        os.write(1, text.encode())
+    problems = [*config.problems, *key_problems(config)]
+    sys.stderr.writelines(f"{one}\n" for one in problems)
+    return 1 if problems else 0
 
 
 def run_window(parser: argparse.ArgumentParser, make: Callable[[], App[None]]) -> int:

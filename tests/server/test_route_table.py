@@ -91,6 +91,7 @@ TABLE = {
     "GET /map/route": Row(ALL, query=THERE),
     "POST /announcements": Row(DESK, body=NEWS),
     "GET /announcements": Row(ALL),
+    "GET /announcements/audiences": Row(DESK),
     "GET /announcements/stream": Row(ALL),
     "GET /announcements/events": Row(ALL),
     "DELETE /announcements/{id}": Row(DESK),

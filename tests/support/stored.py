@@ -240,6 +240,7 @@ REQUESTS: dict[str, Prepare] = {
         {"title": "Rain", "body": "Slow down.", "severity": "info", "audience": "everyone"},
         _nothing,
     ),
+    "its readers, before it": _get("employee", "/announcements/audiences"),
     "acknowledge it": _post("customer", "/announcements/{id}/ack", None, _announcement),
     "the announcements": _get("customer", "/announcements"),
     "one's own account": _get("customer", "/me"),

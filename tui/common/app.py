@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
@@ -17,12 +17,12 @@ from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.address import DEFAULT_SERVER
 from tui.common.client.meter import Wire
+from tui.common.config import Config
 from tui.common.hosted import hosted_where
 from tui.common.panel import Panel
 from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
 from tui.common.services import ServicesApp
-from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.tab_strip import TabStrip
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS, TooSmall
@@ -69,6 +69,7 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("f2", "account", "Account"),
         Binding("f3", "lab", "Lab"),
         Binding("t", "theme", "Theme"),
+        Binding("y", "copy", "Copy"),
         Binding("i", "explain_news", "How this panel gets its news", show=False),
         Binding("slash", "filter", "Filter", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
@@ -83,15 +84,17 @@ class TiffinApp(BaseApp, ServicesApp):
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
-    def __init__(self, server: str = DEFAULT_SERVER, *, tokens: "TokenStore | None" = None) -> None:
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        tokens: "TokenStore | None" = None,
+        config: Config | None = None,
+    ) -> None:
         """`server` is its base URL; `tokens` remembers the refresh token: by default the store of
-        this server and this app in the user's state folder."""
-        super().__init__()
-        self.register_theme(NIGHT)
-        self.register_theme(DAY)
-        # set before anything is styled: a change of theme later costs a fifth of the first paint
-        self.set_reactive(App.theme, NIGHT.name)
-        self.stylesheet.set_variables(self.get_css_variables())
+        this server and this app in the user's state folder. `config`: by default nothing is read or
+        remembered."""
+        super().__init__(config)
         self.services: Services = self
         self.wire = Wire()
         self.auth = AuthFlow(
@@ -163,10 +166,11 @@ class TiffinApp(BaseApp, ServicesApp):
         if isinstance(panel, Panel):
             self.grid.show_panel(panel)
 
-    def set_headline(self, headline: Content | str) -> None:
-        """Show the most important news in the middle of the top bar. A string is plain text."""
+    def set_headline(self, headline: Content | str, progress: float | None = None) -> None:
+        """Show the most important news in the top bar, and tell the terminal."""
         self.bar.headline = Content(plain(headline)) if isinstance(headline, str) else headline
         self.bar.update()
+        self.tell_terminal(self.bar.headline.plain, progress)
 
     def show_account(self, account: "Account") -> None:
         """Show the account's name and role."""
@@ -219,6 +223,7 @@ class TiffinApp(BaseApp, ServicesApp):
     async def show_panels(self) -> None:
         """Logged in: put up the panels and start them."""
         kinds = await asyncio.to_thread(self.panel_classes)
+        await self.check_keys()
         self.bar.now = self.session.server_now
         if self.session.account is not None:
             self.show_account(self.session.account)
@@ -346,10 +351,6 @@ class TiffinApp(BaseApp, ServicesApp):
         """Move the focus from a field to its panel, so that single keys work."""
         if self.grid.main is not None:
             self.grid.main.leave_field()
-
-    def action_theme(self) -> None:
-        """Day or night."""
-        self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
 
     def action_help(self) -> None:
         """Open or close the help: keys, first those that work here, and how to read the wire."""

@@ -1,10 +1,13 @@
 """Textual's App with our changes: plain text in toasts, no values in a traceback."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
+from textual.dom import DOMNode
 from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.message import Message
@@ -15,16 +18,23 @@ from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
+from tui.common.alerts import Toasts
+from tui.common.config import Config, remember_theme
 from tui.common.crash import REPORT
+from tui.common.format import set_clock
 from tui.common.hosted import hosted_where
+from tui.common.keys import key_problems, named_bindings, with_ids
 from tui.common.sanitize import in_one_line, plain
-from tui.common.terminal import PASTE_CHARACTERS, TerminalApp
-from tui.common.theme import NIGHT
+from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
+from tui.common.terminal_news import TerminalNews
+from tui.common.theme import DAY, NIGHT, PALETTES
+from tui.common.themes import completed, own_themes
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.driver import Driver
     from textual.notifications import SeverityLevel
+    from textual.theme import Theme
 
 
 KEY_SECONDS = 1.0
@@ -49,10 +59,21 @@ class BaseApp(TerminalApp):
 
     COMMANDS = {_commands}  # noqa: RUF012 Textual has it so
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config | None = None) -> None:
+        """`config`: by default nothing is read or remembered."""
+        self.config = config or Config()
         super().__init__()
+        self._bindings = with_ids(type(self), self._bindings)
+        self.set_keymap(dict(self.config.keys))
+        if self.config.motion == "reduced":
+            self.animation_level = "none"
+        # set before anything is styled: a change of theme later costs a fifth of the first paint
+        self.set_reactive(App.theme, self._register_themes())
+        self.stylesheet.set_variables(self.get_css_variables())
         self._workers = Workers(self)
         self.stylesheet._parse_cache.grow(KEPT_STYLES)
+        self.toasts = Toasts(self)
+        self.terminal_news = TerminalNews(self.config, os.environ, self.write_to_terminal)
         self._typed: deque[Key | Paste] = deque()
         self._last_screen: Screen[object] | None = None
         self._overdue: asyncio.TimerHandle | None = None
@@ -83,6 +104,8 @@ class BaseApp(TerminalApp):
         self.call_later(self._key_handled)
 
     async def _key_handled(self) -> None:
+        if self._notifications:  # what one works on may be elsewhere now
+            self.call_after_refresh(self.toasts.place)
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
@@ -141,10 +164,13 @@ class BaseApp(TerminalApp):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast, in place of an older one with the same title.
+        """Show a toast, in place of an older one with the same title; by the terminal too, while
+        another window is in focus.
 
         Always plain text, whatever `markup` says: toasts often quote data.
         """
+        if not self.app_focus:
+            self.terminal_news.notify(title, message)
         for older in [one for one in self._notifications if title and one.title == plain(title)]:
             self._unnotify(older, refresh=False)
         super().notify(
@@ -154,6 +180,10 @@ class BaseApp(TerminalApp):
             timeout=timeout,
             markup=False,
         )
+
+    def on_notify(self) -> None:
+        """A toast will be shown: have room for it, once Textual knows it."""
+        self.call_next(self.toasts.changed)
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""
@@ -169,6 +199,98 @@ class BaseApp(TerminalApp):
         frame."""
         filters = super().get_line_filters()
         return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
+
+    # -- settings
+
+    def tell_terminal(self, headline: str, progress: float | None) -> None:
+        """Show the headline as the terminal's title, and a progress."""
+        self.terminal_news.title(f"{headline.strip()} · tiffin" if headline.strip() else "tiffin")
+        self.terminal_news.progress(progress)
+
+    def write_to_terminal(self, text: str) -> None:
+        """Write a control sequence, where there is a terminal."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.write(text)
+
+    def on_mount(self) -> None:
+        """Say what is wrong with the settings, and remember another theme from now on."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.before_leaving = self.terminal_news.leave
+        set_clock(twelve_hours=self.config.clock == "12h")
+        self._say_problems([*self.config.problems, *self._problems])
+        self.theme_changed_signal.subscribe(self, self._remember_theme)
+
+    def _say_problems(self, problems: Sequence[str]) -> None:
+        """One toast for all that was said until now."""
+        self._problems = [*problems]
+        if problems:
+            lines = [one.replace(f"{self.config.folder}/", "") for one in problems]
+            lines.append("The default is used. In a shell, the app's name and “config” prints all.")
+            self.notify("\n".join(lines), title="Settings", severity="warning", timeout=30)
+
+    def _register_themes(self) -> str:
+        """Register Tiffin's and the user's themes; returns the name of the one to begin with."""
+        night, day = PALETTES.get(self.console.color_system or "", PALETTES["truecolor"])
+        folder, self._problems = self.config.folder, list[str]()
+        own: list[Theme] = []
+        if folder is not None and (folder / "themes").is_dir():
+            own, self._problems = own_themes(folder / "themes")
+        for theme in (night, day, *own):
+            self.register_theme(theme)
+        if not self.config.theme or self.config.theme in self.available_themes:
+            return self.config.theme or night.name
+        names = ", ".join(sorted(self.available_themes))
+        words = f"There is no theme “{self.config.theme}”. There are {names}."
+        self._problems.append(words)
+        return night.name
+
+    @property
+    def available_themes(self) -> "dict[str, Theme]":
+        """Without those of the terminal's own colours: others are mixed from a theme's."""
+        return {name: one for name, one in super().available_themes.items() if not one.ansi}
+
+    def get_theme(self, theme_name: str) -> "Theme | None":
+        """A theme with all the colours that the apps draw with."""
+        theme = super().get_theme(theme_name)
+        return theme and completed(theme)
+
+    def action_theme(self) -> None:
+        """Day or night."""
+        self.theme = DAY.name if self.current_theme.dark else NIGHT.name
+
+    def _remember_theme(self, theme: "Theme") -> None:
+        if self.config.remembered is not None:
+            try:
+                remember_theme(self.config.remembered, theme.name)
+            except OSError as error:
+                words = f"{self.config.remembered} cannot be written: {error.strerror or error}."
+                self.notify(words, title="Theme not remembered", severity="warning")
+
+    def action_copy(self) -> None:
+        """Copy what is selected where the focus is."""
+        from tui.common.dialogs.copy import copy_one
+
+        nodes = [self.screen] if self.focused is None else self.focused.ancestors_with_self
+        source = next((one for one in nodes if hasattr(one, "copyable")), None)
+        copy_one(self.screen, source.copyable() if source is not None else ())
+
+    def bell(self) -> None:
+        """Ring, unless the user has turned that off."""
+        if self.config.bell:
+            super().bell()
+
+    def _register(self, parent: DOMNode, *widgets: Widget, **more: Any) -> list[Widget]:
+        """Give the keys of a new widget their ids."""
+        for widget in widgets:
+            if not widget.is_attached:
+                widget._bindings = named_bindings(type(widget), self.config.vim).copy()
+        return super()._register(parent, *widgets, **more)
+
+    async def check_keys(self) -> None:
+        """Say which of the user's keys cannot be had."""
+        if self.config.keys:
+            more = await asyncio.to_thread(key_problems, self.config)
+            self._say_problems([*self._problems, *more])
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our variables, which are needed before our themes are."""

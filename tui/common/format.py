@@ -135,9 +135,21 @@ def _coarse_age_lasts(seconds: float) -> float:
     return (round(seconds / YEAR) + 0.5) * YEAR - seconds
 
 
+def set_clock(*, twelve_hours: bool) -> None:
+    """How this process writes times of day."""
+    global _twelve_hours
+    _twelve_hours = twelve_hours
+
+
+_twelve_hours = False
+
+
 def hours_minutes(moment: datetime) -> str:
-    """The local time of day: `12:46`."""
-    return f"{moment.astimezone():%H:%M}"
+    """The local time of day: `12:46`, or `12:46pm` by the user's setting."""
+    local = moment.astimezone()
+    if _twelve_hours:
+        return f"{local.hour % 12 or 12}:{local:%M}{'am' if local.hour < 12 else 'pm'}"
+    return f"{local:%H:%M}"
 
 
 def clock_time(moment: datetime, now: datetime | None = None) -> str:
@@ -147,7 +159,7 @@ def clock_time(moment: datetime, now: datetime | None = None) -> str:
     if local.date() == today:
         return hours_minutes(moment)
     year = f" {local.year}" if local.year != today.year else ""
-    return f"{local.day} {local:%b}{year} {local:%H:%M}"
+    return f"{local.day} {local:%b}{year} {hours_minutes(moment)}"
 
 
 def human_minutes(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """A numbered panel: border and title, body, summary while it is a card, and its wire line."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from math import ceil, inf
 from typing import TYPE_CHECKING, ClassVar
@@ -232,6 +232,10 @@ class Panel(Vertical):
         """Drop the connection of the stream in view; it comes back by itself. False where there is
         none."""
         return False
+
+    def copyable(self) -> Sequence[tuple[str, str]]:
+        """What of its selection can be copied: what it is, and its text."""
+        return ()
 
     def unsaved(self) -> str | None:
         """What would be lost with this window, in a sentence; None where there is nothing."""

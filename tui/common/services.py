@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.common.client.meter import Wire
     from tui.common.client.outbox import OutboxStore
     from tui.common.client.session import Session
+    from tui.common.config import Config
     from tui.common.uploads.pictures import PictureCache
 
 Role = Literal["customer", "employee"]
@@ -25,6 +26,10 @@ class Services(Protocol):
     @property
     def role(self) -> Role:
         """Whose app this is."""
+
+    @property
+    def config(self) -> "Config":
+        """The user's settings."""
 
     @property
     def server(self) -> str:
@@ -56,8 +61,9 @@ class Services(Protocol):
     def go_to(self, panel: Widget) -> None:
         """Put a panel in front and give it the focus."""
 
-    def set_headline(self, headline: Content | str) -> None:
-        """Show the most important news in the middle of the top bar. A string is plain text."""
+    def set_headline(self, headline: Content | str, progress: float | None = None) -> None:
+        """Show the most important news in the middle of the top bar and in the terminal's title; a
+        progress from 0 to 1 where the terminal shows one. A string is plain text."""
 
     def show_account(self, account: "Account") -> None:
         """Show the account's name and role."""

@@ -45,10 +45,10 @@ TICKS = 3
 """How often this is checked after the last key; a terminal without keys wakes nobody."""
 RESTORE = (
     "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
-    "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m"
+    "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m\x1b[23;2t"
 )
 """Show what is drawn, restore plain keys, leave the alternate screen, show the cursor, wrap lines;
-no reports of mouse, focus, paste and size; plain text."""
+no reports of mouse, focus, paste and size; plain text, the title from before."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -74,6 +74,8 @@ class TerminalDriver(LinuxDriver):
         self._on = False
         """Whether the app has the terminal."""
         self._ended = False
+        self.before_leaving: Callable[[], None] = lambda: None
+        """Called while the app still has the terminal that it is about to give back."""
         self._input_end: tuple[int, int] | None = None
         """A pipe: written to, it ends the reading of keys."""
         for number in ENDING:
@@ -94,6 +96,7 @@ class TerminalDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         """Restore the terminal, if the app has it."""
         if self._on:
+            self.before_leaving()
             super().stop_application_mode()
             self._on = False
 

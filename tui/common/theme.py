@@ -1,5 +1,8 @@
 """The two themes, the colour of each pattern, and the glyph of each state."""
 
+from dataclasses import replace
+from typing import Any
+
 from textual.theme import Theme
 
 from tui.common.client.meter import Pattern, State
@@ -127,6 +130,175 @@ DAY = Theme(
         "scrollbar-background-active": "#faf9f6",
     },
 )
+
+
+def _variant(theme: Theme, colours: dict[str, Any], *, hand: str) -> Theme:
+    """The theme in fewer colours; a line of `hand` has names of variables, and their colour."""
+    variables = dict(theme.variables)
+    for line in hand.strip().splitlines():
+        names, _, colour = line.rpartition(" ")
+        variables.update(dict.fromkeys(names.split(), colour))
+    return replace(theme, variables=variables, **colours)
+
+
+_NIGHT_256 = _variant(
+    NIGHT,
+    {
+        "primary": "#ff875f",
+        "secondary": "#5fafff",
+        "accent": "#ffaf5f",
+        "success": "#5fd787",
+        "warning": "#ffd75f",
+        "error": "#ff5f87",
+        "foreground": "#dadada",
+        "background": "#080808",
+        "surface": "#121212",
+        "panel": "#262626",
+    },
+    hand="""
+edge scrollbar #303030
+title #b2b2b2
+bar wire #1c1c1c
+wire-ink footer-description-foreground #8a8a8a
+wire-sep scrollbar-hover #444444
+badge-ink map-pill-ink map-label footer-background #080808
+p-long #af87ff
+p-sse #5fd7af
+p-ws #5fafff
+p-short map-restaurant #ffd75f
+p-rest #a8a8a8
+map-land #121212
+map-park #005f00
+map-water #00005f
+map-path map-side map-grid #303030
+map-main #4e4e4e
+map-bridge #808080
+map-name #9e9e9e
+map-trail map-driver footer-key-foreground scrollbar-active #ff875f
+map-route map-label-ink #eeeeee
+map-home #5fd787
+map-stale #3a3a3a
+block-cursor-background input-selection-background #5f0000
+block-cursor-foreground #ffaf5f
+block-cursor-blurred-background #262626
+block-cursor-blurred-foreground #dadada
+scrollbar-background scrollbar-background-hover scrollbar-background-active #121212
+""",
+)
+_DAY_256 = _variant(
+    DAY,
+    {
+        "primary": "#af5f00",
+        "secondary": "#005faf",
+        "accent": "#875f00",
+        "success": "#00875f",
+        "warning": "#875f00",
+        "error": "#af005f",
+        "foreground": "#262626",
+        "background": "#e4e4e4",
+        "surface": "#ffffff",
+        "panel": "#eeeeee",
+    },
+    hand="""
+edge scrollbar map-main #d0d0d0
+title #4e4e4e
+bar #dadada
+wire map-land block-cursor-blurred-background #eeeeee
+wire-ink footer-description-foreground p-rest map-name #626262
+wire-sep scrollbar-hover #b2b2b2
+badge-ink map-pill-ink map-label #ffffff
+p-long #875faf
+p-sse #00875f
+p-ws #005faf
+p-short map-restaurant #875f00
+map-park #d7ffd7
+map-water #afd7ff
+map-path map-side map-grid map-stale #d0d0d0
+map-bridge #808080
+map-trail map-driver footer-key-foreground scrollbar-active #af5f00
+map-route map-label-ink block-cursor-blurred-foreground #262626
+map-home #00875f
+footer-background #e4e4e4
+block-cursor-background #ffd7af
+block-cursor-foreground #870000
+input-selection-background #ffd7af
+scrollbar-background scrollbar-background-hover scrollbar-background-active #ffffff
+""",
+)
+_NIGHT_16 = _variant(
+    NIGHT,
+    {
+        "primary": "#ffff55",
+        "secondary": "#55ffff",
+        "accent": "#ffff55",
+        "success": "#55ff55",
+        "warning": "#ffff55",
+        "error": "#ff5555",
+        "foreground": "#ffffff",
+        "background": "#000000",
+        "surface": "#000000",
+        "panel": "#0000aa",
+    },
+    hand="""
+edge scrollbar wire-sep map-path map-side map-grid map-stale #555555
+title p-rest wire-ink footer-description-foreground map-main map-name scrollbar-hover #aaaaaa
+bar wire map-land map-label map-pill-ink badge-ink footer-background #000000
+p-long #ff55ff
+p-sse #55ffff
+p-ws #5555ff
+p-short map-restaurant footer-key-foreground scrollbar-active #ffff55
+map-park map-home #00aa00
+map-water #0000aa
+map-bridge map-route map-label-ink #ffffff
+map-trail map-driver #ff5555
+block-cursor-background #00aaaa
+input-selection-background #aa5500
+block-cursor-foreground #000000
+block-cursor-blurred-background #0000aa
+block-cursor-blurred-foreground #ffffff
+scrollbar-background scrollbar-background-hover scrollbar-background-active #000000
+""",
+)
+_DAY_16 = _variant(
+    DAY,
+    {
+        "primary": "#aa0000",
+        "secondary": "#0000aa",
+        "accent": "#aa00aa",
+        "success": "#00aa00",
+        "warning": "#aa5500",
+        "error": "#aa0000",
+        "foreground": "#000000",
+        "background": "#ffffff",
+        "surface": "#ffffff",
+        "panel": "#aaaaaa",
+    },
+    hand="""
+edge scrollbar wire-sep map-path map-side map-main map-grid map-stale bar #aaaaaa
+title p-rest wire-ink footer-description-foreground map-bridge map-name scrollbar-hover #555555
+wire map-land map-label map-pill-ink badge-ink footer-background #ffffff
+p-long #aa00aa
+p-sse map-home #00aa00
+p-ws map-route #0000aa
+p-short map-restaurant #aa5500
+map-park #55ff55
+map-water #55ffff
+map-label-ink block-cursor-blurred-foreground #000000
+map-trail map-driver footer-key-foreground scrollbar-active #aa0000
+block-cursor-background #0000aa
+input-selection-background #ffff55
+block-cursor-foreground #ffffff
+block-cursor-blurred-background #aaaaaa
+scrollbar-background scrollbar-background-hover scrollbar-background-active #ffffff
+""",
+)
+PALETTES: dict[str, tuple[Theme, Theme]] = {
+    "truecolor": (NIGHT, DAY),
+    "256": (_NIGHT_256, _DAY_256),
+    "standard": (_NIGHT_16, _DAY_16),
+}
+"""Night and day for the number of a terminal's colours, as Rich names it. Rich would take for each
+colour the nearest there is, and a row under the cursor would look like any other."""
 
 PATTERN_COLOR: dict[Pattern, str] = {
     Pattern.LONG_POLL: "$p-long",

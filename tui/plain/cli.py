@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
-import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from tui.common.client.address import DEFAULT_SERVER
+from tui.common.config import read_config
 from tui.common.crash import REPORT
 from tui.plain.shell import Shell
 
@@ -26,8 +27,8 @@ def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--server",
         metavar="URL",
-        default=os.environ.get("TIFFIN_SERVER", ""),
-        help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
+        default="",
+        help=f"base URL of the server (default: TIFFIN_SERVER, config.toml, {DEFAULT_SERVER})",
     )
     parser.add_argument(
         "--demo", action="store_true", help="enter a demo server, if nobody is logged in"
@@ -37,9 +38,11 @@ def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("command", nargs="*", help="one command and its words, such as: orders")
     options = parser.parse_args(argv)
+    config = read_config(server=options.server)
+    sys.stderr.writelines(f"{one}\n" for one in config.problems)
 
     async def run() -> int:
-        shell = kind(options.server.strip() or DEFAULT_SERVER, as_json=options.json)
+        shell = kind(config.server, as_json=options.json)
         return await shell.run(options.command, demo=options.demo)
 
     try:

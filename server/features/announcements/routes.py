@@ -19,6 +19,7 @@ from server.features.announcements.schemas import (
     AckCount,
     Announcement,
     AnnouncementPage,
+    AudienceSizes,
     NewAnnouncement,
     Scope,
 )
@@ -50,6 +51,12 @@ async def list_announcements(
     """
     announcements = service(request, AnnouncementService)
     return await announcements.history(identity_of(request), scope, before, limit)
+
+
+@router.route("GET", "/announcements/audiences", roles=SUPPORT)
+async def count_audiences(request: web.Request) -> AudienceSizes:
+    """How many people an announcement would reach."""
+    return await service(request, AnnouncementService).audiences()
 
 
 @router.route("DELETE", "/announcements/{id}", roles=SUPPORT)

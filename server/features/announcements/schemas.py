@@ -113,6 +113,14 @@ class AnnouncementAcknowledged(Wire):
     id: str
 
 
+class AudienceSizes(Wire):
+    """How many accounts there are in each audience now."""
+
+    everyone: Whole
+    customers: Whole
+    employees: Whole
+
+
 class AckCount(Wire):
     """How many have acknowledged an announcement, and how many it is for."""
 

@@ -24,6 +24,7 @@ from server.features.announcements.schemas import (
     AnnouncementPage,
     AnnouncementWithdrawn,
     Audience,
+    AudienceSizes,
     NewAnnouncement,
     Scope,
 )
@@ -197,6 +198,15 @@ class AnnouncementService:
             stored = await _stored(tx, announcement_id)
             size = await self._size(tx, stored.announcement.audience)
             return AckCount(acknowledged=stored.acknowledged, audience_size=size)
+
+        return await self._database.read(fn)
+
+    async def audiences(self) -> AudienceSizes:
+        """How many people an announcement would reach."""
+
+        async def fn(tx: Transaction) -> AudienceSizes:
+            sizes = {one.value: await self._size(tx, one) for one in Audience}
+            return AudienceSizes.model_validate(sizes)
 
         return await self._database.read(fn)
 

@@ -101,6 +101,12 @@ class AnnouncementList(ThinBarView, Filterable, can_focus=True):
         return self.store.get(self._id) if len(self._listed) else None
 
     @property
+    def cursor_rows(self) -> range:
+        """The lines of the one under the cursor, counted from the first in view."""
+        first, end = self._extent(self._row) if len(self._tops) > 1 else (0, 0)
+        return range(first - self.scroll_offset.y, end - self.scroll_offset.y)
+
+    @property
     def wants_more(self) -> bool:
         """Whether older ones should be asked for: the end is near and there are any."""
         below = self._tops[-1] - self.scroll_offset.y - self.size.height

@@ -1,7 +1,7 @@
 """The panel "Announcements": what has been announced, live, and what is unread."""
 
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -15,6 +15,7 @@ from tui.common.announcements.feed import STREAM, AnnouncementFeed
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
+from tui.common.dialogs.copy import Copyable
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
@@ -226,6 +227,12 @@ class AnnouncementsPanel(Panel):
                 plain(unread[0].title),
                 lambda: self.feed.acknowledge(unread[0]),
             )
+
+    def copyable(self) -> Sequence[Copyable]:
+        """The announcement under the cursor."""
+        if (one := self.rows.at_cursor) is None:
+            return ()
+        return [("announcement", f"{one.title}\n\n{one.body}"), ("title", one.title)]
 
     def action_acknowledge(self) -> None:
         """Mark the one under the cursor as read."""

@@ -23,6 +23,7 @@ from server.text import clean
 from tui.common.chat.layout import LinePosition, MessageLayout, whole_characters
 from tui.common.chat.model import Conversation
 from tui.common.chat.render import MessageRenderer
+from tui.common.dialogs.copy import copy_one
 from tui.common.format import centred
 from tui.common.widgets.scroll_bar import ThinBarView
 
@@ -167,11 +168,7 @@ class MessageView(ThinBarView, can_focus=True):
 
     def action_copy(self) -> None:
         """Copy what the mouse has marked, else the selected message, else the newest."""
-        text = self.screen.get_selected_text() or self._text_to_copy()
-        if text:
-            self.app.copy_to_clipboard(text)
-            words = text.splitlines()[0] if text.strip() else text
-            self.notify(words[:60] + ("…" if len(words) > 60 else ""), title="Copied", timeout=2)
+        copy_one(self, [("message", self._text_to_copy())])
 
     def _text_to_copy(self) -> str:
         conversation = self.conversation

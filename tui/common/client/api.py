@@ -19,6 +19,7 @@ from server.features.announcements.schemas import (
     AckCount,
     Announcement,
     AnnouncementPage,
+    AudienceSizes,
     NewAnnouncement,
     Scope,
 )
@@ -179,6 +180,10 @@ class Api:
         """Announce something; the same key again gives the same announcement."""
         headers = {"Idempotency-Key": idempotency_key}
         return await self._ask(Announcement, "POST", "/announcements", json=new, headers=headers)
+
+    async def audiences(self) -> AudienceSizes:
+        """How many people an announcement would reach."""
+        return await self._ask(AudienceSizes, "GET", "/announcements/audiences")
 
     async def withdraw(self, announcement_id: str) -> None:
         """Withdraw an announcement; again does nothing."""

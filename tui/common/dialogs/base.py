@@ -1,5 +1,6 @@
 """A dialog over the panels."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
@@ -39,6 +40,7 @@ class Dialog(ModalScreen[ResultT]):
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),
+        Binding("y", "app.copy", "Copy", show=False),
     ]
 
     @cached_property
@@ -68,6 +70,10 @@ class Dialog(ModalScreen[ResultT]):
         """Show the result of the last action; "" clears it. Does nothing once it is closed."""
         if self.is_attached:
             self.query_one(StatusLine).show(message, kind)
+
+    def copyable(self) -> Sequence[tuple[str, str]]:
+        """What of it can be copied: what it is, and its text."""
+        return ()
 
     def unsaved(self) -> str | None:
         """What would be lost with it, in a sentence; None if nothing."""

@@ -114,6 +114,12 @@ class RowList(OptionList, Filterable):
         option = self.highlighted_option
         return None if option is None else option.id
 
+    @property
+    def cursor_rows(self) -> range:
+        """The lines of the highlighted row, counted from the list's first in view."""
+        top = (self.highlighted or 0) * self.ROW_LINES - self.scroll_offset.y
+        return range(top, top + self.ROW_LINES)
+
     def highlight(self, row_id: str) -> None:
         """Draw the rows as they are now, and highlight the one of that id, if there is one."""
         self.redraw()

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui.common.client.frame import BODY_KEPT
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_latency
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_COLOR
@@ -49,6 +50,10 @@ class FrameScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Draw it: a frame does not change."""
         self._draw()
+
+    def copyable(self) -> Sequence[Copyable]:
+        """The frame."""
+        return frame_parts(self._frame)
 
     def action_pretty(self) -> None:
         """The other way."""
@@ -98,3 +103,11 @@ class FrameScreen(Dialog[None]):
             except (ValueError, RecursionError):  # cut, or no JSON
                 return text
         return text
+
+
+def frame_parts(frame: "Frame") -> list[Copyable]:
+    """What of a frame can be copied: its body as it came, its head, its line in the log."""
+    kept = frame.contents
+    body = kept.body if isinstance(kept.body, str) else kept.body.decode("utf-8", "replace")
+    parts = [("body", body), ("head", kept.head), ("line", frame.words)]
+    return [(what, text) for what, text in parts if text.strip()]

@@ -123,19 +123,29 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
             self.scroll_to(y=top, animate=False, immediate=True)
         self.refresh()
 
-    def action_open(self) -> None:
-        """Show the selected frame whole, or the newest in view."""
-        from tui.common.wire.frame_screen import FrameScreen
+    @property
+    def cursor_rows(self) -> range:
+        """The line of the selected frame, counted from the first in view."""
+        at = self._index(list(reversed(self._frames))) or 0
+        return range(at - self.scroll_offset.y, at - self.scroll_offset.y + 1)
 
+    @property
+    def frame(self) -> "Frame | None":
+        """The selected frame, or the newest in view."""
         frames = list(reversed(self._frames))
         if not frames:
-            return
+            return None
         at = self._index(frames)
-        if at is None:
-            at = min(self.scroll_offset.y, len(frames) - 1)
-            self._selected = frames[at]
+        return frames[min(self.scroll_offset.y, len(frames) - 1) if at is None else at]
+
+    def action_open(self) -> None:
+        """Show that frame whole."""
+        from tui.common.wire.frame_screen import FrameScreen
+
+        if (frame := self.frame) is not None:
+            self._selected = frame
             self.refresh()
-        self.app.push_screen(FrameScreen(frames[at]))
+            self.app.push_screen(FrameScreen(frame))
 
     def on_click(self, event: events.Click) -> None:
         """Select the frame in that line, or open it if it is the selected one."""

@@ -1,6 +1,6 @@
 """The panel "Wire": what each pattern costs, and every frame as it passes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -10,10 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from tui.common.client.meter import Pattern
+from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_bytes
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
 from tui.common.widgets.filter import FilterField
+from tui.common.wire.frame_screen import frame_parts
 from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
@@ -97,6 +99,11 @@ class WirePanel(Panel):
         self.query_one(PatternTable).show(totals)
         self._log.update_lines()
         self.set_summary(_in_short(totals))
+
+    def copyable(self) -> Sequence[Copyable]:
+        """The selected frame, or the newest in view."""
+        frame = self._log.frame
+        return () if frame is None else frame_parts(frame)
 
     def action_pause(self) -> None:
         """Hold the log still, or let it run again."""

@@ -1,5 +1,6 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
@@ -74,6 +76,11 @@ class OrderDetailsScreen(Dialog[str]):
                 with Vertical(classes="half"):
                     yield Static(id="right", markup=False)
         yield KeyBar()
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of this order."""
+        order = self._store.get(self._id)
+        return () if order is None else order_parts(order)
 
     def on_resize(self) -> None:
         """Format for the new width."""

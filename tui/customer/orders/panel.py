@@ -1,6 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -8,9 +8,10 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
-from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
+from server.features.orders.schemas import CANCELLABLE, STEPS, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
+from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import message_for
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
@@ -168,7 +169,7 @@ class OrdersPanel(Panel):
         self._show_tracked_meter(order)
         lead = orders_format.most_urgent(open_orders)
         self.set_summary(orders_format.summary(lead or order, self.store, feed.error, now))
-        self.services.set_headline(orders_format.headline(lead, now))
+        self.services.set_headline(orders_format.headline(lead, now), progress_of(lead))
         error = feed.older_error or (feed.error if self.store.loaded else "")
         footer = orders_format.footer(self.store, feed.loading_older, error)
         self.set_badge(len(open_orders), footer)
@@ -222,6 +223,11 @@ class OrdersPanel(Panel):
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the selected order."""
+        order = self._table.order
+        return () if order is None else order_parts(order)
 
     def reload(self) -> None:
         """Read the newest orders again."""
@@ -336,3 +342,10 @@ class OrdersPanel(Panel):
 def order_title(order: Order) -> str:
     """The title of a toast about an order."""
     return plain(f"#{order.number:04d} {order.restaurant.name}")
+
+
+def progress_of(order: Order | None) -> float | None:
+    """How far an open order has come, from 0 to 1."""
+    if order is None or order.status.terminal:
+        return None
+    return STEPS.index(order.status) / (len(STEPS) - 1)

@@ -1,5 +1,6 @@
 """An announcement that is being written: kept until it has been sent."""
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -212,9 +213,11 @@ class ComposeScreen(Dialog[Announcement]):
 
     async def _send(self) -> None:
         api = self.services.api
-        self.show_status("◌ sending…", "info")
         try:
             new, key = self._draft.attempt(self.services.session.server_now())
+            if new.severity is not Severity.INFO and not await self._confirmed(new):
+                return
+            self.show_status("◌ sending…", "info")
             made = await api.announce(new, key)
         except Exception as error:
             self.show_error(error)
@@ -223,6 +226,24 @@ class ComposeScreen(Dialog[Announcement]):
             self._sending = False
         if self.is_attached:
             self.dismiss(made)
+
+    async def _confirmed(self, new: NewAnnouncement) -> bool:
+        """Ask before an alert, which interrupts people, with how many they are."""
+        from tui.common.dialogs.confirm import ConfirmScreen
+
+        sizes = await self.services.api.audiences()
+        count = {
+            Audience.EVERYONE: sizes.everyone,
+            Audience.CUSTOMERS: sizes.customers,
+            Audience.EMPLOYEES: sizes.employees,
+        }[new.audience]
+        until = " until they have read it" if new.severity is Severity.CRITICAL else ""
+        people = "One person sees" if count == 1 else f"{count:,} people see"
+        words = f"{people} “{new.title}” over whatever they do{until}: {new.audience}."
+        question = ConfirmScreen("Announce", words, yes="Announce", no="Not yet")
+        answered: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self.app.push_screen(question, answered.set_result)
+        return await answered is True
 
     def _show(self) -> None:
         """How it will look in the list."""

@@ -1,6 +1,6 @@
 """The panel "Drivers": a list of what each is doing, and a map on which they move."""
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.meter import Pattern
+from tui.common.dialogs.copy import Copyable
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -145,6 +146,13 @@ class DriversPanel(Panel):
     def state(self) -> DriverState | None:
         """The driver under the cursor."""
         return self.driver_list.get(self.view.driver_id)
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the driver under the cursor: phone and name, and where the next door is."""
+        if (state := self.state) is None:
+            return ()
+        doors = [(f"address of #{one.number}", one.address.text) for one in state.doors]
+        return [("phone", state.driver.phone or ""), ("name", state.driver.name), *doors]
 
     # -- keys
 

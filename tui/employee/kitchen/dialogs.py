@@ -18,6 +18,7 @@ from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.sanitize import in_one_line, plain
 from tui.employee.kitchen.format import format_order
@@ -275,6 +276,10 @@ class OrderDetailsScreen(Dialog[None]):
     def on_resize(self) -> None:
         """Format for the new width."""
         self.call_after_refresh(self.redraw)
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of this order."""
+        return order_parts(self._order)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by so many lines."""

@@ -1,7 +1,7 @@
 """The panel "Kitchen": the restaurant's open orders by status, fed by their stream."""
 
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
@@ -13,6 +13,7 @@ from textual.containers import Container
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen.actions import OrderActions
@@ -180,7 +181,8 @@ class KitchenPanel(Panel):
         self.cursor.refresh()
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
-        blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0
+        still = self.services.config.motion == "reduced"
+        blink_on = bool(unseen) and (still or int(now / BLINK_SECONDS) % 2 == 0)
         self.view.blink_on = self.strip.blink_on = blink_on
         self.view.redraw()
         self.strip.set_class(self.view.shows_all, "-hidden")
@@ -227,6 +229,11 @@ class KitchenPanel(Panel):
     def request_redraw(self) -> None:
         """Something that is shown has changed."""
         self.needs_redraw = True
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the order under the cursor."""
+        order = self.cursor.order
+        return () if order is None else order_parts(order)
 
     # -- keys
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui.common.app import CONTENT_CSS, FRAME_CSS
 from tui.common.base_app import BaseApp
-from tui.common.theme import DAY, NIGHT
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS
 from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.screen import LabScreen
@@ -34,19 +32,11 @@ class LabApp(BaseApp):
     def __init__(self, experiment: Experiment, *, tour: bool = False) -> None:
         """`tour`: begin with the tour."""
         super().__init__()
-        self.register_theme(NIGHT)
-        self.register_theme(DAY)
-        self.set_reactive(App.theme, NIGHT.name)
-        self.stylesheet.set_variables(self.get_css_variables())
         self.lab = LabScreen(experiment, tour=tour)
 
     def get_default_screen(self) -> Screen[Any]:
         """The lab's."""
         return self.lab
-
-    def action_theme(self) -> None:
-        """Day or night."""
-        self.theme = DAY.name if self.theme == NIGHT.name else NIGHT.name
 
     def action_help(self) -> None:
         """Open or close the help."""

@@ -19,6 +19,9 @@ async def ack(who: Rest, made: dict[str, object], status: int = 204) -> None:
 async def counted(who: Rest, made: dict[str, object]) -> tuple[int, int]:
     """The number of acknowledgements, and of the audience."""
     answer = (await who.get(f"/announcements/{made['id']}/acks")).must(200).json
+    audiences = (await who.get("/announcements/audiences")).must(200).json
+    assert audiences[made["audience"]] == answer["audience_size"]
+    assert audiences["everyone"] == audiences["customers"] + audiences["employees"]
     assert list(answer) == ["acknowledged", "audience_size"]
     return answer["acknowledged"], answer["audience_size"]
 

@@ -67,6 +67,13 @@ async def test_an_announcement_is_composed_by_keys_and_its_readers_are_counted(
             await window.press("tab", "enter", "down", "enter")
         await window.sees("customers", "in one hour")
         await window.press("ctrl+s")
+        await window.sees("people see “Rain” over whatever they do: customers.")
+        await window.press("enter")
+        await wait_until(lambda: isinstance(window.app.screen, ComposeScreen), what="kept")
+        assert (await guest.get("/announcements")).must(200).json["items"] == []
+        await window.press("ctrl+s")
+        await window.sees("Not yet")
+        await window.press("right", "enter")
         await window.sees("NOTICE for customers: Slow down", "0 of ")
         items = (await guest.get("/announcements")).must(200).json["items"]
         assert [(one["title"], one["body"]) for one in items] == [("Rain", "Slow\ndown")]
@@ -86,6 +93,8 @@ async def test_keys_that_arrive_at_once_reach_their_fields(
         await composing(window)
         for key in [*"Rain", "tab", *"Slow", "tab", "right", "right", "ctrl+s"]:
             window.app.post_message(Key(key, key if len(key) == 1 else None))
+        await window.sees("people see “Rain” over whatever they do")
+        await window.press("right", "enter")
         await told(window.app, "Sent to everyone.")
         made = (await guest.get("/announcements")).must(200).json["items"][0]
         assert (made["title"], made["body"], made["severity"]) == ("Rain", "Slow", "critical")

@@ -1,0 +1,85 @@
+"""Every theme that can be chosen: Tiffin's, Textual's, and the user's own from a folder."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+
+from tui.common.config import line_of, read_toml
+from tui.common.theme import DAY, NIGHT
+
+NAMES = tuple(one.name for one in fields(Theme) if one.name not in ("name", "ansi"))
+SWITCHES = ("dark", "luminosity_spread", "text_alpha")
+
+
+def own_themes(folder: Path) -> tuple[list[Theme], list[str]]:
+    """The themes of the user's files, `NAME.toml` in that folder, and what is wrong with others."""
+    themes, problems = list[Theme](), list[str]()
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            themes.append(_read(path))
+        except ValueError as error:
+            problems.append(f"{error} This theme is not offered.")
+    return themes, problems
+
+
+def completed(theme: Theme) -> Theme:
+    """A theme with the colours that Tiffin draws with; those it lacks are mixed from its own."""
+    if "wire-ink" in theme.variables and "map-land" in theme.variables:
+        return theme
+    made = theme.to_color_system().generate()
+    paper, ink = Color.parse(made["surface"]), Color.parse(made["foreground"])
+    primary = Color.parse(made["primary"])
+    base = NIGHT if theme.dark else DAY
+
+    def mixed(other: Color, share: float) -> str:
+        return paper.blend(other, share).hex6
+
+    own = {
+        "edge": mixed(ink, 0.2),
+        "title": mixed(ink, 0.75),
+        "bar": made["panel"],
+        "wire": mixed(ink, 0.06),
+        "wire-ink": mixed(ink, 0.6),
+        "wire-sep": mixed(ink, 0.3),
+        "badge-ink": primary.get_contrast_text(1.0).hex6,
+        "footer-background": made["background"],
+        "footer-key-foreground": made["primary"],
+        "footer-description-foreground": mixed(ink, 0.6),
+        "block-cursor-background": mixed(primary, 0.25),
+        "block-cursor-foreground": made["foreground"],
+        "block-cursor-blurred-background": made["panel"],
+        "block-cursor-blurred-foreground": made["foreground"],
+        "input-selection-background": mixed(primary, 0.4),
+        "scrollbar": mixed(ink, 0.2),
+        "scrollbar-hover": mixed(ink, 0.3),
+        "scrollbar-active": made["primary"],
+    } | {f"scrollbar-background{state}": made["surface"] for state in ("", "-hover", "-active")}
+    return replace(theme, variables={**base.variables, **own, **theme.variables})
+
+
+def _read(path: Path) -> Theme:
+    """A theme of a file. Raises ValueError, in words with file and line."""
+    table, text = read_toml(path)
+    table.pop("name", None)
+    variables = table.pop("variables", {})
+    if not isinstance(variables, dict):
+        raise ValueError(f"{path}, line {line_of(text, 'variables')}: [variables] is a table.")
+    for name, value in {**table, **variables}.items():
+        place = f"{path}, line {line_of(text, name)}"
+        if name in table and name not in NAMES:
+            raise ValueError(f"{place}: there is no “{name}”. There are {', '.join(NAMES)}.")
+        if name == "dark" and not isinstance(value, bool):
+            raise ValueError(f"{place}: dark is true or false.")
+        if name in SWITCHES[1:] and not (isinstance(value, float) and 0 <= value <= 1):
+            raise ValueError(f"{place}: {name} is a number from 0.0 to 1.0.")
+        if name in SWITCHES or (name in variables and name.endswith("-style")):
+            continue
+        try:
+            Color.parse(value)
+        except (ColorParseError, TypeError, AttributeError):
+            raise ValueError(f'{place}: {name} is a colour such as "#ff8a4c".') from None
+    if "primary" not in table:
+        raise ValueError(f'{path}: a line such as primary = "#ff8a4c" is missing.')
+    return Theme(name=path.stem, variables=variables, **table)
