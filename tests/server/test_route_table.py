@@ -77,6 +77,7 @@ TABLE = {
     "DELETE /me/sessions": Row(ALL),
     "GET /restaurants": Row(ALL),
     "GET /restaurants/{id}": Row(ALL),
+    "PATCH /restaurants/{id}": Row(EMPLOYEES, owned=True, body={}),
     "POST /restaurants/{id}/menu": Row(EMPLOYEES, owned=True, body=DISH),
     "PATCH /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True, body={}),
     "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),
