@@ -1,7 +1,7 @@
 """When a restaurant is open: hours by weekday, as the clocks of its time zone show them."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -70,6 +70,14 @@ def zone_named(name: str) -> str:
     return name
 
 
+def zone_of(name: str) -> tzinfo:
+    """The time zone; UTC for one that only the machine knew which stored it."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
 def opens_at(
     hours: OpeningHours, time_zone: str, paused_until: datetime | None, at: datetime
 ) -> datetime | None:
@@ -91,10 +99,7 @@ def _spans(
     They are moments and not the clock's times, so a night in which the clocks are changed neither
     opens twice nor closes twice.
     """
-    try:
-        zone = ZoneInfo(time_zone)
-    except (KeyError, ValueError, OSError):  # stored by a machine that knows more zones
-        zone = ZoneInfo("UTC")
+    zone = zone_of(time_zone)
     today = around.astimezone(zone).date()
     for days in range(-1, 8):
         day = today + timedelta(days=days)
@@ -103,7 +108,7 @@ def _spans(
             yield _moment(day, opens, zone), _moment(day + timedelta(days=later), closes, zone)
 
 
-def _moment(day: date, clock: str, zone: ZoneInfo) -> datetime:
+def _moment(day: date, clock: str, zone: tzinfo) -> datetime:
     hour, minute = int(clock[:2]), int(clock[3:])
     day, hour = day + timedelta(days=hour // 24), hour % 24
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone).astimezone(UTC)
