@@ -12,7 +12,6 @@ from server.features.accounts.service import AccountService
 from server.features.orders.schemas import OrderStatus, PlaceOrder, Quote
 from server.features.orders.steps import delivery_time_of
 from server.features.orders.store import OrderRow, entry_json, item_json
-from server.features.restaurants.hours import zone_of
 from server.features.restaurants.schemas import DeliveryFee, RestaurantSummary
 from server.features.restaurants.service import RestaurantService
 from server.features.shared.schemas import Address
@@ -168,8 +167,7 @@ def check_open(restaurant: RestaurantSummary) -> None:
     if restaurant.opens_at is None:
         words, again = "", None
     else:
-        local = restaurant.opens_at.astimezone(zone_of(restaurant.time_zone))
-        words, again = f" until {local:%A %H:%M}", to_text(restaurant.opens_at)
+        words, again = f" until {restaurant.opens_there:%A %H:%M}", to_text(restaurant.opens_at)
     state = "takes no orders" if restaurant.paused_until else "is closed"
     raise _refused(
         "closed",

@@ -25,13 +25,12 @@ from server.features.orders.schemas import (
     Delivery,
     NewRating,
     Order,
-    OrderRating,
     OrderStatus,
     PlaceOrder,
     Quote,
     StatusChange,
 )
-from server.features.orders.steps import Change, adjusted, advanced, check_step
+from server.features.orders.steps import Change, adjusted, advanced, check_step, rated
 from server.features.orders.store import OrderRow, order_json
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
@@ -137,18 +136,14 @@ class OrderService:
             await self._accounts.account_of(tx, identity.account_id)
             order = await self._own(tx, identity, order_id)
             with _showing(order):
-                if order["status"] != OrderStatus.DELIVERED:
-                    raise conflict("Only an order that was delivered can be rated.")
-            before = json.loads(order["rating"]) if order["rating"] else None
-            rated = order.copy()
-            rated["rating"] = OrderRating(stars=new.stars, text=new.text or None).model_dump_json()
-            if rated == order:
+                done = rated(order, new)
+            if done == order:
                 return
-            more = new.stars - before["stars"] if before else new.stars
-            restaurant_id, number = order["restaurant_id"], 0 if before else 1
+            more = new.stars - json.loads(order["rating"] or '{"stars":0}')["stars"]
+            restaurant_id, number = order["restaurant_id"], 0 if order["rating"] else 1
             await self._restaurants.add_rating(tx, restaurant_id, more, number)
-            await store.rate(tx, rated, await self._count(tx, rated))
-            await self._append(tx, "order.updated", rated)
+            await store.rate(tx, done, await self._count(tx, done))
+            await self._append(tx, "order.updated", done)
 
         await self._database.write(fn)
 

@@ -12,6 +12,8 @@ from server.features.accounts.schemas import Role
 from server.features.orders.schemas import (
     CANCELLABLE,
     STEPS,
+    NewRating,
+    OrderRating,
     OrderStatus,
     StatusChange,
 )
@@ -129,6 +131,15 @@ async def adjusted(
     if change.eta_minutes is not None:
         _set_times(order, change.status, now(), change.eta_minutes)
     return Change(event, order)
+
+
+def rated(before: OrderRow, new: NewRating) -> OrderRow:
+    """The order with that rating in place of any other. Raises Problem 409 if it has not come."""
+    if before["status"] != OrderStatus.DELIVERED:
+        raise conflict("Only an order that was delivered can be rated.")
+    order = before.copy()
+    order["rating"] = OrderRating(stars=new.stars, text=new.text or None).model_dump_json()
+    return order
 
 
 async def _set_driver(

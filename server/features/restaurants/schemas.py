@@ -1,10 +1,11 @@
 """Schemas of restaurants: menus and drivers."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from server.features.restaurants.hours import OpeningHours, zone_named
+from server.features.restaurants.hours import OpeningHours, zone_named, zone_of
 from server.features.shared.schemas import (
     LINE_ENDS,
     ONE_LINE,
@@ -90,6 +91,11 @@ class RestaurantSummary(Terms):
     open_now: bool = True
     opens_at: Timestamp | None = absent()
     rating: Rating = Rating()
+
+    @property
+    def opens_there(self) -> datetime | None:
+        """`opens_at` by the restaurant's clock."""
+        return self.opens_at.astimezone(zone_of(self.time_zone)) if self.opens_at else None
 
 
 class NewRestaurant(Terms):
