@@ -1,16 +1,13 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
-	run-env dev-env model azurite lab-report
+.PHONY: help demo web cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
+	run-env photos-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
 # The tests start Python hundreds of times, and pytest rewrites each of their modules. They wait for
 # processes, sockets and screens as long as they compute: eight at a time keep two cores busy.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
-COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
-
 # Those that may differ there: what touches the database, and processes that share it.
 ON_POSTGRES := tests/server/features tests/server/core tests/server/realtime \
 	$(wildcard tests/e2e/*two_processes.py tests/faults/*postgres*.py tests/faults/*two_processes*.py) \
@@ -22,13 +19,16 @@ export PYTHON
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: run-env model ## a server with a small town, an autopilot for its kitchens, and the customer app
-	@exec $(PY) -m tui.demo.run --with-parent $(ARGS)
+demo: run-env ## a server with a small town, an autopilot for its kitchens, and the customer app
+	@exec $(PY) -m tui.demo.run --with-parent --beside "tools.environment photos" $(ARGS)
 
 cluster: dev-env model azurite ## PostgreSQL, Redis, Azurite, two masters and nginx (ARGS=--demo)
 	@exec $(PY) -m tools.cluster --with-parent $(ARGS)
 
-server: run-env model ## the server alone, with the demo's town (ARGS= replaces --demo)
+web: photos-env ## the server with the demo's town, and both apps in the browser (http://127.0.0.1:8080)
+	@exec $(PY) -m server --demo --web $(ARGS)
+
+server: photos-env ## the server alone, with the demo's town (ARGS= replaces --demo)
 	@exec $(PY) -m server $(if $(filter undefined,$(origin ARGS)),--demo,$(ARGS))
 
 customer: run-env ## the customer app (SERVER=http://host:port)
@@ -37,7 +37,7 @@ customer: run-env ## the customer app (SERVER=http://host:port)
 employee: run-env ## the employee app (SERVER=http://host:port)
 	@exec $(PY) -m tui.employee $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
-lab: run-env model ## the lab: the same events over every pattern, measured live (SERVER=http://host:port)
+lab: run-env ## the lab: the same events over every pattern, measured live (SERVER=http://host:port)
 	@exec $(PY) -m tui.lab $(if $(SERVER),--server '$(SERVER)') $(ARGS)
 
 test: dev-env model azurite ## run the tests, with a Redis of their own (ARGS="-k word")
@@ -72,10 +72,7 @@ format: dev-env ## format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
-	@$(COMPILE) $(ARGS) --extra production pyproject.toml -o requirements.lock
-	@$(COMPILE) $(ARGS) --extra production --extra dev -c requirements.lock pyproject.toml \
-		-o requirements-dev.lock
-	@$(COMPILE) $(ARGS) benchmarks/peers/servers/fastapi.in -o benchmarks/peers/servers/fastapi.lock
+	@$(PY) tools/lock.py $(ARGS)
 
 soak: dev-env model ## long runs, at full size
 	@$(PYTEST) -m soak --timeout 1800 $(ARGS)
@@ -102,10 +99,11 @@ profile: dev-env ## where the server's CPU time goes (WORK=order, get, chat, pol
 # pip-audit asks PyPI; `--strict` fails where it could not ask, instead of passing in silence.
 audit: dev-env ## known vulnerabilities in the locked dependencies, and an SBOM in dist/sbom.json
 	@mkdir -p dist
-	@$(PY) -m uv --quiet tool run --from "cyclonedx-bom>=7.5.0" cyclonedx-py requirements \
-		requirements.lock --output-format JSON --output-file dist/sbom.json
+	@cat requirements.lock requirements-photos.lock | \
+		$(PY) -m uv --quiet tool run --from "cyclonedx-bom>=7.5.0" cyclonedx-py requirements \
+		- --output-format JSON --output-file dist/sbom.json
 	@$(PY) -m uv --quiet tool run --from "pip-audit>=2.10.1" pip-audit --strict --disable-pip \
-		--require-hashes -r requirements.lock
+		--require-hashes -r requirements.lock -r requirements-photos.lock
 
 pictures: dev-env model ## take the pictures in README from the running apps
 	@$(PY) -m tools.pictures $(ARGS)
@@ -113,10 +111,13 @@ pictures: dev-env model ## take the pictures in README from the running apps
 clean: ## remove .venv and caches; the data in .tiffin stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		.schemathesis build dist *.egg-info
-	@find server tui tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find server tui web tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 run-env:
 	@tools/setup run
+
+photos-env:
+	@tools/setup photos
 
 dev-env:
 	@tools/setup dev

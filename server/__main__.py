@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="open the demo to other machines, where anybody may then act as an employee",
     )
+    parser.add_argument(
+        "--web", action="store_true", help="serve the apps as pages as well, at / (with --demo)"
+    )
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands")
     restaurant = commands.add_parser("add-restaurant", help="add a restaurant")
@@ -96,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     given = {"host": (options.host or "").strip() or None, "port": options.port}
     found = {name: value for name, value in given.items() if value is not None}
-    return found | {name: True for name in ("demo", "demo_public") if getattr(options, name)}
+    return found | {name: True for name in ("demo", "demo_public", "web") if getattr(options, name)}
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:

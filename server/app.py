@@ -66,6 +66,7 @@ from server.transports.connections import Connections, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
+from web.host import Limits, NoTerminalPage, WebHost
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +139,8 @@ def create_app(settings: Settings) -> web.Application:
     describe = partial(openapi_document, settings.demo)
     add_document(app, describe)
     add_health(app)
+    if settings.web:
+        _web_host(settings).add_to(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         for name in await migrate(settings.database):
@@ -158,6 +161,29 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(run)
     app.on_shutdown.append(drain)
     return app
+
+
+def _web_host(settings: Settings) -> WebHost:
+    """The apps as pages. Raises SettingsError."""
+    if not settings.demo and not settings.web_without_demo:
+        raise SettingsError(
+            "--web lets every visitor run the apps on this machine, so it is for a demo: add"
+            " --demo, or set TIFFIN_WEB_WITHOUT_DEMO=1"
+        )
+    limits = Limits(
+        settings.web_windows,
+        settings.web_windows_per_address,
+        settings.web_idle_seconds,
+        settings.web_memory_mb,
+    )
+    # A name that an attacker points at this machine would make a stranger's page one of ours.
+    local = settings.demo and not settings.demo_public
+    try:
+        return WebHost(limits, client_address, is_loopback if local else bool)
+    except NoTerminalPage:
+        raise SettingsError(
+            "--web needs the package textual-serve: install tiffin[web], or run `make web`"
+        ) from None
 
 
 def services_of(settings: Settings) -> Services:

@@ -3,14 +3,12 @@
 import contextlib
 import errno
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticUseDefault
@@ -21,25 +19,20 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from server.data_dir import default_data_dir
+from server.redis_url import REDIS_URL_FORM, is_redis_url
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-DATA_DIR = Path(".tiffin")
-DEMO_DIR = DATA_DIR / "demo"
+DATA_DIR, DEMO_DIR = default_data_dir(demo=False), default_data_dir(demo=True)
 DEMO_MAP = Path(__file__).with_name("demo") / "map.geojson"
 KEPT = (
     *("blobs", "arriving", "metrics", "jwt-secret", "demo-password", "demo-accounts.json"),
-    *("server.log", "autopilot.log"),
+    *("server.log", "autopilot.log", "beside.log"),
 )
 """Files and folders in the data folder beside the database."""
 SECRET_BYTES = 32
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
-
-
-_REDIS_URL = (
-    "is not redis://user:password@host:port/database, or unix://user:password@/path?db=database."
-    " In a user name or password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25, a blank"
-    " as %20"
-)
 
 
 class SettingsError(Exception):
@@ -62,26 +55,6 @@ def url_of(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def _is_redis_url(text: str) -> bool:
-    """Whether the URL is unambiguous.
-
-    An unescaped `/`, `?` or `#` in a password would end the host part, and the password would be
-    taken for a host name, which is logged.
-    """
-    if any(not one.isprintable() or one.isspace() or one == "#" for one in text):
-        return False
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    credentials, at, _ = parts.netloc.rpartition("@")
-    if parts.scheme == "unix":
-        return len(parts.path) > 1 and parts.netloc == credentials + at
-    rest = parts.path + parts.query
-    return "@" not in rest and port != 0 and re.fullmatch(r"/?|/\d{1,4}/?", parts.path) is not None
-
-
 def _data_dir(validated: Mapping[str, Any]) -> Path:
     return DEMO_DIR if validated.get("demo") else DATA_DIR
 
@@ -100,6 +73,12 @@ class Settings(BaseSettings):
 
     demo: bool = False
     demo_public: bool = False
+    web: bool = False
+    web_without_demo: bool = False
+    web_windows: Annotated[int, Field(ge=0)] = 20
+    web_windows_per_address: Annotated[int, Field(ge=0)] = 6
+    web_idle_seconds: Annotated[float, Field(ge=0)] = 900
+    web_memory_mb: Annotated[int, Field(ge=0)] = 512
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     database_connections: Annotated[int, Field(ge=2)] = 8
@@ -226,8 +205,8 @@ class Settings(BaseSettings):
         text = url.get_secret_value()
         if text and not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        if text and not _is_redis_url(text):
-            raise ValueError(_REDIS_URL)
+        if text and not is_redis_url(text):
+            raise ValueError(REDIS_URL_FORM)
         return url
 
     @field_validator("trusted_proxies", mode="before")

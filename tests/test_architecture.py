@@ -33,7 +33,7 @@ WAITS = {"asyncio.timeout": 0, "asyncio.wait_for": 1, "wait_for": 1, "wait_until
 
 
 def source_files() -> list[Path]:
-    return sorted(path for top in ("server", "tui") for path in (ROOT / top).rglob("*.py"))
+    return sorted(path for top in ("server", "tui", "web") for path in (ROOT / top).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
@@ -165,7 +165,7 @@ def test_a_circle_of_imports_is_found() -> None:
     assert circles({"a": {"b"}, "b": set()}) == []
 
 
-@pytest.mark.parametrize("top", ["server", "tui"])
+@pytest.mark.parametrize("top", ["server", "tui", "web"])
 def test_no_modules_import_each_other_in_a_circle(top: str) -> None:
     """Imports for type checking count: a circle has to be read as a whole."""
     assert circles(import_graph(top)) == []
@@ -331,7 +331,7 @@ def distributions_imported() -> dict[str, set[str]]:
     for path in source_files():
         for imported in imports_of(path):
             top = imported.partition(".")[0]
-            if top in sys.stdlib_module_names or top in ("server", "tui"):
+            if top in sys.stdlib_module_names or top in ("server", "tui", "web"):
                 continue
             for distribution in sources.get(top, [f"(unknown) {top}"]):
                 found.setdefault(canonicalize_name(distribution), set()).add(module_of(path))
@@ -339,9 +339,9 @@ def distributions_imported() -> dict[str, set[str]]:
 
 
 def declared() -> set[str]:
-    return {
-        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
-    }
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["web"]]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
 def test_every_test_file_has_a_unique_name() -> None:
@@ -409,9 +409,11 @@ def test_every_declared_dependency_is_imported() -> None:
     assert declared() - set(distributions_imported()) <= silent
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock requirements-photos.lock", "requirements-dev.lock"]
+)
 def test_the_lock_fits_the_project(lock: str) -> None:
-    text = (ROOT / lock).read_text()
+    text = "\n".join((ROOT / name).read_text() for name in lock.split())
     pinned = {
         canonicalize_name(name): version
         for name, version in re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;\\]+)", text, re.M)

@@ -1,16 +1,23 @@
 """Installs a lock file into `.venv`, once; needs the standard library alone and works with any pip.
 
-`run` is what the server and the apps need, `dev` also what the tests and checks need. A stamp file
-records what was installed, so that the next run takes no time. Concurrent runs wait for each other.
+`run` is what the server and the apps need but for photos, `photos` also what those need, with their
+model, and `dev` also what the tests and checks need. A stamp file records what was installed, so
+that the next run takes no time. Concurrent runs wait for each other.
+
+`make demo` installs what photos need while a server and an app run from `.venv`, and may end at any
+moment: it is installed into a folder of its own, and moved to the rest once it is complete.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import tomllib
 import venv
 from pathlib import Path
@@ -19,14 +26,26 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
 PYTHON = HOME / "bin" / "python"
 STAMP = HOME / "tiffin-stamp.json"
-LOCKS = {"run": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
+GUARD = ROOT / "tui" / "common" / "parent_guard.py"
+LOCKS = {
+    "run": ROOT / "requirements.lock",
+    "photos": ROOT / "requirements-photos.lock",
+    "dev": ROOT / "requirements-dev.lock",
+}
+STAGING = "photos-"
+LAST = ("onnxruntime", "rembg")
+"""What the server looks for, to know that everything has come."""
+NICENESS = 10
 
 
 def main() -> int:
     kind = sys.argv[1] if len(sys.argv) == 2 else ""
     if kind not in LOCKS:
-        say("usage: tools/setup run|dev")
+        say("usage: tools/setup run|photos|dev")
         return 2
+    # Before the lock: `make employee` does not wait until `make demo` has installed the rest.
+    if is_current(kind):
+        return 0
     # A file that always exists, so that the lock leaves nothing behind.
     with (ROOT / "Makefile").open() as makefile:
         try:
@@ -45,33 +64,83 @@ def main() -> int:
     return 0
 
 
+def is_current(kind: str) -> bool:
+    """Whether everything of that kind is there, as the lock files and pyproject.toml say."""
+    stamp = read_stamp()
+    kinds = ("run", "photos") if kind == "photos" else (kind,)
+    current = all(stamp.get(one) == digest(LOCKS[one]) for one in kinds)
+    return current and stamp.get("project") == project_digest() and is_intact(stamp)
+
+
 def renew(kind: str) -> None:
     """Bring `.venv` to the lock with as little work as possible, and nothing else in it."""
     wanted = {name: digest(path) for name, path in LOCKS.items()}
-    project = project_digest()
     stamp = read_stamp()
     if not is_intact(stamp):
         if HOME.exists():
             say("Making .venv again: it was incomplete, broken or not made by make.")
         make_empty()
         stamp = {}
-    if stamp.get(kind) != wanted[kind]:
-        # The development lock contains all of the other one. After any other change packages may
-        # be left that the lock does not name.
-        if stamp and not (kind == "dev" and stamp.get("run") == wanted["run"]):
-            say("The lock file has changed; making .venv again.")
-            make_empty()
+    # The development lock contains all of the other ones. After any other change packages may be
+    # left that the lock does not name.
+    if any(stamp.get(name) not in (None, wanted[name]) for name in ("run", "photos")):
+        say("The lock file has changed; making .venv again.")
+        make_empty()
+        stamp = {}
+    first = "dev" if kind == "dev" else "run"
+    if stamp.get(first) != wanted[first]:
         forget_stamp()
-        say(f"Installing {LOCKS[kind].name} into .venv (once).")
-        install("--require-hashes", "-r", LOCKS[kind].name)
-        stamp = {"run": wanted["run"]} | ({"dev": wanted["dev"]} if kind == "dev" else {})
-    elif stamp.get("project") == project:
-        return
-    forget_stamp()
-    install("--no-deps", "--editable", ".")
-    temporary = STAMP.with_suffix(".tmp")
-    temporary.write_text(json.dumps(stamp | {"project": project, "home": str(HOME)}))
-    temporary.replace(STAMP)
+        install_lock(first)
+        stamp |= wanted if first == "dev" else {first: wanted[first]}
+        stamp.pop("project", None)
+    if stamp.get("project") != project_digest():
+        forget_stamp()
+        install("--no-deps", "--editable", ".")
+        stamp |= {"project": project_digest(), "home": str(HOME)}
+        write_stamp(stamp)
+    if kind == "photos" and stamp.get("photos") != wanted["photos"]:
+        install_photos()
+        write_stamp(stamp | {"photos": wanted["photos"]})
+
+
+def install_lock(kind: str) -> None:
+    lock = LOCKS[kind]
+    size = "; ".join(re.findall(r"^# Installed.*?: (.*)\.$", lock.read_text(), re.MULTILINE))
+    say(f"Installing {lock.name} into .venv (once{f'; {size}' if size else ''}).")
+    pinned = len(re.findall(r"^[^#\s].*==", lock.read_text(), re.MULTILINE))
+    install(
+        "--no-compile",
+        "--require-hashes",
+        "-r",
+        lock.name,
+        packages=pinned if sys.stderr.isatty() else 0,
+    )
+
+
+def install_photos() -> None:
+    """Install what only photos need. Whatever ends it, the next run makes it complete.
+
+    Each entry is moved in one step, and those that the server looks for are the last.
+    """
+    os.nice(NICENESS)  # somebody uses the app meanwhile
+    for left in HOME.glob(f"{STAGING}*"):
+        shutil.rmtree(left)
+    subprocess.run([PYTHON, ROOT / "tools" / "model.py"], stdin=subprocess.DEVNULL, check=False)
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=HOME) as staging:
+        packages = Path(staging, "packages")
+        os.environ["TMPDIR"] = staging  # so that a killed pip leaves nothing elsewhere
+        lock = ("--require-hashes", "-r", LOCKS["photos"].name)
+        say(f"Installing {LOCKS['photos'].name} (once), while the demo runs.")
+        install("--no-deps", "--no-compile", "--target", str(packages), *lock)
+        site = Path(sysconfig.get_path("purelib", "venv", {"base": str(HOME)}))
+        for entry in sorted(packages.iterdir(), key=lambda path: path.name in LAST):
+            if entry.name == "bin":
+                continue
+            target = site / entry.name
+            if target.is_dir():  # of a run that was ended between two steps
+                shutil.rmtree(target)
+            entry.rename(target)
+    say("Photos can be processed now.")
 
 
 def read_stamp() -> dict[str, str]:
@@ -107,18 +176,51 @@ def forget_stamp() -> None:
     STAMP.unlink(missing_ok=True)
 
 
-def install(*arguments: str) -> None:
-    """Run pip without settings that would install elsewhere."""
+def write_stamp(stamp: dict[str, str]) -> None:
+    temporary = STAMP.with_suffix(".tmp")
+    temporary.write_text(json.dumps(stamp))
+    temporary.replace(STAMP)
+
+
+def install(*arguments: str, packages: int = 0) -> None:
+    """Run pip without settings that would install elsewhere. It ends with this process.
+
+    With a number of `packages` it says on one line of the terminal how many of them it has.
+    """
     environment = os.environ | {
         "PIP_USER": "0",
         "PIP_REQUIRE_VIRTUALENV": "0",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
+        "PIP_PROGRESS_BAR": "off",
+        "PIP_ROOT_USER_ACTION": "ignore",
     }
     for name in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX"):
         environment.pop(name, None)
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--quiet", *arguments]
-    subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=True)
+    command = [PYTHON, "-P", GUARD, "pip", "install", *arguments]
+    pip = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert pip.stdout is not None
+    found = 0
+    for line in pip.stdout:
+        word, _, rest = line.partition(" ")
+        if not packages:
+            continue
+        packages -= word == "Ignoring"  # it is for another system
+        found += word == "Collecting"
+        if word in ("Collecting", "Installing"):
+            name = rest.partition("=")[0] if word == "Collecting" else "installing them all"
+            progress(f"  {min(found, packages)} of {packages}: {name.strip()}")
+    if packages:
+        progress("")
+    if code := pip.wait():
+        raise subprocess.CalledProcessError(code, command)
+
+
+def progress(words: str) -> None:
+    """Show these on the terminal's line, in place of those before."""
+    print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
 
 
 def digest(path: Path) -> str:

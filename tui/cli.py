@@ -9,6 +9,7 @@ from textual.app import App
 
 from tui.common.app import DEFAULT_SERVER, TiffinApp
 from tui.common.crash import REPORT
+from tui.common.hosted import hosted_where, hosting
 
 
 def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
@@ -25,6 +26,17 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         help=f"base URL of the server (default: TIFFIN_SERVER, else {DEFAULT_SERVER})",
     )
     parser.add_argument("--hint", metavar="TEXT", default="", help="show this once, after log-in")
+    parser.add_argument(
+        "--hosted",
+        choices=("browser", "ssh"),
+        default="",
+        help="for visitors: no files of this machine, no other programs, no other server",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="no screen but lines of text, for screen readers, logs and pipes: see --plain --help",
+    )
     options = parser.parse_args(argv)
 
     def window() -> TiffinApp:
@@ -32,15 +44,17 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
         made.hint = options.hint
         return made
 
-    return run_window(parser, window)
+    with hosting(options.hosted):
+        return run_window(parser, window)
 
 
 def run_window(parser: argparse.ArgumentParser, make: Callable[[], App[None]]) -> int:
     """Run the app that `make` makes in this terminal; the exit code as above."""
-    if not (os.isatty(0) and os.isatty(1)):
-        parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
-    for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
-        os.environ.pop(frozen, None)
+    if hosted_where() != "browser":
+        if not (os.isatty(0) and os.isatty(1)):
+            parser.exit(2, f"{parser.prog} needs a terminal for its input and output (ssh: -t).\n")
+        for frozen in ("COLUMNS", "LINES"):  # would be believed instead of the terminal itself
+            os.environ.pop(frozen, None)
     if not os.environ.get("NO_COLOR"):  # set to nothing, it is not set: Textual looks no further
         os.environ.pop("NO_COLOR", None)
     window = make()

@@ -34,13 +34,14 @@ from server.transports.outlet import CLOSE_SECONDS
 from server.transports.socketio_engine import (
     BINARY,
     PACKETS,
-    BoundedWebSocket,
     Server,
     count_all,
     is_packet,
+    is_repeated,
     quiet,
     read_post,
     receive_posted,
+    websocket_of,
 )
 from server.transports.socketio_session import Session
 
@@ -116,7 +117,7 @@ class SocketIo:
         """Wait until `Connections.drain` has ended the sessions. Every client may reconnect."""
         for session in [*self._sessions.values()]:
             # One that polls cannot send another request to this process.
-            if _websocket_of(session.engine) is None:
+            if websocket_of(session.engine) is None:
                 session.end(End.DRAINING)
         for eio_sid in [*self._server.eio.sockets]:
             self._cut_unidentified(eio_sid)
@@ -140,7 +141,7 @@ class SocketIo:
                 stack.enter_context(self._unidentified.slot(address_key(request)))
                 request[SLOT] = stack
             elif sid is not None and sid in self._server.eio.sockets and not upgrades:
-                stack.enter_context(self._alone(sid, request.method))
+                stack.enter_context(self._alone(sid, request))
             work: Coroutine[Any, Any, web.StreamResponse] = self._server.handle_request(request)
             try:
                 if request.method == "POST":
@@ -154,15 +155,19 @@ class SocketIo:
             return await asyncio.shield(self._start(work))
 
     @contextlib.contextmanager
-    def _alone(self, sid: str, method: str) -> Iterator[None]:
+    def _alone(self, sid: str, request: web.Request) -> Iterator[None]:
         """One poll and one POST of a session at a time, as Engine.IO's protocol requires."""
-        if (sid, method) in self._busy:
-            raise malformed(f"One {method} of a session at a time. Wait for the answer.")
-        self._busy.add((sid, method))
+        busy = (sid, request.method)
+        if busy in self._busy:
+            raise malformed(f"One {request.method} of a session at a time. Wait for the answer.")
+        if request.method == "GET" and is_repeated(self._server.eio.sockets[sid], request):
+            self._end(sid, End.RELEASED)
+            raise malformed("The answer to this poll is lost. Connect again.")
+        self._busy.add(busy)
         try:
             yield
         finally:
-            self._busy.discard((sid, method))
+            self._busy.discard(busy)
 
     async def _handle_post(
         self, request: web.Request, work: Coroutine[Any, Any, web.StreamResponse]
@@ -226,7 +231,7 @@ class SocketIo:
             return False
         account.add(session, session.limit)
         engine.account = account
-        if (websocket := _websocket_of(engine)) is not None:
+        if (websocket := websocket_of(engine)) is not None:
             websocket.count_for(account)
         self._sessions[sid] = self._by_engine[engine.sid] = session
         self._release_slot(engine.sid)
@@ -294,7 +299,7 @@ class SocketIo:
         if code in (CloseCode.GOING_AWAY, CloseCode.FAILED):
             members["retry_after_ms"] = why.retry_ms
         session.send_goodbye(members)
-        websocket = _websocket_of(session.engine)
+        websocket = websocket_of(session.engine)
         with contextlib.suppress(TimeoutError, ConnectionError, OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 final = why in FINAL
@@ -312,7 +317,7 @@ class SocketIo:
         engine = self._server.eio.sockets[eio_sid]
         engine.address = address_key(request)
         engine.refused = False
-        engine.account = None
+        engine.account = engine.last_poll = None
         engine.limit = FrameLimit(self._settings.frames_per_second)
         engine.posts = FrameLimit(self._settings.frames_per_second, extra_burst=2 * MAX_REFUSALS)
         engine.queue.overflow = partial(self._end, eio_sid, End.STALLED)
@@ -358,7 +363,7 @@ class SocketIo:
 
     async def _cut(self, engine: Any) -> None:
         await engine.close(wait=False, abort=self._connections.draining)
-        if (websocket := _websocket_of(engine)) is not None:
+        if (websocket := websocket_of(engine)) is not None:
             with contextlib.suppress(TimeoutError, ConnectionError, OSError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await websocket.close_with(CloseCode.UNAUTHORIZED, b"")
@@ -387,11 +392,6 @@ class SocketIo:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _websocket_of(engine: Any) -> BoundedWebSocket | None:
-    """Its WebSocket, if it uses one."""
-    return getattr(engine, "websocket", None)
 
 
 _INVALID = {

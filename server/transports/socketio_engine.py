@@ -191,6 +191,11 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]
             self._request.transport.abort()
 
 
+def websocket_of(client: Any) -> BoundedWebSocket | None:
+    """Its WebSocket, if it uses one."""
+    return getattr(client, "websocket", None)
+
+
 TOO_LARGE = error("too_large", f"A frame holds {FRAME_BYTES} bytes at most.")
 BINARY = error("binary", "Send text: there is nothing binary here.")
 _NO_NAMESPACE = {"code": 4404, "reason": "Only the main namespace, /, exists."}
@@ -226,6 +231,17 @@ def count_all(limit: FrameLimit, packets: list[str]) -> int:
 def is_packet(text: str) -> bool:
     """Whether a POST may carry that packet."""
     return _POSTED.match(text) is not None
+
+
+def is_repeated(client: Any, poll: web.Request) -> bool:
+    """Whether it is the client's last poll once more, by the `t` that clients give to each.
+
+    HTTP libraries and browsers send a GET again where its connection broke, and Engine.IO's clients
+    do not notice. What the lost answer held is in no queue any more.
+    """
+    stamp, last = poll.query.get("t"), client.last_poll
+    client.last_poll = stamp
+    return stamp is not None and stamp == last
 
 
 async def receive_posted(client: Any, environ: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def demo_environment(data_dir: Path, port: int) -> dict[str, str]:
     del environment["TIFFIN_JWT_SECRET"]
     home = data_dir / "home"
     home.mkdir(exist_ok=True)
+    environment["MAKELEVEL"] = "1"  # it names the commands that make has
     return environment | {"HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 

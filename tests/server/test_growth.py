@@ -62,7 +62,6 @@ SCANS = {
     "history": "a page of each audience",
     "count_unread": "the newest announcements, up to a limit",
     "renew_demo_passwords": "at the start of a demo",
-    "dish": "at the start of a demo",
 }
 """Queries that read a whole table, index or subquery, and why they may."""
 

@@ -78,6 +78,7 @@ TABLE = {
     "GET /restaurants": Row(ALL),
     "GET /restaurants/{id}": Row(ALL),
     "PATCH /restaurants/{id}": Row(EMPLOYEES, owned=True, body={}),
+    "GET /restaurants/{id}/staff": Row(EMPLOYEES, owned=True),
     "POST /restaurants/{id}/menu": Row(EMPLOYEES, owned=True, body=DISH),
     "PATCH /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True, body={}),
     "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),

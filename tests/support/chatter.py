@@ -116,6 +116,10 @@ class Listener:
                 wait_timeout=5,
             )
             await client.call("join", {"chat_id": self.chat_id, "after": self.cursor}, timeout=5)
+            # Before Python 3.12 `asyncio.wait_for`, which the client uses, loses a cancellation
+            # that comes as its result does; nobody would cancel this a second time.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             await gone.wait()
         finally:
             await client.shutdown()

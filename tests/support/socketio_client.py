@@ -104,9 +104,10 @@ class Polling:
         self.sid = sid
         self._url = rest.url(f"{POLLING}&sid={sid}")
 
-    async def get(self) -> tuple[int, str]:
-        """Poll once; returns the status and the packets."""
-        async with self._rest.http.get(self._url) as answer:
+    async def get(self, stamp: str = "") -> tuple[int, str]:
+        """Poll once, as the client's request of that `t`; returns the status and the packets."""
+        more = f"&t={stamp}" if stamp else ""
+        async with self._rest.http.get(self._url + more) as answer:
             return answer.status, await answer.text()
 
     async def post(self, *packets: str) -> int:

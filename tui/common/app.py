@@ -16,6 +16,7 @@ from textual.widgets import Static
 from tui.common.auth_flow import AuthFlow, Client
 from tui.common.base_app import BaseApp
 from tui.common.client.meter import Wire
+from tui.common.hosted import hosted_where
 from tui.common.panel import Panel
 from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
@@ -272,7 +273,9 @@ class TiffinApp(BaseApp, ServicesApp):
     # -- actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the panels only where panels are."""
+        """Keys of the panels only where panels are; the lab is another program, and not hosted."""
+        if action == "lab" and hosted_where():
+            return False
         if action in (
             "panel", "cycle", "zoom", "cut", "hold_cut", "filter", "account", "leave_field",
             "explain_news", "lab",

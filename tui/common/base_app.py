@@ -16,12 +16,14 @@ from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
 from tui.common.crash import REPORT
+from tui.common.hosted import hosted_where
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp
 from tui.common.theme import NIGHT
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.driver import Driver
     from textual.notifications import SeverityLevel
 
 
@@ -54,6 +56,14 @@ class BaseApp(TerminalApp):
         self._typed: deque[Key | Paste] = deque()
         self._last_screen: Screen[object] | None = None
         self._overdue: asyncio.TimerHandle | None = None
+
+    def get_driver_class(self) -> "type[Driver]":
+        """The terminal's, or that of a page."""
+        if hosted_where() == "browser":
+            from tui.common.browser import BrowserDriver
+
+            return BrowserDriver
+        return super().get_driver_class()
 
     async def on_event(self, event: Event) -> None:
         """Handle one key after the other.

@@ -9,6 +9,7 @@ from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from tui.common.hosted import hosted_where
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def commands_for(app: App[Any], grid: "PanelGrid | None") -> Iterable[SystemComm
             partial(app.run_action, "hold_cut"),
         )
         yield _command(app, "account", "Account", "Profile, password, sessions, log out, deletion")
-        yield _command(app, "lab", "The lab", "The same events over every pattern, on a demo")
+        if not hosted_where():
+            yield _command(app, "lab", "The lab", "The same events over every pattern, on a demo")
         yield _command(app, "log_out", "Log out", "End this session")
     yield _command(app, "theme", "Day or night", "Switch between the light and the dark theme")
     yield _command(app, "help", "Help", "All keys, and how to read the wire line")

@@ -7,11 +7,12 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
-from textual.content import Content
 
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
+    from textual.content import Content
+
     from server.features.orders.schemas import Order
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -47,6 +48,8 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
 @lru_cache(maxsize=1024)
 def wrapped(text: str, width: int) -> tuple[str, ...]:
     """`text`, safe to draw, in lines of at most `width` cells."""
+    from textual.content import Content  # not above: the plain mode has no Textual
+
     if width < 1:
         return ()
     lines = Content(plain(text, newlines=True)).wrap(width)
@@ -58,8 +61,10 @@ def items_in_short(order: "Order") -> str:
     return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
 
 
-def centred(message: Content, y: int, width: int, height: int) -> Content:
+def centred(message: "Content", y: int, width: int, height: int) -> "Content":
     """Line `y` of a message in the middle of so many cells and lines; empty where none of it is."""
+    from textual.content import Content
+
     lines = message.wrap(max(1, width - 4)) if message else []
     first = max(0, (height - len(lines)) // 2)
     if not first <= y < first + len(lines):
@@ -68,8 +73,10 @@ def centred(message: Content, y: int, width: int, height: int) -> Content:
     return Content.assemble(" " * max(0, (width - line.cell_length) // 2), line)
 
 
-def loading_message(words: str, error: str) -> Content:
+def loading_message(words: str, error: str) -> "Content":
     """What a list shows until it is loaded: `words`, or why that fails."""
+    from textual.content import Content
+
     if not error:
         return Content.assemble((words, "$wire-ink"))
     again = ("\nRetrying; r retries now.", "$wire-ink")

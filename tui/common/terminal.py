@@ -21,6 +21,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.common.hosted import hosted_where
 from tui.common.sanitize import anchored
 from tui.common.terminal_cells import CellUpdate, TerminalCells, pieces_of
 
@@ -345,7 +346,7 @@ class TerminalApp(App[None]):
 
     def action_suspend_process(self) -> None:
         """Suspend the app until `fg`."""
-        if isinstance(self._driver, TerminalDriver):
+        if isinstance(self._driver, TerminalDriver) and not hosted_where():
             self._driver.stop(job=True)
 
     async def run_program(self, *command: str) -> int:

@@ -7,13 +7,18 @@ import sys
 
 def main() -> None:
     """Run the app; the process ends with its exit code."""
+    from tui.common.crash import REPORT
+
+    REPORT.install()
+    if "--plain" in sys.argv[1:]:
+        from tui.plain.cli import run_plain
+        from tui.plain.customer import CustomerShell
+
+        sys.exit(run_plain(CustomerShell))
     # nothing of what is imported now is garbage; the app turns it on once it has its client
     gc.disable()
     # how soon after a frame the next may follow; what streams bring is painted less often anyway
     os.environ.setdefault("TEXTUAL_FPS", "120")
-    from tui.common.crash import REPORT
-
-    REPORT.install()
     from tui.cli import run_app
     from tui.customer.app import CustomerApp
 

@@ -19,6 +19,7 @@ from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.tracking import format as tracking_format
+from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
@@ -38,16 +39,8 @@ class DriverPanel(Panel):
 
     TITLE = "Driver"
     PATTERN = Pattern.SSE
-    WHY = (
-        "The map needs each position soon and sends nothing back, so one stream from the "
-        "server is enough. Only the newest position counts: a slow reader skips the others."
-    )
-    SOURCES = (
-        "server/features/drivers/sse.py",
-        "server/features/drivers/long_polling.py",
-        "tui/common/client/locations.py",
-        "tui/common/client/sse.py",
-    )
+    WHY = PATTERN_WHY
+    SOURCES = PATTERN_SOURCES
     NOTHING_TO_CUT = "No driver on the way; nothing to cut."
     CARD_BODY = (30, 9)
     KEYS = (

@@ -4,14 +4,17 @@ import argparse
 import contextlib
 import os
 import runpy
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from server.data_dir import default_data_dir
 from tui.common.crash import REPORT
 from tui.common.processes import Child, ChildError, free_port, port_is_free, wait_ready
 
@@ -26,7 +29,8 @@ PARENT_SECONDS = 0.5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code; every process it starts has ended by then."""
-    parser = argparse.ArgumentParser(prog="python -m tui.demo.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tiffin-demo", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument(
         "--port", type=int, default=None, help="the server's port (default: 8080, or any free one)"
     )
@@ -39,13 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"
     )
+    parser.add_argument(
+        "--beside",
+        metavar="COMMAND",
+        default="",
+        help="a module and its arguments, to run while the demo does, printing into beside.log",
+    )
     options = parser.parse_args(arguments)
     if options.with_parent:
         end_with_parent(os.getppid())
     try:
         port = _choose_port(options.port)
         with signals_raise_exit():
-            return _run(port, options.pace, os.isatty(0) and os.isatty(1))
+            return _run(port, options.pace, options.beside, os.isatty(0) and os.isatty(1))
     except ChildError as error:
         _print(str(error))
         return 1
@@ -56,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(port: int, pace: float, on_screen: bool) -> int:
+def _run(port: int, pace: float, beside: str, on_screen: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     data_dir = demo_folder()
     os.umask(0o077)  # data and logs are private
@@ -78,6 +88,8 @@ def _run(port: int, pace: float, on_screen: bool) -> int:
             *("--accounts", str(data_dir / "demo-accounts.json")),
         )
         children.append(autopilot)
+        if beside:
+            children.append(Child(data_dir / "beside.log", *shlex.split(beside)))
         if on_screen:
             return _customer_app(url, _employee_hint(url))
         _print(f"The town is open at {url}. Ctrl-c or a SIGTERM closes it.")
@@ -109,7 +121,7 @@ def demo_folder() -> Path:
     """
     named = os.environ.get("TIFFIN_DATA_DIR", "").strip()
     try:
-        return Path(named or ".tiffin/demo").expanduser()
+        return Path(named).expanduser() if named else default_data_dir(demo=True)
     except RuntimeError:
         raise OSError(f"{named}: that user has no home") from None
 
@@ -118,17 +130,20 @@ def _how_to_open(url: str, on_screen: bool) -> str:
     lines = []
     if not on_screen:
         lines.append("There is no terminal here, so only the server and the autopilot run.")
-        lines.append(f"The customer's side, in a terminal:  make customer{_server(url)}")
+        lines.append(f"The customer's side, in a terminal:  {_command('customer', url)}")
     lines.append(_employee_hint(url))
     return "\n".join(lines)
 
 
 def _employee_hint(url: str) -> str:
-    return f"The kitchen's side, in a second terminal: make employee{_server(url)}"
+    return f"The kitchen's side, in a second terminal: {_command('employee', url)}"
 
 
-def _server(url: str) -> str:
-    return f" SERVER={url}" if url != f"http://127.0.0.1:{USUAL_PORT}" else ""
+def _command(app: str, url: str) -> str:
+    usual = url == f"http://127.0.0.1:{USUAL_PORT}"
+    if os.environ.get("MAKELEVEL"):
+        return f"make {app}" + ("" if usual else f" SERVER={url}")
+    return f"tiffin-{app}" + ("" if usual else f" --server {url}")
 
 
 def _customer_app(url: str, hint: str) -> int:
@@ -200,6 +215,11 @@ def _print(text: str) -> None:
         sys.stdout.flush()
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """The installed command."""
     REPORT.install()
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tui.common.app import TiffinApp
 
 if TYPE_CHECKING:
+    from server.features.accounts.schemas import Account
     from tui.common.panel import Panel
 
 
@@ -19,6 +20,33 @@ class EmployeeApp(TiffinApp):
 
     ROLE = "employee"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
+
+    _restaurant = ""
+
+    async def show_panels(self) -> None:
+        """Name the restaurant in the bar as well."""
+        await super().show_panels()
+        self.run_worker(self._name_restaurant(), group="restaurant", exit_on_error=False)
+
+    async def clear_panels(self) -> None:
+        """The next account may be another restaurant's."""
+        self._restaurant = ""
+        await super().clear_panels()
+
+    def show_account(self, account: "Account") -> None:
+        """The account's name and where it works."""
+        super().show_account(account)
+        if self._restaurant:
+            self.bar.role = f"{account.role} · {self._restaurant}"
+            self.bar.update()
+
+    async def _name_restaurant(self) -> None:
+        from tui.common.sanitize import plain
+
+        account = self.session.account
+        if account is not None and account.restaurant_id is not None:
+            self._restaurant = plain((await self.api.restaurant(account.restaurant_id)).name)
+            self.show_account(account)
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""

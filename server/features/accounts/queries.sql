@@ -85,6 +85,14 @@ FROM sessions
 JOIN accounts ON accounts.id = sessions.account_id
 WHERE sessions.id = :id AND sessions.expires_at > :now AND (accounts.demo IS NULL OR :demo);
 
+-- name: signed_in
+SELECT accounts.id, accounts.name, accounts.role FROM accounts
+WHERE accounts.role = 'employee' AND accounts.restaurant_id = :restaurant_id
+AND EXISTS (
+    SELECT 1 FROM sessions WHERE sessions.account_id = accounts.id AND sessions.last_used_at > :since
+)
+ORDER BY accounts.name, accounts.id;
+
 -- name: session^
 SELECT id, account_id, created_at, expires_at FROM sessions WHERE id = :id;
 

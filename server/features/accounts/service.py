@@ -89,6 +89,7 @@ class AccountService(Component):
         self._log = log
         self._topic = topic
         self._demo = settings.demo
+        self._renewed_within = timedelta(seconds=settings.access_token_seconds)
         self._secrets = [secret.encode() for secret in settings.token_secrets]
         self._by_address = RateLimit(settings.login_per_minute, "log-ins from this address")
         self._registrations = RateLimit(
@@ -245,6 +246,12 @@ class AccountService(Component):
     async def set_avatar(self, tx: Transaction, account_id: str, avatar_url: str | None) -> None:
         """In another feature's transaction: an account's picture, or none."""
         await store.set_avatar(tx, account_id, avatar_url)
+
+    async def signed_in(self, restaurant_id: str) -> list[Actor]:
+        """The restaurant's employees who are signed in: an app that is open renews its session
+        before the access token expires."""
+        since = now() - self._renewed_within
+        return await self._database.read(lambda tx: store.signed_in(tx, restaurant_id, since))
 
     async def me(self, who: Identity) -> Account:
         """The caller's account."""

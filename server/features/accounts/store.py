@@ -11,7 +11,7 @@ from server.core.clock import from_text, to_text
 from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
 from server.features.accounts.schemas import Account, ActiveSession, Role
-from server.features.shared.schemas import Address
+from server.features.shared.schemas import Actor, Address
 
 _queries = load_queries(__file__)
 
@@ -139,6 +139,12 @@ async def update_profile(tx: Transaction, account: Account) -> None:
 async def set_avatar(tx: Transaction, account_id: str, avatar_url: str | None) -> None:
     """Store its picture, or that it has none."""
     await _queries.set_avatar(tx, id=account_id, avatar_url=avatar_url)
+
+
+async def signed_in(tx: Transaction, restaurant_id: str, since: datetime) -> list[Actor]:
+    """The restaurant's employees with a session that was used since then."""
+    rows = await _queries.signed_in(tx, restaurant_id=restaurant_id, since=to_text(since))
+    return [Actor(**row) for row in rows]
 
 
 async def replace_password(tx: Transaction, stored: StoredAccount, replacement: str) -> bool:

@@ -115,9 +115,7 @@ class LabService(Component):
         """Begin a run that waits, whichever process appends to it. Raises Problem 404, 409."""
 
         async def fn(tx: Transaction) -> Run:
-            known = await self._newest(tx)
-            if known is None or known.id != run_id:
-                raise not_found("run")
+            known = await self._known_in(tx, run_id)
             if known.state is not RunState.WAITING:
                 raise conflict(f"The run is {known.state}, and does not wait to be begun.")
             changes = {"state": RunState.RUNNING, "started_at": now(), "begun": _clock()}
@@ -131,14 +129,18 @@ class LabService(Component):
         """Append one event now, beside those of the schedule. Raises Problem 404, 409."""
 
         async def fn(tx: Transaction) -> Event:
-            known = await self._newest(tx)
-            if known is None or known.id != run_id:
-                raise not_found("run")
+            known = await self._known_in(tx, run_id)
             if known.state is not RunState.RUNNING:
                 raise conflict(f"The run is {known.state}: it takes events while it is running.")
             return await self._append_one(tx, known)
 
         return LabEvent.model_validate_json((await self._database.write(fn)).data)
+
+    async def _known_in(self, tx: Transaction, run_id: str) -> Run:
+        known = await self._newest(tx)
+        if known is None or known.id != run_id:
+            raise not_found("run")
+        return known
 
     async def run(self, run_id: str) -> Run:
         """The run as it stands. Raises Problem 404: only the newest is known."""

@@ -14,6 +14,7 @@ from server.core.routing import (
     identity_of,
 )
 from server.core.services import service
+from server.features.accounts.service import AccountService
 from server.features.restaurants.schemas import (
     MenuItem,
     MenuItemChange,
@@ -21,8 +22,9 @@ from server.features.restaurants.schemas import (
     Restaurant,
     RestaurantChange,
     RestaurantPage,
+    StaffPage,
 )
-from server.features.restaurants.service import RestaurantService
+from server.features.restaurants.service import RestaurantService, own_restaurant
 from server.features.shared.schemas import Id
 
 router = Router("restaurants")
@@ -48,6 +50,13 @@ async def get_restaurant(request: web.Request, id: Id) -> Restaurant:
 async def change_restaurant(request: web.Request, id: Id, change: RestaurantChange) -> Restaurant:
     """Change a restaurant's terms; `paused_until` pauses it, `extra_minutes` slows it down."""
     return await service(request, RestaurantService).change(identity_of(request), id, change)
+
+
+@router.route("GET", "/restaurants/{id}/staff", roles=EMPLOYEE)
+async def list_staff(request: web.Request, id: Id) -> StaffPage:
+    """The restaurant's employees who are signed in now, by name; all on one page."""
+    own_restaurant(identity_of(request), id)
+    return StaffPage(items=await service(request, AccountService).signed_in(id), next=None)
 
 
 @router.route("POST", "/restaurants/{id}/menu", roles=EMPLOYEE, status=201, problems=(409,))

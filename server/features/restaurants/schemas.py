@@ -9,6 +9,7 @@ from server.features.restaurants.hours import OpeningHours, zone_named, zone_of
 from server.features.shared.schemas import (
     LINE_ENDS,
     ONE_LINE,
+    Actor,
     Cents,
     GivenTime,
     Id,
@@ -131,6 +132,10 @@ class RestaurantChange(Wire):
 
 class RestaurantPage(Page[RestaurantSummary]):
     """Restaurants by name."""
+
+
+class StaffPage(Page[Actor]):
+    """Employees who are signed in."""
 
 
 class MenuItem(Wire):

@@ -13,7 +13,7 @@ from server.core.temp_files import locked_folder
 from server.features.uploads.blobs import BlobError, BlobNotFound, Blobs
 from server.features.uploads.image_header import Unreadable
 from server.features.uploads.jobs import Job, JobQueue
-from server.features.uploads.rembg_models import model_error
+from server.features.uploads.rembg_models import model_error, packages_missing
 from server.features.uploads.rembg_worker import DISK_ERRORS, ORIGINAL, RESULT, ModelError
 from server.features.uploads.store import ProcessedPhoto
 from server.features.uploads.worker_process import WorkerLimits, WorkerLost, WorkerProcess
@@ -35,6 +35,9 @@ _NO_MODEL = (
     "Photos cannot be processed at the moment: this server's model is missing or broken. Its log"
     " tells its operator what to do; send the photo again after that."
 )
+
+
+_NO_PACKAGES = "what removes backgrounds is not installed here yet; the photo waits for it"
 
 
 class PhotoProcessor:
@@ -65,6 +68,7 @@ class PhotoProcessor:
         self._end: asyncio.Task[None]
         self._load_error: str | None = None
         self._store_error: str | None = None
+        self._waits_for_packages = count > 0 and packages_missing()
         self._store_failures = 0
         """In a row."""
 
@@ -72,6 +76,11 @@ class PhotoProcessor:
     def kills(self) -> int:
         """Worker processes that were killed or died during a job."""
         return sum(worker.kills for worker in self._workers)
+
+    @property
+    def hold(self) -> str | None:
+        """Why no photo is processed here now, for its sender, where that will pass."""
+        return _NO_PACKAGES if self._waits_for_packages else None
 
     def wake(self) -> None:
         """A job was queued: look for it now."""
@@ -102,7 +111,7 @@ class PhotoProcessor:
         """`ok`, or why photos cannot be processed here."""
         if not self.count:
             return "ok"
-        return await self._model_error() or self._store_error or "ok"
+        return self.hold or await self._model_error() or self._store_error or "ok"
 
     async def _model_error(self) -> str | None:
         return await asyncio.to_thread(self._file_error) or self._load_error
@@ -113,6 +122,8 @@ class PhotoProcessor:
     async def _work(self, worker: WorkerProcess) -> None:
         while not self._closing.is_set():
             try:
+                if self._waits_for_packages:
+                    await self._wait_for_packages()
                 if self._store_failures:
                     await self._wait_for_store()
                 no_model = await self._model_error() is not None
@@ -124,6 +135,14 @@ class PhotoProcessor:
             except Exception as error:
                 log_failure(logger, error, "photos: a worker task failed; it continues")
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
+
+    async def _wait_for_packages(self) -> None:
+        while self._waits_for_packages and not self._closing.is_set():
+            self._waits_for_packages = await asyncio.to_thread(packages_missing)
+            if self._waits_for_packages:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._closing.wait()
 
     async def _next(self, *, last_resort: bool) -> Job | None:
         """The next job for this process; without a model only what no other process takes."""

@@ -1,6 +1,7 @@
 """The models that may be used and where their files are; nothing is downloaded at run time."""
 
 import hashlib
+import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -19,16 +20,24 @@ _HOW_TO_GET = "`python tools/model.py` puts u2netp there, and `rembg d <name>` o
 
 def model_home(name: str, data_dir: Path) -> Path:
     """The folder that has to hold `models/<name>/<name>.onnx`: `U2NET_HOME` if it is set, else
-    `rembg` in the data folder if the model is there, else rembg's own."""
+    rembg's own if the model is there, else `rembg` in the data folder, where it may still come."""
     if configured := os.environ.get("U2NET_HOME"):
         return Path(configured).expanduser()
     own = data_dir / "rembg"
-    if _model_file(name, own).exists():
-        return own.resolve()
     if configured := os.environ.get("REMBG_HOME"):
-        return Path(configured).expanduser()
-    xdg = os.environ.get("XDG_DATA_HOME")
-    return (Path(xdg) / "rembg" if xdg else Path("~/.rembg")).expanduser()
+        others = Path(configured).expanduser()
+    else:
+        xdg = os.environ.get("XDG_DATA_HOME")
+        others = (Path(xdg) / "rembg" if xdg else Path("~/.rembg")).expanduser()
+    only_there = _model_file(name, others).exists() and not _model_file(name, own).exists()
+    return others if only_there else own.resolve()
+
+
+def packages_missing() -> bool:
+    """Whether what the worker imports is not installed, or not yet: `make demo` installs it while
+    the server runs, and these two as the last."""
+    importlib.invalidate_caches()
+    return any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "rembg"))
 
 
 def model_error(name: str, home: Path) -> str | None:

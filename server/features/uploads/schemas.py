@@ -59,9 +59,10 @@ class Upload(Wire):
     """An upload, as its owner sees it.
 
     URLs are paths on this server. `width` and `height` are the result's, in pixels; `size` is the
-    sent file's, in bytes. `ahead` counts the photos before it while it is queued. `error` says what
-    went wrong and what to do, where it is `failed`. Nothing is at `original_url` any more once
-    `original_removed_at` is set. `shown`: it is the dish's photo or the avatar now.
+    sent file's, in bytes. `ahead` counts the photos before it while it is queued; `hold` says why
+    the queue stands still, if it does. `error` says what went wrong and what to do, where it is
+    `failed`. Nothing is at `original_url` any more once `original_removed_at` is set. `shown`: it
+    is the dish's photo or the avatar now.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Upload(Wire):
     menu_item_id: str | None = absent()
     attempts: Whole
     ahead: Whole | None = absent()
+    hold: str | None = absent()
     error: str | None = absent()
     media_type: str
     size: Whole

@@ -88,7 +88,8 @@ class _Content(NewUpload):
 class UploadService:
     """Uploads, as their owners see them.
 
-    `on_queued` is called after an upload was queued, `on_removal` after one was deleted.
+    `on_queued` is called after an upload was queued, `on_removal` after one was deleted. `hold`
+    says why no photo is processed at the moment.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class UploadService:
     ) -> None:
         self.on_queued: Callable[[], None] = lambda: None
         self.on_removal: Callable[[], None] = lambda: None
+        self.hold: Callable[[], str | None] = lambda: None
         self._database = database
         self._accounts = accounts
         self._restaurants = restaurants
@@ -193,7 +195,8 @@ class UploadService:
 
         async def fn(tx: Transaction) -> tuple[Upload, int]:
             found = await self._own(tx, identity, upload_id)
-            return await _as_schema(tx, found), await self._estimate.for_upload(tx, found)
+            upload = await _as_schema(tx, found, self.hold())
+            return upload, await self._estimate.for_upload(tx, found)
 
         return await self._database.read(fn)
 
@@ -203,7 +206,8 @@ class UploadService:
 
         async def fn(tx: Transaction) -> UploadPage:
             page, following = await store.uploads_of(tx, identity.account_id, start, limit)
-            return UploadPage(items=[await _as_schema(tx, one) for one in page], next=following)
+            items = [await _as_schema(tx, one, self.hold()) for one in page]
+            return UploadPage(items=items, next=following)
 
         return await self._database.read(fn)
 
@@ -311,7 +315,7 @@ def result_path(upload_id: str) -> str:
     return f"{PREFIX}/uploads/{upload_id}/result"
 
 
-async def _as_schema(tx: Transaction, found: StoredUpload) -> Upload:
+async def _as_schema(tx: Transaction, found: StoredUpload, hold: str | None) -> Upload:
     queued = found.status is UploadStatus.QUEUED
     return Upload(
         id=found.id,
@@ -320,6 +324,7 @@ async def _as_schema(tx: Transaction, found: StoredUpload) -> Upload:
         menu_item_id=found.menu_item_id,
         attempts=found.tried,
         ahead=await store.count_ahead(tx, found) if queued else None,
+        hold=hold if queued else None,
         error=found.error,
         media_type=found.media_type,
         size=found.size,

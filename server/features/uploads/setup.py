@@ -91,6 +91,7 @@ def setup(services: Services) -> None:
     )
     uploads.on_queued = processor.wake
     uploads.on_removal = janitor.wake
+    uploads.hold = lambda: processor.hold
     accounts.on_delete.append(uploads.scrub)
     accounts.exports["uploads"] = uploads.export
 

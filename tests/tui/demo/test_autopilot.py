@@ -129,6 +129,41 @@ async def test_its_own_order_is_left_alone_once_a_person_changes_it(
         assert now["version"] == 4
 
 
+async def test_new_orders_are_left_for_a_while_to_a_person_who_is_signed_in(
+    live_server: LiveServer,
+    place: Place,
+    guest: Rest,
+    person: Rest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def said() -> str:
+        page = (await person.get("/announcements")).must(200).json["items"]
+        return " ".join(one["title"] for one in page)
+
+    monkeypatch.setitem(rules.STEP_SECONDS, OrderStatus.PLACED, 0.0)
+    monkeypatch.setitem(rules.STEP_SECONDS, OrderStatus.ACCEPTED, 3600.0)
+    async with running_autopilot(live_server.url, place.employees[0], pace=1):
+        left = await placed(guest, place)
+
+        async def told() -> bool:
+            return "New orders are yours" in await said()
+
+        await wait_until(told)
+        await at_status(guest, left["id"], "placed")
+        [session] = (await person.get("/me/sessions")).must(200).json["items"]
+        (await person.delete(f"/me/sessions/{session['id']}")).must(204)
+        taken = await placed(guest, place)
+        taken = await at_status(guest, taken["id"], "accepted")
+        await person.log_in(place.employees[1], PASSWORD)
+        await step(person, taken["id"], "preparing")
+
+        async def handed_over() -> bool:
+            return f"#{taken['number']:04d} is yours now" in await said()
+
+        await wait_until(handed_over)
+        await at_status(guest, left["id"], "placed")
+
+
 async def test_an_order_whose_driver_a_person_assigned_is_left_alone(
     live_server: LiveServer, place: Place, guest: Rest, person: Rest
 ) -> None:

@@ -45,8 +45,9 @@ from server.features.restaurants.schemas import (
     NewMenuItem,
     Restaurant,
     RestaurantSummary,
+    StaffPage,
 )
-from server.features.shared.schemas import Page
+from server.features.shared.schemas import Actor, Page
 from server.features.uploads.schemas import (
     MAX_BYTES,
     AcceptedUpload,
@@ -90,6 +91,10 @@ class Api:
     async def restaurant(self, restaurant_id: str) -> Restaurant:
         """One restaurant with its menu."""
         return await self._ask(Restaurant, "GET", f"/restaurants/{restaurant_id}")
+
+    async def staff(self, restaurant_id: str) -> list[Actor]:
+        """The restaurant's employees who are signed in."""
+        return (await self._ask(StaffPage, "GET", f"/restaurants/{restaurant_id}/staff")).items
 
     async def orders(self, before: str | None = None, limit: int = 50) -> OrderPage:
         """The customer's or the restaurant's orders, newest first; `before` is a page's `next`."""

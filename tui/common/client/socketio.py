@@ -77,6 +77,7 @@ class SocketIoConnection:
         self._closing = closing
         self._on_step = on_step
         self._frames: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._lost = asyncio.Event()
         self._socket: Exchanged | None = None
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
@@ -105,12 +106,19 @@ class SocketIoConnection:
 
     async def call(self, name: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Send an event; returns its acknowledgement. Raises `Unreachable`."""
+        # The client alone would wait on after the connection is lost.
+        calling = asyncio.ensure_future(self._client.call(name, sent, timeout=CONNECT_SECONDS))
+        lost = asyncio.ensure_future(self._lost.wait())
         try:
-            return cast(
-                "dict[str, Any]", await self._client.call(name, sent, timeout=CONNECT_SECONDS)
-            )
+            await asyncio.wait((calling, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not calling.done():
+                raise _lost()
+            return cast("dict[str, Any]", calling.result())
         except (socketio.exceptions.SocketIOError, aiohttp.ClientError, OSError) as fault:
             raise _lost() from fault
+        finally:
+            calling.cancel()
+            lost.cancel()
 
     async def receive(self) -> dict[str, Any]:
         """The next event's data. Raises `Unreachable` once the connection is lost."""
@@ -139,6 +147,7 @@ class SocketIoConnection:
     def lose(self, reason: object = None) -> None:
         """It is lost: the next `receive` raises."""
         self._frames.put_nowait(None)
+        self._lost.set()
         self._end_socket("failed")
 
     def _end_socket(self, state: Step) -> None:

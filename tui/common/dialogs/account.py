@@ -16,6 +16,7 @@ from tui.common.client.errors import ClientError
 from tui.common.client.files import short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
+from tui.common.hosted import deliver, hosted_where
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
@@ -25,6 +26,8 @@ from tui.common.widgets.status_line import StatusLine
 from tui.common.widgets.too_small import LEAST_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
     from server.features.accounts.schemas import Account, ProfileChange
     from tui.common.uploads.panel import PhotoPanel
 
@@ -177,10 +180,18 @@ class AccountScreen(Dialog[None]):
             if path is not None:
                 self.show_status(f"Your data is in {plain(short_path(path))}.", "done")
 
-        screen = SaveScreen(
-            self.services.api.export, "tiffin-my-data.json", "Save my data", private=True
-        )
+        fetch, name = self.services.api.export, "tiffin-my-data.json"
+        if hosted_where():
+            self.run_worker(self._offer(fetch, name), group="export", exit_on_error=False)
+            return
+        screen = SaveScreen(fetch, name, "Save my data", private=True)
         self.app.push_screen(screen, saved)
+
+    async def _offer(self, fetch: "Callable[[], AsyncGenerator[bytes, None]]", name: str) -> None:
+        try:
+            self.show_status(await deliver(self.app, fetch, name), "done")
+        except ClientError as error:
+            self.show_status(error.message)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -7,6 +7,18 @@ from tui.common.tracking.track import DriverTrack
 
 NOW_SECONDS = 5.0
 """Less than that is shown as `now`."""
+PATTERN_WHY = (
+    "The map needs each position soon and sends nothing back, so one stream from the "
+    "server is enough. Only the newest position counts: a slow reader skips the others."
+)
+"""Why positions come over SSE."""
+PATTERN_SOURCES = (
+    "server/features/drivers/sse.py",
+    "server/features/drivers/long_polling.py",
+    "tui/common/client/locations.py",
+    "tui/common/client/sse.py",
+)
+"""Files that carry them."""
 
 
 def trip_line(track: DriverTrack, now: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from server.features.uploads.schemas import NewUpload
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.hosted import deliver, hosted_where
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.uploads import format as uploads_format
@@ -13,6 +14,7 @@ from tui.common.uploads.dialogs import PickScreen, SaveScreen
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.local_picture import LocalPicture
 from tui.common.uploads.manager import Row, UploadManager
+from tui.common.uploads.samples import SampleScreen
 
 
 class PhotosInView(Protocol):
@@ -58,7 +60,9 @@ class PhotoActions:
             if then is not None:
                 then()
 
-        self._panel.app.push_screen(PickScreen(title, self._folder), chosen)
+        hosted = hosted_where()
+        picker = SampleScreen(title) if hosted else PickScreen(title, self._folder)
+        self._panel.app.push_screen(picker, chosen)
 
     def save(self) -> None:
         """Write the picture in view to a file: the result, else the original."""
@@ -77,7 +81,13 @@ class PhotoActions:
         async def fetch() -> AsyncGenerator[bytes, None]:
             yield await panel.api.picture(url)
 
-        panel.app.push_screen(SaveScreen(fetch, name), self._saved)
+        async def offer() -> None:
+            panel.notify(await deliver(panel.app, fetch, name), title=panel.TITLE)
+
+        if hosted_where():
+            self._photos.run_with_toast("photo-save", offer())
+        else:
+            panel.app.push_screen(SaveScreen(fetch, name), self._saved)
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""

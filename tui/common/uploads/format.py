@@ -94,6 +94,8 @@ def news(row: Row, positions: int, width: int) -> Content:
         return _job_news(row, width)
     match row.status:
         case UploadStatus.QUEUED:
+            if row.hold:
+                return Content.assemble(("waits: ", "bold $warning"), (plain(row.hold), "$warning"))
             ahead = row.ahead or 0
             words = f"{ahead} ahead of it" if ahead else "next in the queue"
             if row.attempts:

@@ -48,7 +48,7 @@ class TopBar(Widget):
     def update(self) -> None:
         """Repaint if something that is shown has changed."""
         states = tuple(meter.state for meter in self._meters)
-        shown = (hours_minutes(self.now()), states, self.headline, self.who)
+        shown = (hours_minutes(self.now()), states, self.headline, self.who, self.role)
         if shown != self._drawn:
             self._drawn = shown
             self.refresh()

@@ -40,7 +40,6 @@ class Checkout(Vertical):
         & > #total { height: auto; text-align: right; padding: 0 1; }
         & > #tip-row { height: 1; }
         & > #tip-row > Label { width: 10; color: $title; }
-        & > #tip-row > Button { width: 32; text-align: left; }
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
@@ -208,8 +207,10 @@ class Checkout(Vertical):
             if basket.tip_percent
             else "none, press to add"
         )
-        self.query_one("#tip", Button).label = Content(percent)
-        self.query_one("#send", Button).label = Content(f"Place the order · {total}")
+        for name, label in (("#tip", Content(percent)), ("#send", Content(f"Place the order · {total}"))):
+            button = self.query_one(name, Button)
+            button.label = label
+            button.refresh(layout=True)  # else it keeps the width of the label before
 
     def _show_map_note(self) -> None:
         text = self.query_one("#address", Input).value

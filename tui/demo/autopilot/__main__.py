@@ -7,7 +7,8 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ConfigDict, Secret, TypeAdapter
@@ -15,18 +16,22 @@ from pydantic import ConfigDict, Secret, TypeAdapter
 from server.features.accounts.schemas import Credentials
 from tui.demo.autopilot.kitchen import Autopilot
 from tui.demo.autopilot.news import Newsroom
+from tui.demo.autopilot.opening import open_town
 from tui.demo.autopilot.support import ChatClaims
 from tui.demo.run import demo_folder
 
 log = logging.getLogger("autopilot")
 
 
-async def work(server: str, accounts: Sequence[Credentials], pace: float = 1) -> None:
-    """Run an autopilot for each account; returns when all have been refused."""
+async def work(
+    server: str, accounts: Sequence[Credentials], pace: float = 1, hurried: Collection[str] = ()
+) -> None:
+    """Run an autopilot for each account; returns when all have been refused. Orders in `hurried`
+    leave as fast as they can."""
     own_ids: set[str] = set()
     newsroom, claims = Newsroom(), ChatClaims()
     autopilots = [
-        Autopilot(server, account, own_ids, pace, newsroom, claims) for account in accounts
+        Autopilot(server, account, own_ids, pace, newsroom, claims, hurried) for account in accounts
     ]
     try:
         await asyncio.gather(*(autopilot.run() for autopilot in autopilots))
@@ -72,6 +77,7 @@ def _pace(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0 after a signal, 1 when refused, 2 when there is no account."""
     parser = argparse.ArgumentParser(prog="python -m tui.demo.autopilot", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     url = "http://127.0.0.1:8080"
     parser.add_argument("--server", default=url, metavar="URL", help=f"(default: {url})")
     parser.add_argument(
@@ -93,7 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         log.error("%s", error)
         return 2
-    return asyncio.run(_run_until_signal(work(options.server, accounts, options.pace)))
+    return asyncio.run(_run_until_signal(_open(options.server, accounts, options.pace)))
+
+
+async def _open(server: str, accounts: Sequence[Credentials], pace: float) -> None:
+    hurried: set[str] = set()
+    async with asyncio.TaskGroup() as together:
+        together.create_task(open_town(server, hurried))
+        together.create_task(work(server, accounts, pace, hurried))
 
 
 async def _run_until_signal(job: Coroutine[None, None, None]) -> int:

@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from datetime import UTC, datetime
+import uuid
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
 from server.features.accounts.schemas import Credentials, Role
+from server.features.announcements.schemas import Audience, NewAnnouncement, Severity
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
@@ -19,13 +22,16 @@ from tui.common.client.session import Session
 from tui.common.tracking.track import point_of
 from tui.demo.autopilot.drivers import DriverBots
 from tui.demo.autopilot.news import Newsroom
-from tui.demo.autopilot.rules import Step, change_for, choose_driver, soonest
+from tui.demo.autopilot.rules import Step, change_for, choose_driver, soonest, touched_by_person
 from tui.demo.autopilot.support import Assistant, ChatClaims
 
 STEP_GAP_SECONDS = 1.0
 """Between two steps of one kitchen, at pace 1: overdue ones do not happen all at once."""
 POSTPONE_SECONDS = 5.0
 """Until an order that had no driver or was refused is tried again, at pace 1."""
+PERSON_SECONDS = 45.0
+"""How long a new order is left to a person who is signed in, at pace 1."""
+SAID_FOR = timedelta(minutes=10)
 MAX_PAGES = 10
 """Of 200 orders each, in which open ones are looked for."""
 
@@ -47,9 +53,10 @@ class Autopilot:
         pace: float = 1,
         newsroom: Newsroom | None = None,
         claims: ChatClaims | None = None,
+        hurried: Collection[str] = (),
     ) -> None:
-        """`newsroom` and `claims` are shared by the autopilots of one process; without `claims`
-        no chats are answered."""
+        """`newsroom`, `claims` and `hurried` are shared by the autopilots of one process; without
+        `claims` no chats are answered. Orders in `hurried` (ids) leave as fast as they can."""
         self.session = Session(server, Wire())
         self.api = Api(self.session)
         self.orders: dict[str, Order] = {}
@@ -60,6 +67,11 @@ class Autopilot:
         self._newsroom = newsroom or Newsroom()
         self._name = credentials.email
         self._restaurant_id = ""
+        self._hurried = hurried
+        self._persons: set[str] = set()
+        """Employees who were told that new orders are left to them, while they are signed in."""
+        self._told: set[str] = set()
+        """Orders that a person has taken over, which has been said."""
         self._postponed: dict[str, float] = {}
         self._news = asyncio.Event()
         self.driver_bots = DriverBots(self.api, pace, self._news.set)
@@ -189,9 +201,20 @@ class Autopilot:
             postponed = {key: at for key, at in self._postponed.items() if at > now}
             due = [order for order in self.orders.values() if order.id not in postponed]
             step = soonest(
-                due, self._own_ids, datetime.now(UTC), self._pace, self.driver_bots.delivery
+                due,
+                self._own_ids,
+                datetime.now(UTC),
+                self._pace,
+                self.driver_bots.delivery,
+                self._hurried,
             )
-            if step is not None and step.seconds <= 0:
+            for order in self._taken_over():
+                await self._say(
+                    f"#{order.number:04d} is yours now",
+                    "You have taken it over: I leave it to you until it is delivered, and go on"
+                    " with the others.",
+                )
+            if step is not None and step.seconds <= 0 and not await self._leaves_it(step.order):
                 await self._take_step(step)
                 await asyncio.sleep(STEP_GAP_SECONDS * self._pace)
                 continue
@@ -199,6 +222,52 @@ class Autopilot:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(until, default=None)):
                     await self._news.wait()
+
+    def _taken_over(self) -> list[Order]:
+        """Orders that it had begun and a person has changed since, each once."""
+        found = [
+            order
+            for order in self.orders.values()
+            if order.id not in self._told
+            and touched_by_person(order, self._own_ids)
+            and any(entry.by.id in self._own_ids for entry in order.timeline)
+        ]
+        self._told |= {order.id for order in found}
+        return found
+
+    async def _leaves_it(self, order: Order) -> bool:
+        """Whether a new order is left to a person for now, who is told so once; it is looked at
+        again when their time is over."""
+        if order.status is not OrderStatus.PLACED or order.id in self._hurried:
+            return False
+        staff = await self.api.staff(self._restaurant_id)
+        persons = {one.id for one in staff if one.id not in self._own_ids}
+        new, self._persons = persons - self._persons, persons
+        if new:
+            await self._say(
+                "New orders are yours",
+                f"While you are signed in I leave each one to you for {PERSON_SECONDS:.0f} seconds;"
+                " then I take it. What you have changed stays yours.",
+            )
+        age = (datetime.now(UTC) - order.timeline[-1].at).total_seconds()
+        left = min(PERSON_SECONDS * self._pace - age, PERSON_SECONDS * self._pace)
+        if not persons or left <= 0:
+            return False
+        log.info("%s: #%d is left to a person for %.0f s", self._name, order.number, left)
+        self._postponed[order.id] = time.monotonic() + left
+        return True
+
+    async def _say(self, title: str, body: str) -> None:
+        """Tell employees; it is gone when it is of no use any more."""
+        log.info("%s: %s. %s", self._name, title, body)
+        new = NewAnnouncement(
+            title=title,
+            body=body,
+            severity=Severity.INFO,
+            audience=Audience.EMPLOYEES,
+            expires_at=self.session.server_now() + SAID_FOR,
+        )
+        await self.api.announce(new, uuid.uuid4().hex)
 
     async def _take_step(self, step: Step) -> None:
         order, driver = step.order, None

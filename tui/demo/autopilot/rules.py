@@ -84,6 +84,8 @@ def decide(
     now: datetime,
     pace: float = 1,
     delivery: Delivery = Delivery.ON_THE_WAY,
+    *,
+    hurried: bool = False,
 ) -> Step | None:
     """The next step of this order, or None where the autopilot has nothing to do now, or ever.
 
@@ -96,7 +98,7 @@ def decide(
         return None
     if order.status is OrderStatus.OUT_FOR_DELIVERY and delivery is not Delivery.STRANDED:
         return Step(order, following, 0.0) if delivery is Delivery.AT_THE_DOOR else None
-    stay = stay_seconds(order, pace)
+    stay = 0.0 if hurried else stay_seconds(order, pace)
     since = (now - order.timeline[-1].at).total_seconds() if order.timeline else 0.0
     return Step(order, following, min(max(stay - since, 0.0), stay))
 
@@ -107,11 +109,15 @@ def soonest(
     now: datetime,
     pace: float = 1,
     delivery_of: Callable[[Order], Delivery] = lambda _: Delivery.ON_THE_WAY,
+    hurried: Collection[str] = (),
 ) -> Step | None:
     """The step that is due first; of several overdue ones that of the oldest order."""
-    steps = [
-        step for order in orders if (step := decide(order, own_ids, now, pace, delivery_of(order)))
-    ]
+
+    def step_of(order: Order) -> Step | None:
+        hurry = order.id in hurried
+        return decide(order, own_ids, now, pace, delivery_of(order), hurried=hurry)
+
+    steps = [step for order in orders if (step := step_of(order))]
     return min(steps, key=lambda step: (step.seconds, step.order.number), default=None)
 
 

@@ -18,6 +18,7 @@ from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
+from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY
 from tui.common.tracking.planner import TOO_FAR_METRES
 from tui.common.tracking.track import driver_marker, lat_lng, lat_lngs, metres_between, point_of
 from tui.employee.drivers import format as drivers_format
@@ -40,16 +41,8 @@ class DriversPanel(Panel):
 
     TITLE = "Drivers"
     PATTERN = Pattern.SSE
-    WHY = (
-        "The map needs each position soon and sends nothing back, so one stream from the "
-        "server is enough. Only the newest position counts: a slow reader skips the others."
-    )
-    SOURCES = (
-        "server/features/drivers/sse.py",
-        "server/features/drivers/long_polling.py",
-        "tui/common/client/locations.py",
-        "tui/common/client/sse.py",
-    )
+    WHY = PATTERN_WHY
+    SOURCES = PATTERN_SOURCES
     NOTHING_TO_CUT = "No driver is being tracked; nothing to cut."
     REDRAW_SECONDS = 0.2
     CARD_BODY = (44, 18)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
 from tui.common.client.errors import ApiError, ClientError
+from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
 
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tui.common.client.api import Api
+    from tui.common.client.session import Session
     from tui.common.dialogs.base import Dialog
 
 AnswerT = TypeVar("AnswerT")
+
+
+JUST_NOW_SECONDS = 1.0
+"""A key pressed so soon after somebody else's change was meant for what was there before."""
 
 
 class Host(Protocol):
@@ -28,6 +34,10 @@ class Host(Protocol):
     @property
     def api(self) -> "Api":
         """The calls that change orders."""
+
+    @property
+    def session(self) -> "Session":
+        """Whose account it is, and the server's clock."""
 
     @property
     def preparation_minutes(self) -> int:
@@ -59,7 +69,24 @@ class OrderActions:
         self._host = host
 
     def step(self, order: Order) -> None:
-        """Take the next step, after asking for what it needs."""
+        """Take the next step, after asking for what it needs; and first of all whether it is the
+        one that was meant, where somebody else has just changed the order."""
+        last = order.timeline[-1]
+        session = self._host.session
+        account = session.account
+        age = (session.server_now() - last.at).total_seconds()
+        by_another = account is not None and last.by.id != account.id
+        if by_another and order.status is not OrderStatus.PLACED and age < JUST_NOW_SECONDS:
+            now = STATUS_LOOKS[order.status][1]
+            question = f"{last.by.name} has just changed #{order.number}: it is now “{now}”."
+            self._host.ask(
+                ConfirmScreen("The next step as well?", question, yes="Next step", no="Leave it"),
+                lambda yes: self._step(order) if yes else None,
+            )
+        else:
+            self._step(order)
+
+    def _step(self, order: Order) -> None:
         following = STEPS[STEPS.index(order.status) + 1]
         if order.status is OrderStatus.PLACED:
             self._ask_minutes(order, "Accept", following)

@@ -303,3 +303,15 @@ async def test_an_abandoned_poll_ends_the_session(live_server: LiveServer, cast:
     polling.cancel()
     await asyncio.gather(polling, return_exceptions=True)
     await gone(session)
+
+
+async def test_a_poll_that_is_sent_again_ends_the_session(cast: Cast) -> None:
+    """As HTTP libraries do where a connection broke: the first answer may be lost."""
+    session = await identified(cast.customer)
+    join = f"420{json.dumps(['join', {'chat_id': 'x'}])}"
+    assert await session.post(join) == 200
+    assert (await session.get("one"))[0] == 200
+    assert await session.post(join) == 200
+    status, text = await session.get("one")
+    assert (status, "Connect again" in text) == (400, True)
+    await gone(session)

@@ -1,0 +1,224 @@
+"""Both apps in a real browser: two windows, an order, a reload, a server that is killed."""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pyte
+import pytest
+from playwright.async_api import Browser, Page, WebSocket, async_playwright
+
+from support.server_process import ServerProcess
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.others
+
+StartServer = Callable[..., ServerProcess]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+WIDE = {"width": 1600, "height": 900}
+
+
+class Window:
+    """What one app has drawn in its page, read from its WebSocket."""
+
+    def __init__(self, page: Page, role: str) -> None:
+        self.page, self.role = page, role
+        self.closed = False
+        self._open()
+        page.on("websocket", self._connected)
+
+    def _open(self) -> None:
+        self._screen = pyte.Screen(200, 60)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def _connected(self, socket: WebSocket) -> None:
+        if f"/web/{self.role}/ws" in socket.url:
+            self._open()
+            self.closed = False
+            socket.on("framereceived", self._received)
+            socket.on("close", lambda _: setattr(self, "closed", True))
+
+    def _received(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            self._stream.feed(frame)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    async def sees(self, *words: str) -> str:
+        """Wait until all of them are shown."""
+        try:
+            await wait_until(lambda: all(word in self.text for word in words))
+        except AssertionError:
+            raise AssertionError(f"{self.role} does not show {words}:\n{self.text}") from None
+        return self.text
+
+    async def press(self, *keys: str) -> None:
+        """Press keys in the window."""
+        frame = next(one for one in self.page.frames if one.url.endswith(f"/web/{self.role}"))
+        await frame.locator(".xterm-helper-textarea").focus()
+        for key in keys:
+            await self.page.keyboard.press(key)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed: this test opens the page in a real browser")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield browser
+        await browser.close()
+
+
+async def opened(browser: Browser, server: ServerProcess) -> tuple[Page, Window, Window]:
+    context = await browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page = await context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    customer, employee = Window(page, "customer"), Window(page, "employee")
+    await page.goto(server.url)
+    await customer.sees("Enter the demo as a customer", "online")
+    await employee.sees("Enter the demo as an employee", "online")
+    assert all(url.startswith((server.url, "blob:", "data:")) for url in asked), asked
+    return page, customer, employee
+
+
+async def position_of_the_employees_restaurant(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession(f"{url}/api/v1/") as client:
+        signed_in = await (await client.post("auth/demo", json={"role": "employee"})).json()
+        head = {"Authorization": f"Bearer {signed_in['access_token']}"}
+        listed = await (await client.get("restaurants", headers=head)).json()
+        restaurants = listed["items"] if isinstance(listed, dict) else listed
+    own = signed_in["account"]["restaurant_id"]
+    at = next(i for i, one in enumerate(restaurants) if one["id"] == own)
+    return at, restaurants[at]["name"]
+
+
+def windows_of(server: ServerProcess) -> list[psutil.Process]:
+    return [
+        one
+        for one in psutil.Process(server.pid).children(recursive=True)
+        if "--hosted=browser" in one.cmdline()
+    ]
+
+
+async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
+    browser: Browser, start_server: StartServer
+) -> None:
+    server = start_server(demo=True, env={"TIFFIN_WEB": "1"})
+    page, customer, employee = await opened(browser, server)
+    await customer.press("Enter")
+    await employee.press("Enter")
+    await customer.sees("New order")
+    await employee.sees("Placed", "Cooking")
+    at, name = await position_of_the_employees_restaurant(server.url)
+    await customer.press("n")
+    await customer.sees(name, "about")
+    await customer.press(*["ArrowDown"] * at, "Enter")
+    await customer.sees("basket empty")
+    await customer.press("Enter")
+    await customer.sees("1 dish")
+    await customer.press("b")
+    await customer.sees("Place the order")
+    await customer.press("Enter")
+    await customer.sees("○ Placed")
+    await employee.sees("Placed 1")
+    await employee.press("Enter")
+    await employee.sees("Accept", "minutes")
+    await employee.press("Enter")
+    await employee.sees("Accepted 1")
+    await customer.sees("Accepted")
+
+    # hosted: another program is not started, and nobody's file is offered
+    await customer.press("F3", "Control+z", "5")
+    await customer.press("n")
+    await customer.sees("sample photos", "Banana bread")
+    assert "/" + str(Path.home()).strip("/") not in customer.text.replace("//", "")
+    for one in windows_of(server):
+        assert one.status() != psutil.STATUS_STOPPED
+        environment, home = one.environ(), one.environ()["HOME"]
+        assert not [name for name in environment if name.startswith("TIFFIN_")]
+        assert Path(one.cwd()).is_relative_to(home)
+        assert home != str(Path.home())
+
+    # a reload ends the window's process, and is signed out: nothing is remembered
+    before = windows_of(server)
+    homes = [one.environ()["HOME"] for one in before]
+    assert len(before) == 2
+    await page.reload()
+    await customer.sees("Enter the demo as a customer")
+    await wait_until(lambda: not any(one.is_running() for one in before))
+    await wait_until(lambda: not any(Path(home).exists() for home in homes))
+
+    # a second visitor has windows of their own, where nobody is signed in
+    await customer.press("Enter")
+    await customer.sees("New order")
+    _, other, _ = await opened(browser, server)
+    assert "New order" not in other.text
+    folders = {one.environ()["HOME"] for one in windows_of(server)}
+    assert len(folders) == len(windows_of(server)) == 4
+
+    # a server that is killed takes its windows along, and the page says so
+    left = windows_of(server)
+    server.kill()
+    await wait_until(lambda: not any(one.is_running() for one in left))
+    await wait_until(lambda: customer.closed)
+    frame = next(one for one in page.frames if one.url.endswith("/web/customer"))
+    assert await frame.locator("#again").is_visible()
+    assert not any(Path(folder).exists() for folder in folders)  # noqa: ASYNC240
+
+
+async def socket_status(url: str, origin: str) -> int:
+    async with aiohttp.ClientSession() as client:
+        try:
+            async with client.ws_connect(f"{url}/web/customer/ws", origin=origin):
+                return 101
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+
+
+async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_only(
+    start_server: StartServer,
+) -> None:
+    limits = {"TIFFIN_WEB_WINDOWS_PER_ADDRESS": "1", "TIFFIN_WEB_IDLE_SECONDS": "2"}
+    server = start_server(demo=True, env={"TIFFIN_WEB": "1", **limits})
+    for origin in ("", "https://elsewhere.example", "null"):
+        assert await socket_status(server.url, origin) == 403
+    rebound = server.url.replace("127.0.0.1", "rebound.example")
+    async with aiohttp.ClientSession() as client:
+        head = {"Host": rebound.removeprefix("http://")}
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await client.ws_connect(f"{server.url}/web/customer/ws", origin=rebound, headers=head)
+        async with client.ws_connect(f"{server.url}/web/customer/ws", origin=server.url) as first:
+            async with client.ws_connect(f"{server.url}/web/employee/ws", origin=server.url) as two:
+                assert b"Close one" in (await two.receive_bytes())
+                assert (await two.receive()).type is aiohttp.WSMsgType.CLOSE
+            for nonsense in ("{", "[]", "[1]", '["stdin"]', '["resize", {"width": -1}]', "[[[["):
+                await first.send_str(nonsense)
+            await first.send_str(json.dumps(["ping", "1"]))
+            drawn, ponged = b"", False
+            async for message in first:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    drawn += message.data
+                else:
+                    ponged = ponged or json.loads(message.data) == ["pong", "1"]
+            assert ponged
+            assert b"Nothing was typed" in drawn
+    await wait_until(lambda: not windows_of(server))
+    assert await socket_status(server.url, server.url) == 101
+
+
+def test_windows_are_for_a_demo(tmp_path: Path) -> None:
+    from server.app import create_app
+    from server.settings import Settings, SettingsError
+
+    with pytest.raises(SettingsError, match="--demo"):
+        create_app(Settings(web=True, jwt_secret="x" * 40, data_dir=tmp_path))  # type: ignore[arg-type]

@@ -1,0 +1,315 @@
+"""The customer's plain mode: restaurants, a basket, orders and support by typed commands."""
+
+import asyncio
+import uuid
+
+from pydantic import ValidationError
+
+from server.features.accounts.schemas import Account
+from server.features.chat.schemas import ChatStatus, NewChat
+from server.features.orders.schemas import Order
+from server.features.restaurants.schemas import Restaurant
+from tui.common.client.errors import ApiError
+from tui.common.client.meter import Meter, Pattern
+from tui.common.client.retry import is_permanent
+from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for, out_of_reach
+from tui.customer.orders.feed import OrderFeed
+from tui.customer.orders.model import OrderStore
+from tui.plain import words
+from tui.plain.errors import Failed, UsageError
+from tui.plain.shell import Shell
+
+LONGEST_SUBJECT = 60
+"""Characters of a chat's subject, taken from its first message."""
+
+
+class CustomerShell(Shell):
+    """Orders are looked up on the server by each command; the feed brings news of them."""
+
+    ROLE = "customer"
+
+    def __init__(self, server: str, *, as_json: bool) -> None:
+        super().__init__(server, as_json=as_json)
+        self._orders: OrderFeed | None = None
+        self._menu: Restaurant | None = None
+        self._basket: Basket | None = None
+        self._followed: tuple[str, asyncio.Future[int]] | None = None
+
+    # -- news
+
+    def start_news(self, account: Account) -> None:
+        """Print what happens to orders, and what support writes."""
+        if self._live:
+            return
+        super().start_news(account)
+        meter = self.session.wire.meter("orders", Pattern.LONG_POLL)
+        self._orders = OrderFeed(OrderStore(), self.api, self.session, meter, self)
+        self._orders.reload()
+        self.work(self._join_newest_chat(), "newest-chat")
+
+    def meters(self) -> list[Meter]:
+        """Of the connections that bring news."""
+        own = [] if self._orders is None or not self._live else [self._orders.meter]
+        return [*super().meters(), *own]
+
+    def request_redraw(self) -> None:
+        """The orders have changed: follow those that are open."""
+        if self._orders is not None:
+            self._orders.track_open()
+
+    def on_loaded(self) -> None:
+        """The orders are read: say which are open."""
+        if self._orders is None:
+            return
+        for order in self._orders.store.open():
+            self.console.say(words.for_customer(order), "order", order)
+
+    def on_status_changed(self, order: Order) -> None:
+        """Print an order's news."""
+        self.console.say(words.for_customer(order), "order", order)
+        if self._followed is not None and order.id == self._followed[0]:
+            self._finish_following(order)
+
+    def on_refused(self, order: Order, reason: str) -> None:
+        """Print that an order is not followed any more."""
+        self.console.say(f"Order {order.number} is not followed any more: {reason}", "error")
+
+    def _finish_following(self, order: Order) -> None:
+        if order.status.terminal and self._followed is not None and not self._followed[1].done():
+            self._followed[1].set_result(0 if order.status.value == "delivered" else 1)
+
+    async def _join_newest_chat(self) -> None:
+        try:
+            chats = (await self.api.chats(ChatStatus.OPEN, limit=1)).items
+        except ApiError:
+            return
+        for chat in chats:
+            self.join(chat)
+
+    # -- ordering
+
+    async def do_restaurants(self) -> None:
+        """restaurants: all restaurants, with their numbers"""
+        for number, one in enumerate(await self.api.restaurants(), 1):
+            away = out_of_reach(one, self._account.address)
+            self.console.say(
+                f"{number}: {one.name}, {one.cuisine}, about {one.preparation_minutes} minutes. "
+                f"{away or one.description}",
+                data=one,
+            )
+
+    async def do_menu(self, restaurant: str = "", *more: str) -> None:
+        """menu [RESTAURANT]: the dishes of a restaurant, by its number or name"""
+        given = " ".join([restaurant, *more])
+        if given:
+            found = await self.api.restaurants()
+            chosen = words.choose(given, [one.name for one in found], found, "restaurant")
+            self._menu = await self.api.restaurant(chosen.id)
+        elif self._menu is None:
+            raise UsageError("Give a restaurant, such as menu 3. Type restaurants for all.")
+        else:
+            self._menu = await self.api.restaurant(self._menu.id)
+        self.console.say(f"Menu of {self._menu.name}.")
+        for number, dish in enumerate(self._menu.menu, 1):
+            sold_out = "" if dish.available else " Sold out."
+            self.console.say(
+                f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out} "
+                f"{dish.description}",
+                data=dish,
+            )
+
+    async def do_add(self, quantity: str, dish: str, *more: str) -> None:
+        """add QUANTITY DISH: put dishes of the last menu into the basket, by number or name"""
+        self._need_session()
+        if self._menu is None:
+            raise Failed("Choose a restaurant first, such as menu 3.")
+        count = _whole(quantity)
+        names = [one.name for one in self._menu.menu]
+        item = words.choose(" ".join([dish, *more]), names, self._menu.menu, "dish")
+        if not item.available:
+            raise Failed(f"{item.name} is sold out.")
+        basket = self._basket
+        if basket is None or basket.restaurant.id != self._menu.id:
+            if basket is not None and basket.lines:
+                raise Failed(
+                    f"The basket has dishes of {basket.restaurant.name}. Type order to order them, "
+                    "or empty to remove them."
+                )
+            basket = self._basket = Basket(self._menu)
+        wanted = basket.quantity(item.id) + count
+        if wanted > MAX_QUANTITY:
+            raise Failed(f"An order has at most {MAX_QUANTITY} of a dish.")
+        basket.set_quantity(item, wanted)
+        if basket.quantity(item.id) != wanted:
+            raise Failed("The basket is full; order it first.")
+        await self.do_basket()
+
+    async def do_remove(self, dish: str, *more: str) -> None:
+        """remove DISH: take a dish out of the basket"""
+        basket = self._filled_basket()
+        items = [line.item for line in basket.lines.values()]
+        given = " ".join([dish, *more])
+        basket.set_quantity(words.choose(given, [one.name for one in items], items, "dish"), 0)
+        await self.do_basket()
+
+    async def do_empty(self) -> None:
+        """empty: empty the basket"""
+        self._basket = None
+        self.console.say("The basket is empty.")
+
+    async def do_basket(self) -> None:
+        """basket: what is in the basket, and what it costs"""
+        self._need_session()
+        if self._basket is None or not self._basket.lines:
+            self.console.say("The basket is empty.")
+            return
+        lines = ", ".join(
+            f"{line.quantity} {line.item.name}" for line in self._basket.lines.values()
+        )
+        self.console.say(
+            f"Basket at {self._basket.restaurant.name}: {lines}. "
+            f"Total {words.money(self._basket.total_cents)}."
+        )
+
+    async def do_address(self, *text: str) -> None:
+        """address [TEXT]: where to deliver the next order; without a text, where it goes now"""
+        if text:
+            self._filled_basket().address = " ".join(text)
+        address = self._basket.address if self._basket is not None else None
+        known = self._account.address
+        where = address or (known.text if known is not None else "")
+        self.console.say(f"Delivery to {where}." if where else "There is no address yet.")
+
+    async def do_order(self, *note: str) -> None:
+        """order [NOTE]: order what is in the basket; payment is at the door"""
+        basket, known = self._filled_basket(), self._account.address
+        text = basket.address or (known.text if known is not None else "")
+        if not text:
+            raise Failed("Say where to deliver, such as address 4 Mill Lane.")
+        basket.note = " ".join(note)
+        content = basket.content(address_for(text, known, basket.restaurant))
+        if content not in basket.unconfirmed:
+            basket.unconfirmed.append(content)
+        try:
+            placed = await self.api.place_order(content, basket.key)
+        except ApiError as error:
+            if not is_permanent(error):
+                raise
+            basket.on_refused(content)
+            await self._on_refused_order(basket, error)
+            return
+        self._basket = None
+        self.console.say(words.for_customer(placed), data=placed)
+        if self._orders is not None:
+            self._orders.put(placed)
+
+    async def _on_refused_order(self, basket: Basket, error: ApiError) -> None:
+        """Say why, and take the menu's changes; raises `Failed`."""
+        changed = error.problem.model_extra or {}
+        try:
+            changes = basket.update_menu(Restaurant.model_validate(changed.get("restaurant")))
+        except ValidationError:
+            raise error from None
+        sold_out = [line.item.name for line in basket.sold_out]
+        basket.drop_sold_out()
+        removed = f" Removed from the basket: {', '.join(sold_out)}." if sold_out else ""
+        raise Failed(
+            f"Nothing was ordered, as the menu has changed. {' '.join(changes)}{removed} "
+            f"The total is {words.money(basket.total_cents)} now. Type order again to accept that."
+        )
+
+    def _filled_basket(self) -> Basket:
+        self._need_session()
+        if self._basket is None or not self._basket.lines:
+            raise Failed("The basket is empty. Type menu and a restaurant, then add 1 and a dish.")
+        return self._basket
+
+    def _need_session(self) -> None:
+        if self.one_shot:
+            raise UsageError(
+                "A basket lasts only as long as the program. Type the commands in it, or send "
+                "them through a pipe, one a line."
+            )
+
+    # -- orders
+
+    async def do_orders(self, which: str = "") -> None:
+        """orders [all]: the open orders, or the newest ones of all"""
+        if which not in ("", "all"):
+            raise UsageError("Type orders, or orders all.")
+        orders = (await self.api.orders()).items if which else await self.api.open_orders()
+        if not orders:
+            self.console.say("There are no orders." if which else "There are no open orders.")
+        for order in orders:
+            self.console.say(words.for_customer(order), data=order)
+
+    async def do_follow(self, number: str = "", *restaurant: str) -> None:
+        """follow [NUMBER]: print news of all orders, or of one until it is delivered"""
+        if not number:
+            await self.follow()
+            return
+        order = await self._find(number, restaurant, (await self.api.orders()).items)
+        self.console.say(words.for_customer(order), data=order)
+        if not order.status.terminal:
+            done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._followed = order.id, done
+            await self.follow(done)
+
+    async def do_cancel(self, number: str, *restaurant: str) -> None:
+        """cancel NUMBER: cancel an order, as long as nobody prepares it"""
+        newest = (await self.api.orders()).items
+        listed = {order.id for order in newest}
+        older = [one for one in await self.api.open_orders() if one.id not in listed]
+        order = await self._find(number, restaurant, [*newest, *older])
+        cancelled = await self.api.cancel(order.id)
+        if self._orders is not None:
+            self._orders.put(cancelled)
+        self.console.say(words.for_customer(cancelled), data=cancelled)
+
+    async def _find(self, number: str, restaurant: tuple[str, ...], orders: list[Order]) -> Order:
+        """The order of that number; restaurants count their own, so a name may be needed too."""
+        wanted = _whole(number.lstrip("#"))
+        found = [order for order in orders if order.number == wanted]
+        if not found:
+            raise Failed(f"There is no such order {wanted}. Type orders for those that there are.")
+        if len(found) == 1 and not restaurant:
+            return found[0]
+        names = [order.restaurant.name for order in found]
+        if not restaurant:
+            raise Failed(
+                f"Several restaurants have an order {wanted} of yours: {', '.join(names)}. "
+                "Add the restaurant's name."
+            )
+        return words.choose(" ".join(restaurant), names, found, "restaurant")
+
+    # -- support
+
+    async def do_chat(self, *text: str) -> None:
+        """chat [TEXT]: write to support, or read the newest messages"""
+        chats = (await self.api.chats(ChatStatus.OPEN, limit=1)).items
+        if text:
+            said = " ".join(text)
+            chat = chats[0] if chats else None
+            if chat is None:
+                new = NewChat(subject=said[:LONGEST_SUBJECT].strip())
+                chat = await self.api.open_chat(new, str(uuid.uuid4()))
+            await self.send(chat, said)
+            return
+        if not chats:
+            self.console.say("There is no open chat. Type chat and your question.")
+            return
+        for message in reversed((await self.api.messages(chats[0].id, limit=10)).items):
+            self.console.say(f"{message.sender.name} wrote: {message.text}", data=message)
+
+    @property
+    def _account(self) -> Account:
+        account = self.session.account
+        assert account is not None, "commands need a log-in"
+        return account
+
+
+def _whole(given: str) -> int:
+    """A number of at least 1. Raises `UsageError`."""
+    if given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given) > 0:
+        return int(given)
+    raise UsageError(f"“{given}” is not a whole number above 0.")
