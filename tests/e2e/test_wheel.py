@@ -71,6 +71,7 @@ def nowhere(tmp_path: Path) -> Path:
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     """The environment without what would lead to this tree or to settings of this machine."""
     ours = ("TIFFIN_", "PYTHON", "VIRTUAL_ENV")
+    ours += ("XDG_", "MAKE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"HOME": str(tmp_path), "PORT": ""} | more
 
@@ -88,7 +89,9 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     assert {name.split("/")[0] for name in held} == {"server", "tui", f"tiffin-{VERSION}.dist-info"}
 
 
-@pytest.mark.parametrize("command", ["tiffin-server", "tiffin-customer", "tiffin-employee"])
+@pytest.mark.parametrize(
+    "command", ["tiffin-server", "tiffin-customer", "tiffin-employee", "tiffin-demo", "tiffin-lab"]
+)
 def test_each_command_prints_its_version_anywhere(
     commands: Path, nowhere: Path, tmp_path: Path, command: str
 ) -> None:
@@ -114,7 +117,7 @@ def test_server_and_apps_work_from_an_empty_folder(
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    more = {"TIFFIN_DATA_DIR": str(tmp_path / "data"), "TIFFIN_PHOTO_WORKERS": "0"}
+    more = {"TIFFIN_PHOTO_WORKERS": "0"}
     server = subprocess.Popen(
         [commands / "tiffin-server", "--demo", "--port", str(port)],
         cwd=nowhere,
@@ -145,6 +148,27 @@ def test_server_and_apps_work_from_an_empty_folder(
     finally:
         server.terminate()
         assert server.wait(timeout=PATIENCE) == 0
+    assert not [*nowhere.iterdir()]
+    kept = tmp_path / (
+        "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+    )
+    assert (kept / "tiffin" / "demo" / "tiffin.sqlite3").exists()
+
+
+def test_the_installed_demo_begins_alive(
+    commands: Path, nowhere: Path, tmp_path: Path, tmux: Tmux
+) -> None:
+    """An order is on its way and its question answered, without anybody having done anything."""
+    port = free_port()
+    command = f"cd {nowhere} && {commands / 'tiffin-demo'} --port {port} --pace 0.5"
+    more = {"PYTHONPATH": "", "TIFFIN_PHOTO_WORKERS": "0", "MAKELEVEL": ""}
+    window = tmux.run_in("demo", command, (160, 48), **more)
+    window.sees("Enter the demo", "online")
+    window.press("Enter")
+    window.sees("Curry Leaf", "On its way")
+    window.sees("automatic assistant")
+    window.press("C-q")
+    assert window.ends() == 0
     assert not [*nowhere.iterdir()]
 
 

@@ -239,9 +239,13 @@ class Panel(Vertical):
 
     def filter(self) -> None:
         """Filter what it lists: by default the first list in it that can be filtered."""
-        from tui.common.widgets.row_list import RowList
+        from tui.common.widgets.filter import Filterable
 
-        lists = (rows for rows in self.query(RowList) if rows.check_action("filter", ()))
+        lists = (
+            rows
+            for rows in self.query(Filterable)
+            if rows.display and rows.check_action("filter", ())
+        )
         if (rows := next(lists, None)) is not None:
             rows.action_filter()
 

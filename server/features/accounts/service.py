@@ -89,7 +89,7 @@ class AccountService(Component):
         self._log = log
         self._topic = topic
         self._demo = settings.demo
-        self._renewed_within = timedelta(seconds=settings.access_token_seconds)
+        self._token_lifetime = timedelta(seconds=settings.access_token_seconds)
         self._secrets = [secret.encode() for secret in settings.token_secrets]
         self._by_address = RateLimit(settings.login_per_minute, "log-ins from this address")
         self._registrations = RateLimit(
@@ -248,9 +248,8 @@ class AccountService(Component):
         await store.set_avatar(tx, account_id, avatar_url)
 
     async def signed_in(self, restaurant_id: str) -> list[Actor]:
-        """The restaurant's employees who are signed in: an app that is open renews its session
-        before the access token expires."""
-        since = now() - self._renewed_within
+        """The restaurant's employees with an open app, which renews its token in time."""
+        since = now() - self._token_lifetime
         return await self._database.read(lambda tx: store.signed_in(tx, restaurant_id, since))
 
     async def me(self, who: Identity) -> Account:

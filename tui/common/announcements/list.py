@@ -22,9 +22,10 @@ from textual.strip import Strip
 
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
-from tui.common.announcements.model import AnnouncementStore
+from tui.common.announcements.model import AnnouncementStore, FoundAnnouncements
 from tui.common.client.replayed import MARK
 from tui.common.format import age, centred
+from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
 
 ROW_LINES = 3
@@ -36,7 +37,7 @@ NEAR_THE_END = 30
 Note = Callable[[ReadAnnouncement, int], Content | None]
 
 
-class AnnouncementList(ThinBarView, can_focus=True):
+class AnnouncementList(ThinBarView, Filterable, can_focus=True):
     """Draws the store. The announcement under the cursor is kept by its id, so that a new one does
     not move it; `update_lines()` when anything has changed."""
 
@@ -75,6 +76,9 @@ class AnnouncementList(ThinBarView, can_focus=True):
         """More behind an announcement's label."""
         self.footer: Note = lambda *_: None
         """A line more under the announcement that the cursor is on."""
+        self._listed: AnnouncementStore | FoundAnnouncements = store
+        """The announcements that the filter leaves."""
+        self._listed_for: tuple[str, int] = "", -1
         self._now = now
         self._id: str | None = None
         self._row = 0
@@ -94,29 +98,30 @@ class AnnouncementList(ThinBarView, can_focus=True):
     @property
     def at_cursor(self) -> ReadAnnouncement | None:
         """The announcement under the cursor."""
-        return self.store.get(self._id)
+        return self.store.get(self._id) if len(self._listed) else None
 
     @property
     def wants_more(self) -> bool:
         """Whether older ones should be asked for: the end is near and there are any."""
         below = self._tops[-1] - self.scroll_offset.y - self.size.height
-        laid_out = len(self._tops) > len(self.store)
+        laid_out = len(self._tops) > len(self._listed)
         return self.store.older is not None and laid_out and below <= NEAR_THE_END
 
     def select(self, announcement_id: str) -> None:
         """Put the cursor on that one."""
-        row = self.store.index(announcement_id)
+        row = self._listed.index(announcement_id)
         if row is not None:
             self._move_to(row)
 
     def update_lines(self) -> None:
         """Find the announcement under the cursor again, lay the lines out, paint."""
-        if self._row == 0 and not self.has_focus:
+        self._apply_filter()
+        if self._row == 0 and not self.has_focus and not self.filter_text:
             self._id = None  # nobody is reading: stay with the newest
-        row = self.store.index(self._id)
-        if row is None and len(self.store):  # it has gone: the next one takes its place
-            row = min(self._row, len(self.store) - 1)
-            self._id = self.store.at(row).id
+        row = self._listed.index(self._id)
+        if row is None and len(self._listed):  # it has gone: the next one takes its place
+            row = min(self._row, len(self._listed) - 1)
+            self._id = self._listed.at(row).id
         moved, self._row = row not in (None, self._row), row or 0
         self._width = self.scrollable_content_region.width
         self._measure()
@@ -127,15 +132,35 @@ class AnnouncementList(ThinBarView, can_focus=True):
             self._show_cursor()
         self._refresh_changed()
 
+    def redraw(self) -> None:
+        """Show what the filter leaves."""
+        self.update_lines()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def filter_counts(self) -> tuple[int, int, str]:
+        """How many are shown, of how many that are read until now."""
+        part = "" if self.store.older is None else "of the newest"
+        return len(self._listed), len(self.store), part
+
+    def _apply_filter(self) -> None:
+        if not self.filter_text:
+            self._listed = self.store
+            return
+        wanted = self.filter_text, self.store.revision
+        if self._listed is self.store or wanted != self._listed_for:
+            self._listed, self._listed_for = self.store.found(matcher(self.filter_text)), wanted
+            self.filter_field.show_count()
+
     def _measure(self) -> None:
         """Find the first line of each; only those that are unfolded have to be wrapped for that."""
-        rows = {self.store.index(one) for one in (*self._unfolded, self._id)} - {None}
+        rows = {self._listed.index(one) for one in (*self._unfolded, self._id)} - {None}
         others = {row: len(self.row_lines(row)) + 1 for row in rows if row is not None}
         others = {row: lines for row, lines in others.items() if lines != ROW_LINES}
-        if (len(self.store), others) == self._measured:
+        if (len(self._listed), others) == self._measured:
             return
-        self._measured = len(self.store), others
-        heights = [ROW_LINES] * len(self.store)
+        self._measured = len(self._listed), others
+        heights = [ROW_LINES] * len(self._listed)
         for row, lines in others.items():
             heights[row] = lines
         self._tops = [0, *accumulate(heights)]
@@ -146,7 +171,7 @@ class AnnouncementList(ThinBarView, can_focus=True):
 
     def _formatted(self, row: int) -> tuple[Hashable, list[Content]]:
         """What the lines depend on, and the lines."""
-        announcement, now = self.store.at(row), self._now()
+        announcement, now = self._listed.at(row), self._now()
         width = self._width
         unread, suffix = self.store.is_unread(announcement), self.label_suffix(announcement)
         footer = self.footer(announcement, width) if announcement.id == self._id else None
@@ -171,14 +196,14 @@ class AnnouncementList(ThinBarView, can_focus=True):
 
     def _refresh_changed(self) -> None:
         """Repaint the announcements in view that look different."""
-        if not len(self.store):
+        if not len(self._listed):
             self._painted.clear()
             self.refresh()
             return
         first, end = self.scroll_offset.y, self.scroll_offset.y + self.size.height
         painted: dict[int, Hashable] = {}
         row = self._row_at(first)
-        while row < len(self.store) and self._tops[row] < end:
+        while row < len(self._listed) and self._tops[row] < end:
             cursor = row == self._row and (self.has_focus or "blurred")
             painted[self._tops[row] - first] = self._formatted(row)[0], cursor
             row += 1
@@ -210,22 +235,22 @@ class AnnouncementList(ThinBarView, can_focus=True):
             self.scroll_to(y=window[0] + 1, animate=False)
         elif distance < 0 and top < window[0] and bottom - top > self.size.height:
             self.scroll_to(y=window[0] - 1, animate=False)
-        elif 0 <= self._row + distance < len(self.store):
+        elif 0 <= self._row + distance < len(self._listed):
             self._move_to(self._row + distance)
         else:
             raise SkipAction
 
     def action_page(self, direction: int) -> None:
         """A window's height up or down."""
-        if not len(self.store):
+        if not len(self._listed):
             return
         wanted = self._tops[self._row] + direction * max(1, self.size.height - 2)
-        self._move_to(min(max(0, self._row_at(wanted)), len(self.store) - 1))
+        self._move_to(min(max(0, self._row_at(wanted)), len(self._listed) - 1))
 
     def action_end(self, direction: int) -> None:
         """To the first or the last one."""
-        if len(self.store):
-            self._move_to(0 if direction < 0 else len(self.store) - 1)
+        if len(self._listed):
+            self._move_to(0 if direction < 0 else len(self._listed) - 1)
 
     def action_fold(self, unfolded: bool | None = None) -> None:
         """Show the whole text of the one under the cursor, or its beginning only."""
@@ -244,8 +269,8 @@ class AnnouncementList(ThinBarView, can_focus=True):
         self._show_cursor()
 
     def _move_to(self, row: int) -> None:
-        if self._id != self.store.at(row).id:
-            self._id, self._row = self.store.at(row).id, row
+        if self._id != self._listed.at(row).id:
+            self._id, self._row = self._listed.at(row).id, row
             self.update_lines()
             self.post_message(self.Moved())
         self._show_cursor()
@@ -313,14 +338,15 @@ class AnnouncementList(ThinBarView, can_focus=True):
     def _strips_in(self, crop: Region) -> list[Strip]:
         """Announcements with the gaps between them, or what is said while there is nothing."""
         width, top = self._width, self.scroll_offset.y
-        if not len(self.store):
-            lines = (centred(self.message, y, width, self.size.height) for y in crop.line_range)
+        if not len(self._listed):
+            message = self.nothing_matches if self.filter_text else self.message
+            lines = (centred(message, y, width, self.size.height) for y in crop.line_range)
             return [self._strip(line) for line in lines]
         strips: list[Strip] = []
         row = self._row_at(crop.y + top)
         above = crop.y + top - self._tops[row]
         wanted = above + crop.height
-        rows = min(len(self.store), len(self._tops) - 1)
+        rows = min(len(self._listed), len(self._tops) - 1)
         if self._gap is None or self._gap.cell_length != width:
             self._gap = self._strip(Content(""))
         while len(strips) < wanted and row < rows:

@@ -1,6 +1,6 @@
 """All announcements known to this window, newest first: the model of the panel."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from server.features.accounts.schemas import Account, Role
@@ -62,6 +62,12 @@ class AnnouncementStore:
     def get(self, announcement_id: str | None) -> ReadAnnouncement | None:
         """The announcement of that id, if it is known."""
         return None if announcement_id is None else self._known.get(announcement_id)
+
+    def found(self, matches: Callable[[str], bool]) -> "FoundAnnouncements":
+        """Those whose title, text or author matches."""
+        return FoundAnnouncements(
+            [one for one in self if matches(f"{one.title} {one.body} {one.by.name} {one.severity}")]
+        )
 
     def index(self, announcement_id: str | None) -> int | None:
         """Its place, if it is known."""
@@ -195,6 +201,25 @@ class AnnouncementStore:
     def _remove_unknown(self) -> None:
         self._ids = [one for one in self._ids if one in self._known]
         self.revision += 1
+
+
+class FoundAnnouncements:
+    """Those that a filter leaves."""
+
+    def __init__(self, found: list[ReadAnnouncement]) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def at(self, index: int) -> ReadAnnouncement:
+        """The announcement in that place."""
+        return self._found[index]
+
+    def index(self, announcement_id: str | None) -> int | None:
+        """Its place, if it is among them."""
+        places = (at for at, one in enumerate(self._found) if one.id == announcement_id)
+        return next(places, None)
 
 
 def _is_over(announcement: Announcement, now: datetime) -> bool:

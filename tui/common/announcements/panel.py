@@ -17,6 +17,7 @@ from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
+from tui.common.widgets.filter import FilterField
 
 SMALL_ROWS = 38
 """Below that, a toast of several lines covers too much."""
@@ -49,6 +50,7 @@ class AnnouncementsPanel(Panel):
         ("enter", "mark as read"),
         ("f8", "mark an alert as read, anywhere"),
         ("space", "the whole text, and back"),
+        ("/", "filter them"),
         ("r", "refresh the announcements"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -71,6 +73,7 @@ class AnnouncementsPanel(Panel):
             self.store, self.api, self.session, self.meter, self, self.SCOPE
         )
         yield AnnouncementList(self.store, self.session.server_now)
+        yield FilterField()
 
     def start(self) -> None:
         """Read what there is and follow."""

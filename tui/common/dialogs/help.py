@@ -1,7 +1,7 @@
 """The help: all keys, the patterns, and how to read a wire line."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.news import PATTERNS, STATES
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
+from tui.common.widgets.filter import Filterable, FilterField, matcher
 
 if TYPE_CHECKING:
     from tui.common.panel import Panel
@@ -81,6 +82,7 @@ class HelpScreen(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "close", show=False),
+        Binding("slash", "filter", "Filter", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
     ]
@@ -106,10 +108,11 @@ class HelpScreen(Dialog[None]):
         """Keys on the left, the wire on the right."""
         with VerticalScroll(classes="box") as box:
             box.border_title = "Help"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = "/ filters · esc closes"
+            yield FilterField()
             with Horizontal():
                 with Vertical(classes="keys"):
-                    yield Static(self._keys())
+                    yield KeyList(self._groups)
                 with Vertical(classes="reading"):
                     yield Static(self._reading, markup=False)
 
@@ -117,14 +120,53 @@ class HelpScreen(Dialog[None]):
         """Scroll."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
-    def _keys(self) -> Content:
+    def action_filter(self) -> None:
+        """Filter the keys."""
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self.query_one(KeyList).action_filter()
+
+
+class KeyList(Static, Filterable):
+    """The keys, in groups; those that a filter leaves."""
+
+    def __init__(self, groups: Sequence[tuple[str, Keys]]) -> None:
+        super().__init__()
+        self._groups = groups
+
+    def on_mount(self) -> None:
+        """Show all."""
+        self.redraw()
+
+    def focus(self, scroll_visible: bool = True, from_app_focus: bool = False) -> Self:
+        """It is the help that scrolls."""
+        self.screen.query_one(VerticalScroll).focus()
+        return self
+
+    def filter_counts(self) -> tuple[int, int, str]:
+        """How many keys are shown, of how many."""
+        return sum(len(keys) for _, keys in self._found()), self._total, ""
+
+    def redraw(self) -> None:
+        """Show the keys that the filter leaves."""
         lines: list[Content] = []
-        for title, keys in self._groups:
+        for title, keys in self._found():
             if lines:
                 lines.append(Content(""))
             lines.append(Content.assemble((title, "bold")))
             lines += [_row(key, words) for key, words in keys]
-        return Content("\n").join(lines)
+        self.update(Content("\n").join(lines or [self.nothing_matches]))
+
+    @property
+    def _total(self) -> int:
+        return sum(len(keys) for _, keys in self._groups)
+
+    def _found(self) -> list[tuple[str, Keys]]:
+        matches = matcher(self.filter_text)
+        found = [
+            (title, [one for one in keys if matches(f"{title} {one[0]} {one[1]}")])
+            for title, keys in self._groups
+        ]
+        return [group for group in found if group[1]]
 
 
 def _reading() -> Content:

@@ -37,6 +37,8 @@ class UploadList(RowList):
         self.rows: Sequence[Row] = ()
         self._ids: Sequence[str] = ()
         self._about = about
+        self.has_more = False
+        """Whether there are older ones that are not read yet."""
         self._now = datetime.now(UTC)
 
     def row_ids(self) -> Sequence[str]:
@@ -51,6 +53,16 @@ class UploadList(RowList):
     def action_slide(self, steps: int) -> None:
         """Move the divider without leaving the list."""
         self.post_message(self.Slid(steps))
+
+    def filter_key(self, index: int) -> str:
+        """Purpose and state."""
+        row = self.rows[index]
+        shown = "shown" if isinstance(row, Upload) and row.shown else ""
+        return f"{self._about(row)} {uploads_format.state_of(row)} {shown}"
+
+    def filter_part(self) -> str:
+        """Older ones may not be read yet."""
+        return "of the newest" if self.has_more else ""
 
     def row_key(self, index: int) -> Hashable:
         """Everything a row's text depends on."""

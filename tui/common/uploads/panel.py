@@ -24,6 +24,7 @@ from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.list import UploadList
 from tui.common.uploads.manager import Row, UploadManager
 from tui.common.uploads.pictures import BeforeAfter
+from tui.common.widgets.filter import FilterField
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 
@@ -60,6 +61,7 @@ class PhotoPanel(Panel):
         ("← →", "before and after, also with the mouse"),
         ("⇧← ⇧→", "only the one, only the other"),
         ("↑↓", "choose a photo"),
+        ("/", "filter the list"),
         ("s", "save the picture to a file"),
         ("del", "delete a photo, or stop sending it"),
         ("l", "list or picture, where there is room for one"),
@@ -125,6 +127,7 @@ class PhotoPanel(Panel):
                 yield Static("", id="steps", markup=False)
                 yield Static("", id="news", markup=False)
             yield self.uploads
+        yield FilterField()
 
     def start(self) -> None:
         """Read the list."""
@@ -286,6 +289,7 @@ class PhotoPanel(Panel):
 
     def _show_rows(self, manager: UploadManager) -> None:
         rows = manager.rows
+        self.uploads.has_more = manager.store.has_more
         self.uploads.show(rows, [manager.row_id(row) for row in rows], self.session.server_now())
 
     def _draw_details(self, manager: UploadManager, pictures: BeforeAfter, row: Row | None) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from textual import events, on
+from textual import events
 from textual.actions import SkipAction
-from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.content import Content
 from textual.css.styles import RulesMap
@@ -15,11 +14,11 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions, Visual
-from textual.widgets import Input, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.common.format import centred
-from tui.common.sanitize import plain
+from tui.common.widgets.filter import Filterable, matcher
 
 STRIPS_CACHED = 500
 
@@ -33,21 +32,18 @@ class _Shown:
     selectable: bool
 
 
-class RowList(OptionList):
+class RowList(OptionList, Filterable):
     """Rows of `ROW_LINES` lines, drawn when they come into view, for the width there is.
 
     A subclass says which rows there are (`row_ids`), draws one (`draw`), and calls `redraw()` when
     its data has changed. Rows that are not `selectable` are passed over by the keys. At either end
-    the arrow keys are left to the screen; a second click on a row selects it, as Enter does. Rows
-    can be filtered if the list has a `filter_key` and there is a `FilterField` beside it.
+    the arrow keys are left to the screen; a click on the highlighted row selects it, as Enter does,
+    but not the click that gives the list the focus. Rows can be filtered if the list has a
+    `filter_key` and there is a `FilterField` beside it.
     """
 
     ROW_LINES: ClassVar[int] = 1
     ALLOW_MAXIMIZE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("escape", "clear_filter", "Clear filter"),
-    ]
 
     DEFAULT_CSS = """
     RowList {
@@ -81,8 +77,7 @@ class RowList(OptionList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.filter_text = ""
-        """Only rows whose `filter_key` contains this are shown."""
+        self._focused_before_click = False
         self._rows: list[_Shown] = []
         """The rows as the options have them."""
         self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
@@ -131,17 +126,25 @@ class RowList(OptionList):
 
     def redraw(self) -> None:
         """The data has changed: repaint the rows in view that look different."""
+        found = None
+        if self.filter_text:
+            matches = matcher(self.filter_text)
+            found = {at for at in range(len(self.row_ids())) if matches(self.filter_key(at) or "")}
         rows = [
             _Shown(row_id, index, self.selectable(index))
             for index, row_id in enumerate(self.row_ids())
-            if not self.filter_text or self._matches(index)
+            if found is None or index in found
         ]
         known = len(self._rows)
-        if known and rows[:known] == self._rows:
+        grown = known > 0 and rows[:known] == self._rows
+        if grown:
             self.add_options(self._options_for(rows, known))
             self._rows = rows
         else:
             self._replace_rows(rows)
+        if found is not None:
+            self.filter_field.show_count()
+        if not grown:
             return
         # Textual repaints the whole list when one row changes, some 10 kB for a terminal; here its
         # cache is emptied and only the changed lines are painted.
@@ -151,8 +154,13 @@ class RowList(OptionList):
             if isinstance(row, _Row) and (key is None or key != row.key):
                 self.refresh_lines(at * self.ROW_LINES, self.ROW_LINES)
 
-    def _matches(self, index: int) -> bool:
-        return self.filter_text.casefold() in (self.filter_key(index) or "").casefold()
+    def filter_counts(self) -> tuple[int, int, str]:
+        """How many rows are shown, of how many, and which part of all those are."""
+        return len(self._rows), len(self.row_ids()), self.filter_part()
+
+    def filter_part(self) -> str:
+        """Which part of its rows is known here, where that is not all: `in the newest`."""
+        return ""
 
     def _options_for(self, rows: list[_Shown], first: int = 0) -> list[Option]:
         return [
@@ -193,11 +201,7 @@ class RowList(OptionList):
         if self._rows:
             return super().render_line(y)
         width, style = self.scrollable_content_region.width, self.visual_style
-        message = self.message
-        if self.filter_text:
-            message = Content(
-                f"Nothing matches “{plain(self.filter_text)}”. Esc clears the filter."
-            )
+        message = self.nothing_matches if self.filter_text else self.message
         line = centred(message, y, width, self.size.height)
         strips = Visual.to_strips(self, line, width, 1, style, pad=True)
         return strips[0] if strips else Strip.blank(width, style.rich_style)
@@ -232,36 +236,29 @@ class RowList(OptionList):
         self._step(1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Filter only what can be filtered; clear a filter only where there is one."""
+        """Filter only what can be filtered."""
         if action == "filter":
             return len(self.row_ids()) > 0 and self.filter_key(0) is not None
-        if action == "clear_filter":
-            return self.filter_text != ""
-        return True
-
-    def action_filter(self) -> None:
-        """Open the filter field."""
-        self._filter_field.open(self)
-
-    def action_clear_filter(self) -> None:
-        """Show all rows."""
-        self._filter_field.clear()
-
-    @property
-    def _filter_field(self) -> "FilterField":
-        """The nearest filter field: a list with a `filter_key` has one beside it."""
-        fields = (field for node in self.ancestors for field in node.query(FilterField))
-        return next(fields)
+        return super().check_action(action, parameters)
 
     def on_click(self, event: events.Click) -> None:
-        """Highlight a row; select it with the second click."""
+        """Highlight a row, or select the one that is highlighted."""
         event.prevent_default()
         index = event.style.meta.get("option")
         if index is None or not self._rows[index].selectable:
             return
-        if self.highlighted == index and event.chain == 2:
+        again, self.highlighted = self.highlighted == index, index
+        if not self.clicked(event.x) and again and self._focused_before_click:
             self.action_select()
-        self.highlighted = index
+
+    def clicked(self, x: int) -> bool:
+        """Do what is drawn in that column of the highlighted row; False where there is nothing."""
+        return False
+
+    def focus_on_click(self) -> bool:
+        """Asked when the mouse goes down, before the focus moves."""
+        self._focused_before_click = self.has_focus
+        return super().focus_on_click()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Report that other rows are in view."""
@@ -315,68 +312,3 @@ class _Row(Visual):
     def get_height(self, rules: RulesMap, width: int) -> int:
         """The same for every row."""
         return self._rows.ROW_LINES
-
-
-class Filtered(Protocol):
-    """A widget of rows, of which only those are shown that contain `filter_text`."""
-
-    filter_text: str
-
-    def redraw(self) -> None:
-        """Show what the filter leaves."""
-
-    def focus(self) -> object:
-        """Focus it."""
-
-    def refresh_bindings(self) -> None:
-        """Its keys may be others now."""
-
-
-class FilterField(Input):
-    """A field that filters a list as you type. Enter goes back to the list, Esc clears."""
-
-    DEFAULT_CSS = "FilterField { display: none; height: 1; margin: 0 1; width: 1fr; }"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "clear", "Clear filter"),
-        Binding("down", "submit", show=False),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__(compact=True, max_length=60, placeholder="filter")
-        self._rows: Filtered | None = None
-
-    def open(self, rows: "Filtered") -> None:
-        """Filter this list from now on."""
-        self._rows = rows
-        self.value = rows.filter_text
-        self.display = True
-        self.focus()
-
-    def clear(self) -> None:
-        """Show all rows, and hide the field."""
-        if self._rows is None:
-            return
-        rows, self._rows = self._rows, None
-        rows.filter_text = self.value = ""
-        rows.redraw()
-        if self.has_focus:
-            rows.focus()
-        self.display = False
-        rows.refresh_bindings()
-
-    def action_clear(self) -> None:
-        """Show all rows."""
-        self.clear()
-
-    @on(Input.Changed)
-    def _filter(self, event: Input.Changed) -> None:
-        event.stop()
-        if self._rows is not None:
-            self._rows.filter_text = self.value.strip()
-            self._rows.redraw()
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        if self._rows is not None:
-            self._rows.focus()

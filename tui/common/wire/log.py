@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes, human_latency
 from tui.common.theme import PATTERN_COLOR
-from tui.common.widgets.row_list import FilterField
+from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ NUMBER_CELLS = 5
 MS_CELLS = 5
 
 
-class FrameLog(ThinBarView, can_focus=True):
+class FrameLog(ThinBarView, Filterable, can_focus=True):
     """Only lines in view that differ are drawn. While paused it keeps what it showed."""
 
     DEFAULT_CSS = """
@@ -47,13 +47,10 @@ class FrameLog(ThinBarView, can_focus=True):
         Binding("up", "move(-1)", "Newer frame", show=False),
         Binding("down", "move(1)", "Older frame", show=False),
         Binding("enter", "open", "Open the frame"),
-        Binding("escape", "clear_filter", "Clear filter"),
     ]
 
     def __init__(self, wire: "Wire") -> None:
         super().__init__()
-        self.filter_text = ""
-        """Only frames that contain this are shown."""
         self._wire = wire
         self._paused_frames: list[Frame] | None = None
         self._selected: Frame | None = None
@@ -85,6 +82,8 @@ class FrameLog(ThinBarView, can_focus=True):
                 self._scroll_update(size)
             else:
                 self.virtual_size = size
+        if self.filter_text:
+            self.filter_field.show_count()
         size, offset = self.size, self.scroll_offset
         frames = list(islice(reversed(self._frames), offset.y, offset.y + size.height))
         before, self._drawn = self._drawn, (size, offset, frames)
@@ -100,17 +99,9 @@ class FrameLog(ThinBarView, can_focus=True):
         self.update_lines()
         self.refresh()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A filter is cleared only where there is one."""
-        return self.filter_text != "" if action == "clear_filter" else True
-
-    def action_filter(self) -> None:
-        """Open the filter field beside it."""
-        self._field.open(self)
-
-    def action_clear_filter(self) -> None:
-        """Show all frames."""
-        self._field.clear()
+    def filter_counts(self) -> tuple[int, int, str]:
+        """How many frames are shown, of those kept."""
+        return len(self._frames), len(self._all), ""
 
     def action_newest(self) -> None:
         """Select nothing, and show the newest."""
@@ -160,11 +151,6 @@ class FrameLog(ThinBarView, can_focus=True):
     def _index(self, frames: "list[Frame]") -> int | None:
         """The place of the selected frame, if it is still there."""
         return next((at for at, one in enumerate(frames) if one is self._selected), None)
-
-    @property
-    def _field(self) -> FilterField:
-        assert self.parent is not None
-        return self.parent.query_one(FilterField)
 
     def export(self, path: Path) -> int:
         """Write the frames, oldest first, one JSON object a line; the number of them."""
@@ -242,8 +228,8 @@ class FrameLog(ThinBarView, can_focus=True):
             return self._all
         found_for = (self.filter_text, self.paused or self._wire.revision)
         if self._matching[0] != found_for:
-            text = self.filter_text.casefold()
-            found = [one for one in self._all if text in _searched(one)]
+            matches = matcher(self.filter_text)
+            found = [one for one in self._all if matches(_searched(one))]
             self._matching = found_for, found
         return self._matching[1]
 
@@ -256,4 +242,4 @@ class FrameLog(ThinBarView, can_focus=True):
 
 
 def _searched(frame: "Frame") -> str:
-    return f"{frame.meter} #{frame.exchange} {frame.pattern} {frame.words}".casefold()
+    return f"{frame.meter} #{frame.exchange} {frame.pattern} {frame.words}"

@@ -13,7 +13,7 @@ from tui.common.client.meter import Pattern
 from tui.common.format import human_bytes
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
-from tui.common.widgets.row_list import FilterField
+from tui.common.widgets.filter import FilterField
 from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
@@ -97,10 +97,6 @@ class WirePanel(Panel):
         self.query_one(PatternTable).show(totals)
         self._log.update_lines()
         self.set_summary(_in_short(totals))
-
-    def filter(self) -> None:
-        """Filter the log."""
-        self._log.action_filter()
 
     def action_pause(self) -> None:
         """Hold the log still, or let it run again."""

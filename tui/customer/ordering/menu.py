@@ -24,6 +24,11 @@ from tui.common.widgets.picture import PictureView
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
 
+STEPPER_CELLS = 12
+"""` [−]  2 [+] `, where there is room for it."""
+MINUS, PLUS = range(1, 4), range(8, 11)
+"""The cells of its ends, which can be clicked."""
+STEPPER_FROM_COLUMNS = 44
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
     Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
@@ -78,6 +83,20 @@ class DishList(RowList):
         item = self._item()
         if item is not None:
             self.post_message(self.NoteWanted(item))
+
+    def clicked(self, x: int) -> bool:
+        """One more or one fewer, where that is drawn."""
+        item = self._item()
+        if item is None or self.basket is None or not _has_stepper(self._width):
+            return False
+        if x not in PLUS and (x not in MINUS or not self.basket.quantity(item.id)):
+            return False
+        self.action_more(1 if x in PLUS else -1)
+        return True
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
 
     def _item(self) -> MenuItem | None:
         at = self.highlighted_index
@@ -136,8 +155,10 @@ class MenuList(DishList):
         """One dish."""
         item = self.items[index]
         line = self.basket.lines.get(item.id) if self.basket else None
-        quantity = f"{line.quantity}×" if line else ""
-        room = _room(width, self._money)
+        quantity, cells = _quantity(line.quantity if line else 0, width)
+        if not item.available:
+            quantity = Content(" " * cells)
+        room = _room(width, self._money, cells)
         name = fit(item.name, room)
         left = room - cell_len(name)
         told, ink = item.description, "$wire-ink"
@@ -149,7 +170,7 @@ class MenuList(DishList):
         quiet = "" if item.available else "$wire-ink"
         return [
             Content.assemble(
-                (f" {quantity:>{QUANTITY_CELLS - 2}} ", "bold $primary"),
+                quantity,
                 (name, quiet or ("bold" if line else "")),
                 (more, ink),
                 (" " * max(0, left - cell_len(more)), ""),
@@ -185,21 +206,23 @@ class BasketList(DishList):
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One line."""
         assert self.basket is not None
-        return [basket_line(self.basket, index, width)]
+        return [basket_line(self.basket, index, width, stepper=True)]
 
 
-def basket_line(basket: Basket, index: int, width: int) -> Content:
-    """One line of a basket: quantity, dish, note, what it costs."""
+def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False) -> Content:
+    """One line of a basket: quantity, with a `stepper` if it can be clicked, dish, note, what it
+    costs."""
     line = list(basket.lines.values())[index]
     money = max(len(human_money(one.cents)) for one in basket.lines.values())
-    room = _room(width, money)
+    quantity, cells = _quantity(line.quantity, width if stepper else 0)
+    room = _room(width, money, cells)
     sold_out = not line.item.available
     name = fit(line.item.name, room)
     told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
     left = room - cell_len(name)
     more = f"  {fit(told, left - 2)}" if told and left >= 6 else ""
     return Content.assemble(
-        (f" {line.quantity:>{QUANTITY_CELLS - 3}}× ", "$wire-ink"),
+        quantity,
         (name, "$wire-ink strike" if sold_out else ""),
         (more, "$warning" if sold_out else "$accent"),
         (" " * max(0, left - cell_len(more)), ""),
@@ -208,9 +231,28 @@ def basket_line(basket: Basket, index: int, width: int) -> Content:
     )
 
 
-def _room(width: int, money: int) -> int:
-    """Cells between a dish's quantity and its price, which takes `money` cells and is never cut."""
-    return max(0, width - QUANTITY_CELLS - len("  € ") - money - len(" "))
+def _has_stepper(width: int) -> bool:
+    return width >= STEPPER_FROM_COLUMNS
+
+
+def _quantity(quantity: int, width: int) -> tuple[Content, int]:
+    """A dish's quantity as a stepper, in a narrow list as `2×`; and its cells."""
+    if not _has_stepper(width):
+        words = f"{quantity}×" if quantity else ""
+        return Content.assemble(
+            (f" {words:>{QUANTITY_CELLS - 2}} ", "bold $primary")
+        ), QUANTITY_CELLS
+    if not quantity:
+        return Content.assemble((" " * PLUS.start + "[+] ", "$wire-ink")), STEPPER_CELLS
+    return Content.assemble(
+        (" [−] ", "$wire-ink"), (f"{quantity:>2}", "bold $primary"), (" [+] ", "$wire-ink")
+    ), STEPPER_CELLS
+
+
+def _room(width: int, money: int, cells: int) -> int:
+    """Cells between a dish's quantity, which takes `cells`, and its price, which takes `money` and
+    is never cut."""
+    return max(0, width - cells - len("  € ") - money - len(" "))
 
 
 class BasketSummary(Widget):

@@ -18,8 +18,9 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import field_of, fit, message_for, money
 from tui.common.sanitize import plain
+from tui.common.widgets.filter import FilterField
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.row_list import FilterField, RowList
+from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket, below_minimum, not_now
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order

@@ -14,7 +14,8 @@ from tui.common.client.meter import Pattern
 from tui.common.format import message_for
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
-from tui.common.widgets.row_list import FilterField, RowList
+from tui.common.widgets.filter import FilterField
+from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import FEED, OrderFeed

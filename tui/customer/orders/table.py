@@ -83,6 +83,10 @@ class OrderTable(RowList):
         status = STATUS_LOOKS[order.status][1]
         return f"#{order.number:04d} {order.restaurant.name} {status} {dishes}"
 
+    def filter_part(self) -> str:
+        """Older ones may not be read yet."""
+        return "" if self.store.older is None else "of the newest"
+
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""
         order = self.store.at(index)

@@ -21,6 +21,7 @@ from tui.common.panel import Panel
 from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY
 from tui.common.tracking.planner import TOO_FAR_METRES
 from tui.common.tracking.track import driver_marker, lat_lng, lat_lngs, metres_between, point_of
+from tui.common.widgets.filter import FilterField
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.controller import DriversController
 from tui.employee.drivers.dialogs import AssignScreen, assignable
@@ -48,6 +49,7 @@ class DriversPanel(Panel):
     CARD_BODY = (44, 18)
     KEYS = (
         ("↑↓", "choose a driver"),
+        ("/", "filter the drivers"),
         ("enter f", "follow on the map, or show all of it"),
         ("a", "assign an order to the driver"),
         ("s", "simulate a trip, or stop it"),
@@ -89,6 +91,7 @@ class DriversPanel(Panel):
         with Container(id="list-and-map"):
             yield self.view
             yield self.map
+        yield FilterField()
 
     def start(self) -> None:
         """Read the drivers and the map; the open orders are the kitchen's."""

@@ -15,12 +15,12 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.common.format import fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
 from tui.common.tracking.planner import TripPlanner
+from tui.common.widgets.filter import Filterable, matcher
 from tui.employee.drivers import format as drivers_format
 from tui.employee.drivers.model import DriverState
 
@@ -107,7 +107,14 @@ def _trip_line(planner: TripPlanner, room: int) -> list[Part]:
     ]  # fmt: skip
 
 
-class DriverListView(Widget, can_focus=True):
+def _searched(state: DriverState, now: datetime) -> str:
+    """The text of a driver that a filter searches."""
+    activity = drivers_format.activity_text(state, now)
+    numbers = drivers_format.order_numbers(state)
+    return f"{state.driver.name} {state.driver.vehicle} {activity} {numbers}"
+
+
+class DriverListView(Filterable, can_focus=True):
     """A few lines for each driver. The cursor stays on its driver when others come or go."""
 
     DEFAULT_CSS = "DriverListView { width: 1fr; height: 1fr; background: $surface; }"
@@ -132,7 +139,9 @@ class DriverListView(Widget, can_focus=True):
         self.selected_by_user = False
         """Whether the user has moved the cursor."""
         self._clock = clock
+        self._all: Sequence[Row] = ()
         self._rows: Sequence[Row] = ()
+        """Those that the filter leaves."""
         self._top = 0
         self._theme_styles: ThemeStyles | None = None
         self._lines: list[Line] = []
@@ -146,10 +155,24 @@ class DriverListView(Widget, can_focus=True):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Replace the rows. The cursor stays on its driver, or goes to the first."""
-        self._rows = rows
+        self._all = self._rows = rows
+        if self.filter_text:
+            matches, now = matcher(self.filter_text), self._clock()
+            self._rows = [row for row in rows if matches(_searched(row.state, now))]
+            self.filter_field.show_count()
         if self._cursor is None:
-            self.driver_id = rows[0].state.id if rows else None
+            self.driver_id = self._rows[0].state.id if self._rows else None
         self.repaint()
+
+    def redraw(self) -> None:
+        """Show what the filter leaves."""
+        self.selected_by_user = True
+        self.show(self._all)
+        self.post_message(self.Moved())
+
+    def filter_counts(self) -> tuple[int, int, str]:
+        """How many drivers are shown, of how many."""
+        return len(self._rows), len(self._all), ""
 
     def repaint(self) -> None:
         """Draw what has changed with the next frame."""
@@ -243,9 +266,9 @@ class DriverListView(Widget, can_focus=True):
 
     def _empty(self, styles: ThemeStyles) -> list[Line]:
         width = self.size.width
+        message = self.nothing_matches.plain if self.filter_text else self.message
         return [
-            styles.line([(f" {line}", "wire-ink")], width)
-            for line in wrapped(self.message, width - 2)
+            styles.line([(f" {line}", "wire-ink")], width) for line in wrapped(message, width - 2)
         ]
 
     def _first(self, height: int) -> int:

@@ -40,12 +40,20 @@ class QueueList(RowList):
     @property
     def chat(self) -> Chat | None:
         """The highlighted chat."""
-        return None if self.highlighted is None else self._chats[self.highlighted]
+        at = self.highlighted_index
+        return None if at is None else self._chats[at]
 
     def redraw(self) -> None:
         """Show the queue as it is now."""
         self._chats = list(self._queue)
         super().redraw()
+
+    def filter_key(self, index: int) -> str:
+        """Customer, subject, last message, who has it."""
+        chat = self._chats[index]
+        last = "" if chat.last_message is None else chat.last_message.text
+        holder = "" if chat.employee is None else chat.employee.name
+        return f"{chat.customer.name} {chat.subject} {holder} {last}"
 
     def row_key(self, index: int) -> Hashable:
         """Everything a row's text depends on."""

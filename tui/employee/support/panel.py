@@ -22,6 +22,7 @@ from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.format import message_for
 from tui.common.sanitize import plain
+from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
 from tui.employee.staleness import GRACE_SECONDS, Banner, Staleness
 from tui.employee.support import format as support_text
@@ -46,6 +47,7 @@ class SupportPanel(ConversationPanel):
         ("↑ ↓", "choose a chat, or a message"),
         ("enter t", "claim the chat, or go to it"),
         ("space", "peek at it without claiming it"),
+        ("/", "filter the queue"),
         ("w", "write"),
         ("tab", "from the queue to the messages and on"),
         ("ctrl+j", "a new line within a message"),
@@ -90,6 +92,7 @@ class SupportPanel(ConversationPanel):
         with Container(id="support"):
             yield self.rows
             yield self.chat_view
+        yield FilterField()
 
     def start(self) -> None:
         """Follow the queue."""

@@ -4,10 +4,14 @@ from typing import Any
 
 from textual.app import App, ComposeResult
 from textual.content import Content
+from textual.events import Paste
 from textual.geometry import Region
 
+from support.screen import shown
+from support.waiting import wait_until
 from tui.common.theme import NIGHT
-from tui.common.widgets.row_list import FilterField, RowList
+from tui.common.widgets.filter import FilterField
+from tui.common.widgets.row_list import RowList
 
 
 class Names(RowList):
@@ -165,13 +169,18 @@ async def test_rows_are_drawn_for_the_new_width_after_a_resize() -> None:
         assert len(rows.render_line(0).text.rstrip()) == rows.scrollable_content_region.width
 
 
-async def test_enter_and_a_second_click_select() -> None:
+async def test_a_click_on_the_highlighted_row_is_enter_unless_it_brings_the_focus() -> None:
     async with names_shown() as (rows, pilot):
         await pilot.press("down", "enter")
         await pilot.click(Names, offset=(3, 5))
         assert rows.highlighted_id == "row 5"
         assert rows.app.selected == ["row 1"]
-        await pilot.click(Names, offset=(3, 5), times=2)
+        await pilot.click(Names, offset=(3, 5))
+        assert rows.app.selected == ["row 1", "row 5"]
+        rows.blur()
+        await pilot.pause()
+        await pilot.click(Names, offset=(3, 5))
+        assert rows.has_focus
         assert rows.app.selected == ["row 1", "row 5"]
 
 
@@ -204,3 +213,29 @@ async def test_a_filter_without_matches_says_how_to_clear_it() -> None:
         await pilot.press("escape")
         assert rows.option_count == 30
         assert rows.has_focus
+
+
+async def test_a_filter_finds_all_words_whatever_their_case_accents_and_script() -> None:
+    async with names_shown() as (rows, pilot):
+        field = rows.app.query_one(FilterField)
+        rows.names = ["Crème brûlée", "creme fraiche", "مُطْعَم", "青咖喱", "Łódź Straße"]
+        rows.redraw()
+        for words, found in (
+            ("BRULEE creme", ["Crème brûlée"]),
+            ("crème", ["Crème brûlée", "creme fraiche"]),
+            ("مطعم", ["مُطْعَم"]),
+            ("咖喱", ["青咖喱"]),
+            ("lodz STRASSE", ["Łódź Straße"]),
+        ):
+            field.open(rows)
+            await pilot.pause()
+            rows.app.focused.post_message(Paste(words))
+            await wait_until(lambda found=found: [one.id for one in rows.options] == found)
+            await wait_until(lambda found=found: f"{len(found)} of 5" in shown(rows.app))
+            await pilot.press("enter")
+            assert rows.has_focus
+            await pilot.press("escape")
+        await pilot.press("slash", "c", "r")
+        rows.names = ["new crumble", "new apple", *rows.names]
+        rows.redraw()
+        await wait_until(lambda: "3 of 7" in shown(rows.app), what="the count follows the news")

@@ -279,7 +279,7 @@ async def test_order_again_fills_a_basket_with_the_same_dishes(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("o")
         await at_page(app, "checkout")
-        await sees(app, f"Not available now: {second['name']}.", f"2× {first['name']}")
+        await sees(app, f"Not available now: {second['name']}.", f"[−]  2 [+] {first['name']}")
         await sees(app, f"{first['name']}: € 99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
