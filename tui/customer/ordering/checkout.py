@@ -207,7 +207,10 @@ class Checkout(Vertical):
             if basket.tip_percent
             else "none, press to add"
         )
-        for name, label in (("#tip", Content(percent)), ("#send", Content(f"Place the order · {total}"))):
+        for name, label in (
+            ("#tip", Content(percent)),
+            ("#send", Content(f"Place the order · {total}")),
+        ):
             button = self.query_one(name, Button)
             button.label = label
             button.refresh(layout=True)  # else it keeps the width of the label before
