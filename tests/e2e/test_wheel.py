@@ -22,7 +22,7 @@ from tools.ports import free_port
 pytestmark = [pytest.mark.others, pytest.mark.timeout(300)]
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-SOURCES = ("server", "tui", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("server", "tui", "web", "pyproject.toml", "README.md", "LICENSE")
 MADE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -79,14 +79,19 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     here = {
         path.relative_to(ROOT).as_posix()
-        for package in ("server", "tui")
+        for package in ("server", "tui", "web")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     with zipfile.ZipFile(wheel) as file:
         held = set(file.namelist())
     assert here <= held, here - held
-    assert {name.split("/")[0] for name in held} == {"server", "tui", f"tiffin-{VERSION}.dist-info"}
+    assert {name.split("/")[0] for name in held} == {
+        "server",
+        "tui",
+        "web",
+        f"tiffin-{VERSION}.dist-info",
+    }
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,7 @@ class AccountService(Component):
             settings.shared_support,
         )
         self._database = database
-        self._log = log
-        self._topic = topic
+        self._log, self._topic = log, topic
         self._demo = settings.demo
         self._token_lifetime = timedelta(seconds=settings.access_token_seconds)
         self._secrets = [secret.encode() for secret in settings.token_secrets]
