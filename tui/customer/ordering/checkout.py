@@ -207,12 +207,10 @@ class Checkout(Vertical):
             if basket.tip_percent
             else "none, press to add"
         )
-        for name, label in (
-            ("#tip", Content(percent)),
-            ("#send", Content(f"Place the order · {total}")),
-        ):
-            button = self.query_one(name, Button)
-            button.label = label
+        tip, send = self.query_one("#tip", Button), self.query_one("#send", Button)
+        tip.label = Content(percent)
+        send.label = Content(f"Place the order · {total}")
+        for button in (tip, send):
             button.refresh(layout=True)  # else it keeps the width of the label before
 
     def _show_map_note(self) -> None:
