@@ -106,9 +106,16 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
     town: dict[str, Restaurant] = {}
     staff: dict[str, Account] = {}
     for number, entry in enumerate(plan["restaurants"], start=FIRST_AUTOPILOT):
-        restaurant_id = await restaurants.add_restaurant(tx, NewRestaurant(**entry))
-        for name, description, price in entry["menu"]:
-            dish = NewMenuItem(name=name, description=description, price_cents=price)
+        new = NewRestaurant(**entry, time_zone=plan["time_zone"])
+        restaurant_id = await restaurants.add_restaurant(tx, new)
+        for name, description, price, category, tags in entry["menu"]:
+            dish = NewMenuItem(
+                name=name,
+                description=description,
+                price_cents=price,
+                category=category,
+                tags=tags.split(),
+            )
             await restaurants.add_menu_item(tx, restaurant_id, dish)
         for name, vehicle in entry["drivers"]:
             await restaurants.add_driver(tx, restaurant_id, name, vehicle, None)

@@ -188,9 +188,20 @@ def human_money(cents: int) -> str:
     return f"{cents / 100:.2f}"
 
 
+SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+WHOLE = ("JPY", "KRW", "CLP", "ISK", "VND")
+"""Currencies that are shown without a minor unit."""
+
+
+def money(cents: int, currency: str = "EUR") -> str:
+    """Minor units with the currency's sign, or its code: `€ 24.80`, `CHF 24.80`, `¥ 2480`."""
+    amount = str(cents) if currency in WHOLE else human_money(cents)
+    return f"{SIGNS.get(currency, currency)} {amount}"
+
+
 def euros(cents: int) -> str:
     """Minor units as `€ 24.80`."""
-    return f"€ {human_money(cents)}"
+    return money(cents)
 
 
 def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:

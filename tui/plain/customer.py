@@ -168,7 +168,7 @@ class CustomerShell(Shell):
         )
         self.console.say(
             f"Basket at {self._basket.restaurant.name}: {lines}. "
-            f"Total {words.money(self._basket.total_cents)}."
+            f"Total {words.money(self._basket.due_cents)}."
         )
 
     async def do_address(self, *text: str) -> None:
@@ -187,7 +187,16 @@ class CustomerShell(Shell):
         if not text:
             raise Failed("Say where to deliver, such as address 4 Mill Lane.")
         basket.note = " ".join(note)
-        content = basket.content(address_for(text, known, basket.restaurant))
+        address = address_for(text, known, basket.restaurant)
+        seen = basket.quote
+        basket.quote = await self.api.quote(basket.content(address))
+        if basket.quote.fees and (seen is None or seen.fees != basket.quote.fees):
+            fees = ", ".join(f"{fee.kind} {words.money(fee.cents)}" for fee in basket.quote.fees)
+            raise Failed(
+                f"Nothing was ordered yet. With {fees} the total is"
+                f" {words.money(basket.due_cents)}. Type order again to accept that."
+            )
+        content = basket.content(address)
         if content not in basket.unconfirmed:
             basket.unconfirmed.append(content)
         try:
@@ -215,7 +224,7 @@ class CustomerShell(Shell):
         removed = f" Removed from the basket: {', '.join(sold_out)}." if sold_out else ""
         raise Failed(
             f"Nothing was ordered, as the menu has changed. {' '.join(changes)}{removed} "
-            f"The total is {words.money(basket.total_cents)} now. Type order again to accept that."
+            f"The total is {words.money(basket.due_cents)} now. Type order again to accept that."
         )
 
     def _filled_basket(self) -> Basket:

@@ -38,4 +38,6 @@ def without(order: Order, account_id: str) -> Order:
             "items": [item.model_copy(update={"note": None}) for item in order.items],
             "note": None,
         }
+        if order.rating:
+            changes["rating"] = order.rating.model_copy(update={"text": None})
     return order.model_copy(update=changes)

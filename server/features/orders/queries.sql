@@ -1,17 +1,17 @@
 -- name: order^
-SELECT * FROM order_details WHERE id = :id
+SELECT * FROM whole_orders WHERE id = :id
 /*+ FIRST SELECT 1 FROM orders WHERE id = :id FOR NO KEY UPDATE */;
 
 -- name: orders_of_customer
 -- Those under way, or those that have ended.
-SELECT * FROM order_details
+SELECT * FROM whole_orders
 WHERE customer_id = :owner AND ended = :ended AND arrival >= :least
 AND (arrival < :before OR (arrival = :before AND id < :id))
 ORDER BY arrival DESC, id DESC
 LIMIT :limit;
 
 -- name: orders_of_restaurant
-SELECT * FROM order_details
+SELECT * FROM whole_orders
 WHERE restaurant_id = :owner AND ended = :ended AND number >= :least
 AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
@@ -19,7 +19,7 @@ LIMIT :limit;
 
 -- name: changed_orders
 SELECT details.*, orders.changed_seq
-FROM orders JOIN order_details details ON details.id = orders.id
+FROM orders JOIN whole_orders details ON details.id = orders.id
 WHERE orders.customer_id = :customer_id AND orders.changed_seq > :after
 ORDER BY orders.changed_seq
 LIMIT :limit;
@@ -45,13 +45,13 @@ SELECT restaurant_id, customer_id FROM orders WHERE id = :id;
 
 -- name: insert_order!
 INSERT INTO orders
-    (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, total_cents,
-     status, version, timeline, driver_id, eta, ready_by, address, lat, lng, note, placed_at,
-     changed_seq, ended, arrival)
+    (id, number, restaurant_id, customer_id, customer_name, customer_phone, items, fees,
+     tip_cents, total_cents, currency, status, version, timeline, driver_id, eta, ready_by,
+     promised_at, address, lat, lng, note, placed_at, changed_seq, ended, arrival)
 VALUES
     (:id, :number, :restaurant_id, :customer_id, :customer_name, :customer_phone, :items,
-     :total_cents, :status, :version, :timeline, :driver_id, :eta, :ready_by, :address, :lat,
-     :lng, :note, :placed_at, :changed_seq, :ended,
+     :fees, :tip_cents, :total_cents, :currency, :status, :version, :timeline, :driver_id, :eta,
+     :ready_by, :promised_at, :address, :lat, :lng, :note, :placed_at, :changed_seq, :ended,
      (SELECT COALESCE(MAX(arrival), 0) + 1 FROM (
          SELECT MAX(arrival) AS arrival FROM orders WHERE customer_id = :customer_id AND ended = 0
          UNION ALL
@@ -61,9 +61,12 @@ VALUES
 -- name: update_order!
 UPDATE orders
 SET status = :status, version = :version, timeline = :timeline, driver_id = :driver_id,
-    assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by,
+    assigned_by = :assigned_by, eta = :eta, ready_by = :ready_by, promised_at = :promised_at,
     changed_seq = :changed_seq
 WHERE id = :id;
+
+-- name: rate_order!
+UPDATE orders SET rating = :rating, changed_seq = :changed_seq WHERE id = :id;
 
 -- name: end_order!
 -- Apart from the other steps: a column that is set is written into its indexes, changed or not.
@@ -75,7 +78,7 @@ WHERE restaurant_id = :restaurant_id AND driver_id IS NOT NULL AND ended = 0
 ORDER BY number, id;
 
 -- name: on_the_way
-SELECT * FROM order_details
+SELECT * FROM whole_orders
 WHERE driver_id = :driver_id AND status = 'out_for_delivery'
 ORDER BY number, id;
 
@@ -89,7 +92,7 @@ SELECT COUNT(*) FROM orders
 WHERE customer_id = :customer_id AND ended = 0;
 
 -- name: orders_naming
-SELECT * FROM order_details WHERE id IN (
+SELECT * FROM whole_orders WHERE id IN (
     SELECT id FROM orders WHERE customer_id = :account_id
     UNION
     SELECT order_id FROM order_staff WHERE account_id = :account_id
@@ -111,5 +114,5 @@ DELETE FROM order_staff WHERE account_id = :account_id;
 UPDATE orders
 SET customer_name = :customer_name, customer_phone = :customer_phone, items = :items,
     timeline = :timeline, assigned_by = :assigned_by, address = :address, lat = :lat, lng = :lng,
-    note = :note
+    note = :note, rating = :rating
 WHERE id = :id;

@@ -18,8 +18,10 @@ from server.core.routing import (
 from server.core.services import service
 from server.features.orders.schemas import (
     Cancellation,
+    NewRating,
     Order,
     PlaceOrder,
+    Quote,
     StatusChange,
 )
 from server.features.orders.service import OrderService
@@ -39,6 +41,13 @@ async def place_order(
     return Answer(Encoded(order), headers={"Location": location})
 
 
+@router.route("POST", "/orders/quote", roles=CUSTOMER, problems=(409,))
+async def quote_order(request: web.Request, basket: PlaceOrder) -> Quote:
+    """What a basket would cost now, part by part; its `total_cents` is what an order's
+    `expected_total_cents` should be, and its own is ignored."""
+    return await service(request, OrderService).quote(basket)
+
+
 @router.route("GET", "/orders/{id}", roles=CUSTOMER_OR_EMPLOYEE)
 async def get_order(request: web.Request, id: Id) -> Encoded[Order]:
     """One order."""
@@ -56,3 +65,9 @@ async def cancel_order(request: web.Request, id: Id, cancellation: Cancellation)
     """Cancel one of the caller's orders, until the kitchen starts on it."""
     orders = service(request, OrderService)
     return Encoded(await orders.cancel(identity_of(request), id, cancellation.reason))
+
+
+@router.route("POST", "/orders/{id}/rating", roles=CUSTOMER, problems=(409,))
+async def rate_order(request: web.Request, id: Id, rating: NewRating) -> None:
+    """Rate one of the caller's orders once it was delivered; another rating replaces it."""
+    await service(request, OrderService).rate(identity_of(request), id, rating)

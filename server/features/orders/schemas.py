@@ -25,8 +25,8 @@ MOST_NOTES = 4000
 contain whole orders, so notes cost a lot."""
 MOST_MINUTES = 100_000
 """The largest `eta_minutes`: enough to ride a bicycle to the other end of the earth."""
-MOST_CENTS = 50 * 99 * 10_000_000
-"""The largest basket of the most expensive dishes."""
+MOST_CENTS = 10**12
+"""More than the largest basket of the most expensive dishes, brought from the earth's other end."""
 
 
 class OrderStatus(StrEnum):
@@ -75,13 +75,15 @@ class OrderedItem(Wire):
 class PlaceOrder(Wire):
     """A basket, sent off.
 
-    `expected_total_cents` is what the customer was shown; at another total the order is refused.
+    `expected_total_cents` is what the customer was shown, fees and tip included; at another total
+    the order is refused.
     """
 
     restaurant_id: Id
     items: Annotated[list[OrderedItem], Field(min_length=1, max_length=50)]
     address: Address
     note: Note | None = None
+    tip_cents: Cents | None = absent()
     expected_total_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = absent()
 
     @model_validator(mode="after")
@@ -100,6 +102,41 @@ class OrderItem(Wire):
     price_cents: Cents
     quantity: Whole
     note: str | None = absent()
+
+
+class Fee(Wire):
+    """What an order costs beside its dishes; `kind` is `delivery`, and others may come."""
+
+    kind: str
+    cents: Whole
+
+
+class Quote(Wire):
+    """What a basket would cost now, part by part, and how long it would take to the door.
+
+    `total_cents` is the sum of dishes, fees and tip, and what `expected_total_cents` should be.
+    """
+
+    items: list[OrderItem]
+    fees: list[Fee]
+    tip_cents: Whole
+    total_cents: Whole
+    currency: str
+    eta_minutes: Whole
+
+
+class OrderRating(Wire):
+    """What the customer thought of an order that has come."""
+
+    stars: Whole
+    text: str | None = absent()
+
+
+class NewRating(Wire):
+    """A rating to give, 1 to 5 stars; another one takes its place."""
+
+    stars: Annotated[int, Field(ge=1, le=5)]
+    text: Note | None = None
 
 
 class OrderRestaurant(Wire):
@@ -141,6 +178,8 @@ class Order(Wire):
     """An order, whole. `version` counts its changes of status and driver from 1.
 
     `eta` is when it should be at the door, `ready_by` when the kitchen should be done with it.
+    `promised_at` is when it was to be there as placed, or as accepted with other minutes; unlike
+    `eta` it stays. `total_cents` includes fees and tip; it is paid at the door.
     """
 
     id: str
@@ -148,15 +187,20 @@ class Order(Wire):
     restaurant: OrderRestaurant
     customer: OrderCustomer
     items: list[OrderItem]
+    fees: list[Fee] = Field(default_factory=list)
+    tip_cents: Whole = 0
     total_cents: Whole
+    currency: str = "EUR"
     status: OrderStatus
     version: Whole
     timeline: Annotated[list[TimelineEntry], Field(min_length=1)]
     driver: OrderDriver | None = absent()
     eta: Timestamp | None = absent()
     ready_by: Timestamp | None = absent()
+    promised_at: Timestamp | None = absent()
     address: Address
     note: str | None = absent()
+    rating: OrderRating | None = absent()
 
 
 class OrderPage(Page[Order]):

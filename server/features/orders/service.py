@@ -19,16 +19,18 @@ from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store
-from server.features.orders.placing import new_order
+from server.features.orders.placing import new_order, quote_of
 from server.features.orders.privacy import without
 from server.features.orders.schemas import (
     Delivery,
+    NewRating,
     Order,
     OrderStatus,
     PlaceOrder,
+    Quote,
     StatusChange,
 )
-from server.features.orders.steps import Change, adjusted, advanced, check_step
+from server.features.orders.steps import Change, adjusted, advanced, check_step, rated
 from server.features.orders.store import OrderRow, order_json
 from server.features.restaurants.schemas import Driver
 from server.features.restaurants.service import RestaurantService
@@ -104,8 +106,8 @@ class OrderService:
         it is sent.
 
         Raises Problem 409 where a dish is sold out, or dishes or total are not as expected, 422
-        where there is no such thing or the address is out of reach, 429 where the account has
-        placed as many as it may within a day.
+        where there is no such thing, the restaurant is closed, the basket below its minimum or the
+        address out of reach, 429 where the account has placed as many as it may within a day.
         """
         request = KeyedRequest.of(identity.account_id, PLACE_ROUTE, key, basket)
 
@@ -118,6 +120,32 @@ class OrderService:
             return await self._append(tx, "order.placed", order)
 
         return await self._database.write(lambda tx: once_as_json(tx, request, lambda: place(tx)))
+
+    async def quote(self, basket: PlaceOrder) -> Quote:
+        """What the basket would cost now. Raises Problem 409, 422 as `place`, whatever total is
+        expected."""
+        return await self._database.read(lambda tx: quote_of(tx, basket, self._restaurants))
+
+    async def rate(self, identity: Identity, order_id: str, new: NewRating) -> None:
+        """Rate an order that was delivered; another rating of it takes the first one's place.
+
+        Raises Problem 404, 409 with the present order where it has not come.
+        """
+
+        async def fn(tx: Transaction) -> None:
+            await self._accounts.account_of(tx, identity.account_id)
+            order = await self._own(tx, identity, order_id)
+            with _showing(order):
+                done = rated(order, new)
+            if done == order:
+                return
+            more = new.stars - json.loads(order["rating"] or '{"stars":0}')["stars"]
+            restaurant_id, number = order["restaurant_id"], 0 if order["rating"] else 1
+            await self._restaurants.add_rating(tx, restaurant_id, more, number)
+            await store.rate(tx, done, await self._count(tx, done))
+            await self._append(tx, "order.updated", done)
+
+        await self._database.write(fn)
 
     async def order(self, identity: Identity, order_id: str) -> str:
         """One order, as the JSON of an Order. Raises Problem 404."""

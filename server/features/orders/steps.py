@@ -12,6 +12,8 @@ from server.features.accounts.schemas import Role
 from server.features.orders.schemas import (
     CANCELLABLE,
     STEPS,
+    NewRating,
+    OrderRating,
     OrderStatus,
     StatusChange,
 )
@@ -96,8 +98,10 @@ async def advanced(
     if wanted is OrderStatus.ACCEPTED and change.eta_minutes is None:
         restaurant = await restaurants.summary_of(tx, order["restaurant_id"])
         assert restaurant is not None
-        preparation_minutes = restaurant.preparation_minutes
+        preparation_minutes = restaurant.preparation_minutes + restaurant.extra_minutes
     _set_times(order, wanted, moment, change.eta_minutes, preparation_minutes)
+    if wanted is OrderStatus.ACCEPTED and change.eta_minutes is not None:
+        order["promised_at"] = order["eta"]
     event = "order.cancelled" if wanted is OrderStatus.CANCELLED else "order.updated"
     return Change(event, order)
 
@@ -127,6 +131,15 @@ async def adjusted(
     if change.eta_minutes is not None:
         _set_times(order, change.status, now(), change.eta_minutes)
     return Change(event, order)
+
+
+def rated(before: OrderRow, new: NewRating) -> OrderRow:
+    """The order with that rating in place of any other. Raises Problem 409 if it has not come."""
+    if before["status"] != OrderStatus.DELIVERED:
+        raise conflict("Only an order that was delivered can be rated.")
+    order = before.copy()
+    order["rating"] = OrderRating(stars=new.stars, text=new.text or None).model_dump_json()
+    return order
 
 
 async def _set_driver(
@@ -161,7 +174,8 @@ def _set_times(
     if status.terminal:
         order["eta"] = order["ready_by"] = None
         return
-    delivery_time = _delivery_time(order)
+    door = (order["restaurant_lat"], order["restaurant_lng"])
+    delivery_time = delivery_time_of(distance(door, (order["lat"], order["lng"])))
     if status in (OrderStatus.READY, OrderStatus.OUT_FOR_DELIVERY):
         eta = at + (delivery_time if eta_minutes is None else timedelta(minutes=eta_minutes))
     elif eta_minutes is not None:
@@ -176,8 +190,6 @@ def _set_times(
         order["ready_by"] = to_text(ready_by)
 
 
-def _delivery_time(order: OrderRow) -> timedelta:
-    """From the restaurant's door to the customer's, by bicycle."""
-    door = (order["restaurant_lat"], order["restaurant_lng"])
-    straight = distance(door, (order["lat"], order["lng"]))
+def delivery_time_of(straight: float) -> timedelta:
+    """From the restaurant's door to the customer's, by bicycle; `straight` is in metres."""
     return HANDOVER + timedelta(minutes=round(straight * DETOUR_FACTOR / METRES_A_MINUTE))

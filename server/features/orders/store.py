@@ -14,12 +14,10 @@ from server.core.transaction import Transaction
 from server.features.orders.schemas import (
     Delivery,
     Order,
-    OrderItem,
     OrderStatus,
-    TimelineEntry,
 )
 from server.features.restaurants.schemas import CarriedOrder
-from server.features.shared.schemas import actor_json, json_string
+from server.features.shared.schemas import Wire, actor_json, json_string
 
 _queries = load_queries(__file__)
 _ACTORS = re.compile(r'"by":\{"id":"([^"]+)"')
@@ -42,7 +40,10 @@ class OrderRow(TypedDict):
     customer_name: str
     customer_phone: str | None
     items: str
+    fees: str
+    tip_cents: int
     total_cents: int
+    currency: str
     status: str
     version: int
     timeline: str
@@ -52,11 +53,13 @@ class OrderRow(TypedDict):
     assigned_by: str | None
     eta: str | None
     ready_by: str | None
+    promised_at: str | None
     address: str
     lat: float
     lng: float
     note: str | None
     placed_at: str
+    rating: str | None
 
 
 def order_json(row: OrderRow) -> str:
@@ -71,8 +74,9 @@ def order_json(row: OrderRow) -> str:
     if (phone := row["customer_phone"]) is not None:
         parts.append(f',"phone":{text(phone)}')
     parts.append(
-        f'}},"items":{row["items"]},"total_cents":{row["total_cents"]},"status":"{row["status"]}"'
-        f',"version":{row["version"]},"timeline":{row["timeline"]}'
+        f'}},"items":{row["items"]},"fees":{row["fees"]},"tip_cents":{row["tip_cents"]}'
+        f',"total_cents":{row["total_cents"]},"currency":"{row["currency"]}"'
+        f',"status":"{row["status"]}","version":{row["version"]},"timeline":{row["timeline"]}'
     )
     if (driver_id := row["driver_id"]) is not None:
         parts.append(
@@ -82,12 +86,16 @@ def order_json(row: OrderRow) -> str:
         if assigned_by := row["assigned_by"]:
             parts.append(f',"assigned_by":{assigned_by}')
         parts.append("}")
-    parts += [f',"{name}":"{row[name]}"' for name in ("eta", "ready_by") if row[name]]
+    parts += [
+        f',"{name}":"{row[name]}"' for name in ("eta", "ready_by", "promised_at") if row[name]
+    ]
     parts.append(
         f',"address":{{"text":{text(row["address"])},"lat":{row["lat"]!r},"lng":{row["lng"]!r}}}'
     )
     if (note := row["note"]) is not None:
         parts.append(f',"note":{text(note)}')
+    if (rating := row["rating"]) is not None:
+        parts.append(f',"rating":{rating}')
     parts.append("}")
     return "".join(parts)
 
@@ -123,7 +131,10 @@ def row_of(order: Order) -> OrderRow:
         customer_name=order.customer.name,
         customer_phone=order.customer.phone,
         items=_json(order.items),
+        fees=_json(order.fees),
+        tip_cents=order.tip_cents,
         total_cents=order.total_cents,
+        currency=order.currency,
         status=order.status.value,
         version=order.version,
         timeline=_json(order.timeline),
@@ -133,15 +144,17 @@ def row_of(order: Order) -> OrderRow:
         assigned_by=assigned_by.model_dump_json() if assigned_by else None,
         eta=to_text(order.eta) if order.eta else None,
         ready_by=to_text(order.ready_by) if order.ready_by else None,
+        promised_at=to_text(order.promised_at) if order.promised_at else None,
         address=address.text,
         lat=address.lat,
         lng=address.lng,
         note=order.note,
         placed_at=to_text(order.timeline[0].at),
+        rating=order.rating.model_dump_json() if order.rating else None,
     )
 
 
-def _json(models: Sequence[OrderItem] | Sequence[TimelineEntry]) -> str:
+def _json(models: Sequence[Wire]) -> str:
     return "[" + ",".join(model.model_dump_json() for model in models) + "]"
 
 
@@ -218,6 +231,11 @@ async def save(tx: Transaction, order: OrderRow, before: OrderRow, changed_seq: 
         await _queries.end_order(tx, id=order["id"])
     for account_id in sorted(_staff(order) - _staff(before)):
         await _queries.add_staff(tx, account_id=account_id, order_id=order["id"])
+
+
+async def rate(tx: Transaction, order: OrderRow, changed_seq: int) -> None:
+    """Store the order's rating; for `changed_seq` see `changed`."""
+    await _queries.rate_order(tx, id=order["id"], rating=order["rating"], changed_seq=changed_seq)
 
 
 def _ended(order: OrderRow) -> bool:

@@ -1,10 +1,12 @@
 -- name: restaurants
-SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m
-FROM restaurants ORDER BY name, id;
+SELECT * FROM restaurants ORDER BY name, id;
 
 -- name: restaurant^
-SELECT id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m
-FROM restaurants WHERE id = :id;
+SELECT * FROM restaurants WHERE id = :id;
+
+-- name: lock_restaurant^
+SELECT * FROM restaurants WHERE id = :id
+/*+ FOR NO KEY UPDATE */;
 
 -- name: restaurant_named$
 SELECT id FROM restaurants WHERE id = :name OR LOWER(name) = LOWER(:name);
@@ -13,10 +15,26 @@ SELECT id FROM restaurants WHERE id = :name OR LOWER(name) = LOWER(:name);
 -- Each starts in another thousand, so that a customer seldom has the same number from two.
 INSERT INTO restaurants
     (id, name, cuisine, description, address, lat, lng, preparation_minutes, delivery_radius_m,
+     currency, opening_hours, time_zone, minimum_cents, fee_base_cents, fee_per_km_cents,
      last_number)
 SELECT :id, :name, :cuisine, :description, :address, :lat, :lng, :preparation_minutes,
-    :delivery_radius_m, 1000 * (1 + COUNT(*) % 9)
+    :delivery_radius_m, :currency, :opening_hours, :time_zone, :minimum_cents, :fee_base_cents,
+    :fee_per_km_cents, 1000 * (1 + COUNT(*) % 9)
 FROM restaurants;
+
+-- name: update_restaurant!
+UPDATE restaurants
+SET cuisine = :cuisine, description = :description, preparation_minutes = :preparation_minutes,
+    extra_minutes = :extra_minutes, delivery_radius_m = :delivery_radius_m,
+    paused_until = :paused_until, currency = :currency, opening_hours = :opening_hours,
+    time_zone = :time_zone, minimum_cents = :minimum_cents, fee_base_cents = :fee_base_cents,
+    fee_per_km_cents = :fee_per_km_cents
+WHERE id = :id;
+
+-- name: add_rating!
+UPDATE restaurants
+SET rating_stars = rating_stars + :stars, rating_count = rating_count + :number
+WHERE id = :id;
 
 -- name: set_radius!
 UPDATE restaurants SET delivery_radius_m = :metres WHERE id = :id;
@@ -25,16 +43,19 @@ UPDATE restaurants SET delivery_radius_m = :metres WHERE id = :id;
 UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id RETURNING last_number;
 
 -- name: menu
-SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
+SELECT id, name, description, price_cents, available, category, tags, photo_url, version
+FROM menu_items
 WHERE restaurant_id = :restaurant_id AND removed_at IS NULL
 ORDER BY position, id;
 
 -- name: menu_item^
-SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
+SELECT id, name, description, price_cents, available, category, tags, photo_url, version
+FROM menu_items
 WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL;
 
 -- name: lock_menu_item^
-SELECT id, name, description, price_cents, available, photo_url, version FROM menu_items
+SELECT id, name, description, price_cents, available, category, tags, photo_url, version
+FROM menu_items
 WHERE id = :id AND restaurant_id = :restaurant_id AND removed_at IS NULL
 /*+ FOR NO KEY UPDATE */;
 
@@ -44,15 +65,15 @@ SELECT COUNT(*) FROM menu_items WHERE restaurant_id = :restaurant_id AND removed
 
 -- name: insert_menu_item!
 INSERT INTO menu_items
-    (id, restaurant_id, position, name, description, price_cents, available)
+    (id, restaurant_id, position, name, description, price_cents, available, category, tags)
 SELECT :id, :restaurant_id, COALESCE(MAX(position), 0) + 1,
-    :name, :description, :price_cents, :available
+    :name, :description, :price_cents, :available, :category, :tags
 FROM menu_items WHERE restaurant_id = :restaurant_id;
 
 -- name: update_menu_item!
 UPDATE menu_items
 SET name = :name, description = :description, price_cents = :price_cents, available = :available,
-    version = :version
+    category = :category, tags = :tags, version = :version
 WHERE id = :id;
 
 -- name: set_photo!

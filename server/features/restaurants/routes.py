@@ -20,6 +20,7 @@ from server.features.restaurants.schemas import (
     MenuItemChange,
     NewMenuItem,
     Restaurant,
+    RestaurantChange,
     RestaurantPage,
     StaffPage,
 )
@@ -43,6 +44,12 @@ async def list_restaurants(
 async def get_restaurant(request: web.Request, id: Id) -> Restaurant:
     """One restaurant with its menu."""
     return await service(request, RestaurantService).restaurant(id)
+
+
+@router.route("PATCH", "/restaurants/{id}", roles=EMPLOYEE)
+async def change_restaurant(request: web.Request, id: Id, change: RestaurantChange) -> Restaurant:
+    """Change a restaurant's terms; `paused_until` pauses it, `extra_minutes` slows it down."""
+    return await service(request, RestaurantService).change(identity_of(request), id, change)
 
 
 @router.route("GET", "/restaurants/{id}/staff", roles=EMPLOYEE)

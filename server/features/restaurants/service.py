@@ -14,6 +14,7 @@ from server.features.restaurants.schemas import (
     NewMenuItem,
     NewRestaurant,
     Restaurant,
+    RestaurantChange,
     RestaurantSummary,
 )
 
@@ -46,6 +47,24 @@ class RestaurantService:
             return found
 
         return await self._database.read(fn)
+
+    async def change(
+        self, identity: Identity, restaurant_id: str, change: RestaurantChange
+    ) -> Restaurant:
+        """The restaurant with the fields that were sent. Raises Problem 404."""
+        own_restaurant(identity, restaurant_id)
+        changes = {name: getattr(change, name) for name in change.model_fields_set}
+
+        async def fn(tx: Transaction) -> Restaurant:
+            before = await store.lock(tx, restaurant_id)
+            if before is None:
+                raise not_found("restaurant")
+            await store.save(tx, before.model_copy(update=changes))
+            changed = await store.restaurant(tx, restaurant_id)
+            assert changed is not None
+            return changed
+
+        return await self._database.write(fn)
 
     async def add_menu_item(
         self, identity: Identity, restaurant_id: str, new: NewMenuItem
@@ -110,6 +129,12 @@ class RestaurantService:
     async def number_order(self, tx: Transaction, restaurant_id: str) -> int:
         """In another feature's transaction: the next order's number."""
         return await store.next_number(tx, restaurant_id)
+
+    async def add_rating(
+        self, tx: Transaction, restaurant_id: str, stars: int, number: int
+    ) -> None:
+        """In another feature's transaction: that many stars more, by so many more customers."""
+        await store.add_rating(tx, restaurant_id, stars, number)
 
     async def drivers_of(self, tx: Transaction, restaurant_id: str) -> list[Driver]:
         """In another feature's transaction: the drivers, without the orders they carry."""

@@ -1,14 +1,21 @@
 """Restaurants, dishes and drivers: rows in and out."""
 
-from server.core.clock import now, to_text
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from server.core.clock import from_text, now, to_text
 from server.core.ids import new_id
-from server.core.queries import load_queries
+from server.core.queries import Row, load_queries
 from server.core.transaction import Transaction
+from server.features.restaurants.hours import hours_of, opens_at
 from server.features.restaurants.schemas import (
+    DeliveryFee,
     Driver,
     MenuItem,
     NewMenuItem,
     NewRestaurant,
+    Rating,
     Restaurant,
     RestaurantSummary,
 )
@@ -16,15 +23,51 @@ from server.features.restaurants.schemas import (
 _queries = load_queries(__file__)
 
 
+def _fields(row: Row) -> dict[str, Any]:
+    """The fields of a RestaurantSummary, as they are now."""
+    fields = dict(row)
+    hours = hours_of(fields["opening_hours"])
+    moment = now()
+    paused = from_text(fields["paused_until"]) if fields["paused_until"] else None
+    opens = opens_at(hours, fields["time_zone"], paused, moment)
+    open_now = opens is not None and opens <= moment
+    stars, count = fields["rating_stars"], fields["rating_count"]
+    return fields | {
+        "opening_hours": hours,
+        "delivery_fee": DeliveryFee(
+            base_cents=fields["fee_base_cents"], per_km_cents=fields["fee_per_km_cents"]
+        ),
+        "paused_until": paused if paused and paused > moment else None,
+        "open_now": open_now,
+        "opens_at": None if open_now else opens,
+        "rating": Rating(average=round(stars / count, 2) if count else None, count=count),
+    }
+
+
+def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a restaurant's fields, from `model_dump`."""
+    columns = dict(fields)
+    fee = columns.pop("delivery_fee")
+    return columns | {
+        "opening_hours": json.dumps(columns["opening_hours"]),
+        "fee_base_cents": fee["base_cents"],
+        "fee_per_km_cents": fee["per_km_cents"],
+    }
+
+
+def _dish(row: Row) -> MenuItem:
+    return MenuItem(**{**row, "tags": json.loads(row["tags"])})
+
+
 async def restaurants(tx: Transaction) -> list[RestaurantSummary]:
     """All of them, by name."""
-    return [RestaurantSummary(**row) for row in await _queries.restaurants(tx)]
+    return [RestaurantSummary(**_fields(row)) for row in await _queries.restaurants(tx)]
 
 
 async def summary(tx: Transaction, restaurant_id: str) -> RestaurantSummary | None:
     """One without its menu."""
     row = await _queries.restaurant(tx, id=restaurant_id)
-    return RestaurantSummary(**row) if row else None
+    return RestaurantSummary(**_fields(row)) if row else None
 
 
 async def restaurant(tx: Transaction, restaurant_id: str) -> Restaurant | None:
@@ -32,8 +75,8 @@ async def restaurant(tx: Transaction, restaurant_id: str) -> Restaurant | None:
     row = await _queries.restaurant(tx, id=restaurant_id)
     if row is None:
         return None
-    menu = [MenuItem(**item) for item in await _queries.menu(tx, restaurant_id=restaurant_id)]
-    return Restaurant(**row, menu=menu)
+    menu = [_dish(item) for item in await _queries.menu(tx, restaurant_id=restaurant_id)]
+    return Restaurant(**_fields(row), menu=menu)
 
 
 async def id_of(tx: Transaction, name: str) -> str | None:
@@ -45,8 +88,26 @@ async def id_of(tx: Transaction, name: str) -> str | None:
 async def add_restaurant(tx: Transaction, new: NewRestaurant) -> str:
     """Insert a restaurant; returns its id."""
     restaurant_id = new_id("rst")
-    await _queries.insert_restaurant(tx, id=restaurant_id, **new.model_dump())
+    await _queries.insert_restaurant(tx, id=restaurant_id, **_columns(new.model_dump()))
     return restaurant_id
+
+
+async def lock(tx: Transaction, restaurant_id: str) -> RestaurantSummary | None:
+    """The restaurant, which no other transaction changes until this one ends."""
+    row = await _queries.lock_restaurant(tx, id=restaurant_id)
+    return RestaurantSummary(**_fields(row)) if row else None
+
+
+async def save(tx: Transaction, restaurant: RestaurantSummary) -> None:
+    """The restaurant as it is now."""
+    columns = _columns(restaurant.model_dump())
+    columns["paused_until"] = to_text(restaurant.paused_until) if restaurant.paused_until else None
+    await _queries.update_restaurant(tx, **columns)
+
+
+async def add_rating(tx: Transaction, restaurant_id: str, stars: int, number: int) -> None:
+    """That many stars more, by so many more customers."""
+    await _queries.add_rating(tx, id=restaurant_id, stars=stars, number=number)
 
 
 async def set_radius(tx: Transaction, restaurant_id: str, metres: int) -> None:
@@ -62,13 +123,13 @@ async def next_number(tx: Transaction, restaurant_id: str) -> int:
 async def menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
     """One dish of that restaurant."""
     row = await _queries.menu_item(tx, id=item_id, restaurant_id=restaurant_id)
-    return MenuItem(**row) if row else None
+    return _dish(row) if row else None
 
 
 async def lock_menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:
     """The dish, which no other transaction changes until this one ends."""
     row = await _queries.lock_menu_item(tx, id=item_id, restaurant_id=restaurant_id)
-    return MenuItem(**row) if row else None
+    return _dish(row) if row else None
 
 
 async def menu_length(tx: Transaction, restaurant_id: str) -> int:
@@ -87,6 +148,8 @@ async def add_menu_item(tx: Transaction, restaurant_id: str, new: NewMenuItem) -
         description=new.description,
         price_cents=new.price_cents,
         available=int(new.available),
+        category=new.category,
+        tags=json.dumps(new.tags),
     )
     return item_id
 
@@ -100,6 +163,8 @@ async def save_menu_item(tx: Transaction, item: MenuItem) -> None:
         description=item.description,
         price_cents=item.price_cents,
         available=int(item.available),
+        category=item.category,
+        tags=json.dumps(item.tags),
         version=item.version,
     )
 

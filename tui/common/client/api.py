@@ -33,9 +33,11 @@ from server.features.drivers.schemas import (
 )
 from server.features.orders.schemas import (
     Cancellation,
+    NewRating,
     Order,
     OrderPage,
     PlaceOrder,
+    Quote,
     StatusChange,
 )
 from server.features.restaurants.schemas import (
@@ -119,6 +121,14 @@ class Api:
             return await self._ask(Order, "POST", "/orders", json=basket, headers=headers)
 
         return await retry(send, attempts=PLACING_ATTEMPTS)
+
+    async def quote(self, basket: PlaceOrder) -> Quote:
+        """What a basket would cost; `ApiError` 409 and 422 as for an order."""
+        return await self._ask(Quote, "POST", "/orders/quote", json=basket)
+
+    async def rate(self, order_id: str, rating: NewRating) -> None:
+        """Rate an order that has come; `ApiError` 409 where it has not."""
+        await self._session.request("POST", f"/orders/{order_id}/rating", json=rating)
 
     async def cancel(self, order_id: str, reason: str | None = None) -> Order:
         """Cancel an order of the customer's; `ApiError` 409 once it is being prepared."""

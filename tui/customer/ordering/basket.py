@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from server.features.drivers.schemas import Point
-from server.features.orders.schemas import Order, OrderedItem, PlaceOrder
+from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import euros, human_distance
+from tui.common.format import euros, human_distance, money
 from tui.common.sanitize import plain
 from tui.common.tracking.track import metres_between
 
@@ -46,6 +46,9 @@ class Basket:
         self.note = ""
         self.address: str | None = None
         """The address as typed; None until something is typed."""
+        self.quote: Quote | None = None
+        """What the server said last of its fees; they depend on restaurant and address."""
+        self.tip_percent = 0
         self.key = str(uuid.uuid4())
         self.unconfirmed: list[PlaceOrder] = []
 
@@ -81,6 +84,17 @@ class Basket:
     def total_cents(self) -> int:
         """What they cost, in minor units."""
         return sum(line.cents for line in self.lines.values())
+
+    @property
+    def tip_cents(self) -> int:
+        """The tip, to the next ten of minor units."""
+        return (self.total_cents * self.tip_percent + 500) // 1000 * 10
+
+    @property
+    def due_cents(self) -> int:
+        """What is paid at the door: dishes, fees as last quoted, tip."""
+        fees = sum(fee.cents for fee in self.quote.fees) if self.quote else 0
+        return self.total_cents + fees + self.tip_cents
 
     def quantity(self, item_id: str) -> int:
         """How many of that dish."""
@@ -159,7 +173,8 @@ class Basket:
             ],
             address=address,
             note=self.note or None,
-            expected_total_cents=self.total_cents,
+            tip_cents=self.tip_cents or None,
+            expected_total_cents=self.due_cents,
         )
 
 
@@ -179,12 +194,37 @@ def _changes(before: MenuItem, now: MenuItem) -> list[str]:
     return changes
 
 
+def not_now(restaurant: RestaurantSummary) -> str:
+    """That the restaurant takes no orders now, and until when; "" if it does."""
+    if restaurant.open_now:
+        return ""
+    word = "Takes no orders" if restaurant.paused_until else "Closed"
+    return (
+        f"{word} until {restaurant.opens_there:%a %H:%M}." if restaurant.opens_there else f"{word}."
+    )
+
+
+def below_minimum(basket: Basket) -> str:
+    """What is missing to the restaurant's minimum; "" where nothing is."""
+    place = basket.restaurant
+    missing = place.minimum_cents - basket.total_cents
+    if missing <= 0:
+        return ""
+    least, more = money(place.minimum_cents, place.currency), money(missing, place.currency)
+    return f"{plain(place.name)} delivers from {least}: {more} are missing. Esc adds dishes."
+
+
+def metres_to(restaurant: RestaurantSummary, address: Address) -> float:
+    """As the crow flies."""
+    here = Point(lat=restaurant.lat, lng=restaurant.lng)
+    return metres_between(here, Point(lat=address.lat, lng=address.lng))
+
+
 def out_of_reach(restaurant: RestaurantSummary, known: Address | None) -> str:
     """That the restaurant does not deliver to that address; "" if it does."""
     if known is None or not restaurant.delivery_radius_m:
         return ""
-    here = Point(lat=restaurant.lat, lng=restaurant.lng)
-    away = metres_between(here, Point(lat=known.lat, lng=known.lng))
+    away = metres_to(restaurant, known)
     if away <= restaurant.delivery_radius_m:
         return ""
     radius = human_distance(restaurant.delivery_radius_m)

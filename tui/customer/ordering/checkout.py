@@ -12,9 +12,15 @@ from textual.widgets import Button, Input, Label, Static
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
-from tui.common.format import euros, field_of
+from tui.common.format import field_of, money
 from tui.common.sanitize import in_one_line, plain
-from tui.customer.ordering.basket import address_for, map_note, out_of_reach
+from tui.customer.ordering.basket import (
+    address_for,
+    below_minimum,
+    map_note,
+    not_now,
+    out_of_reach,
+)
 from tui.customer.ordering.menu import BasketList
 
 if TYPE_CHECKING:
@@ -31,7 +37,9 @@ class Checkout(Vertical):
     DEFAULT_CSS = """
     Checkout {
         & > BasketList { height: auto; min-height: 1; max-height: 60%; }
-        & > #total { height: 1; text-align: right; padding: 0 1; text-style: bold; }
+        & > #total { height: auto; text-align: right; padding: 0 1; }
+        & > #tip-row { height: 1; }
+        & > #tip-row > Label { width: 10; color: $title; }
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
@@ -59,6 +67,11 @@ class Checkout(Vertical):
         """Top to bottom."""
         yield BasketList()
         yield Static("", id="total", markup=False)
+        with Horizontal(id="tip-row"):
+            yield Label("Tip")
+            tip = Button("", id="tip", compact=True)
+            tip.active_effect_duration = 0  # it takes no key meanwhile
+            yield tip
         with Horizontal(classes="row"):
             yield Label("Address")
             yield Input(id="address", compact=True, max_length=200)
@@ -119,6 +132,10 @@ class Checkout(Vertical):
         if self.basket.sold_out:
             names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
             return f"Sold out: {names}. Remove it with 0, or esc for another dish.", None
+        if words := not_now(self.basket.restaurant):
+            return f"{words} Your basket is kept; choose another restaurant, or order then.", None
+        if words := below_minimum(self.basket):
+            return words, None
         words = out_of_reach(self.basket.restaurant, self._known)
         if words:
             return (
@@ -149,6 +166,14 @@ class Checkout(Vertical):
         event.stop()
         self.screen.focus_next()
 
+    @on(Button.Pressed, "#tip")
+    def _tip(self, event: Button.Pressed) -> None:
+        event.stop()
+        if self.basket is not None:
+            at = TIPS.index(self.basket.tip_percent)
+            self.basket.tip_percent = TIPS[(at + 1) % len(TIPS)]
+            self._show_total()
+
     @on(Button.Pressed, "#send")
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
@@ -156,11 +181,37 @@ class Checkout(Vertical):
 
     def _show_total(self) -> None:
         assert self.basket is not None
-        cents = self.basket.total_cents
-        self.query_one("#total", Static).update(
-            Content.assemble(("Total  ", "$wire-ink not bold"), (euros(cents), ""))
+        basket, currency = self.basket, self.basket.restaurant.currency
+        parts = (
+            [(fee.kind.capitalize(), fee.cents) for fee in basket.quote.fees]
+            if basket.quote
+            else []
         )
-        self.query_one("#send", Button).label = Content(f"Place the order · {euros(cents)}")
+        if basket.tip_cents:
+            parts.append(("Tip", basket.tip_cents))
+        if parts:
+            parts.insert(0, ("Dishes", basket.total_cents))
+        total = money(basket.due_cents, currency)
+        width = len(total)
+        when = f", in about {basket.quote.eta_minutes} min" if basket.quote else ""
+        lines = [
+            Content.assemble((f"{name}  ", "$wire-ink"), f"{money(cents, currency):>{width}}")
+            for name, cents in parts
+        ]
+        lines.append(
+            Content.assemble((f"Paid at the door{when}.  Total  ", "$wire-ink"), (total, "bold"))
+        )
+        self.query_one("#total", Static).update(Content("\n").join(lines))
+        percent = (
+            f"{basket.tip_percent} %, press for another"
+            if basket.tip_percent
+            else "none, press to add"
+        )
+        tip, send = self.query_one("#tip", Button), self.query_one("#send", Button)
+        tip.label = Content(percent)
+        send.label = Content(f"Place the order · {total}")
+        for button in (tip, send):
+            button.refresh(layout=True)  # else it keeps the width of the label before
 
     def _show_map_note(self) -> None:
         text = self.query_one("#address", Input).value
@@ -170,6 +221,8 @@ class Checkout(Vertical):
         line.set_class(bool(words), "-told")
 
 
+TIPS = (0, 5, 10, 15)
+"""Per cent of the dishes."""
 SAFE_TO_RETRY = "Your basket is kept. Sending it again will not order twice."
 
 

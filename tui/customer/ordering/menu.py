@@ -143,8 +143,9 @@ class MenuList(DishList):
         self.redraw()
 
     def filter_key(self, index: int) -> str:
-        """Name and description."""
-        return f"{self.items[index].name} {self.items[index].description}"
+        """Name, category, tags and description."""
+        item = self.items[index]
+        return f"{item.name} {item.category} {' '.join(item.tags)} {item.description}"
 
     def action_select(self) -> None:
         """Add one of the selected dish."""

@@ -11,9 +11,9 @@ from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
-from tui.common.format import fit, message_for
+from tui.common.format import fit, human_distance, message_for, money
 from tui.common.widgets.row_list import RowList
-from tui.customer.ordering.basket import Basket, out_of_reach
+from tui.customer.ordering.basket import Basket, metres_to, not_now, out_of_reach
 
 MINUTES_CELLS = 15
 
@@ -53,8 +53,10 @@ class RestaurantList(RowList):
         restaurant = self.restaurants[index]
         basket = self._baskets.get(restaurant.id)
         begun = f"{basket.count} in your basket  " if basket and basket.count else ""
-        minutes = f"about {restaurant.preparation_minutes} min"
-        room = width - 3 - len(begun) - MINUTES_CELLS
+        minutes = f"about {restaurant.preparation_minutes + restaurant.extra_minutes} min"
+        if self.known is not None:
+            minutes = f"{human_distance(metres_to(restaurant, self.known))}  {minutes}"
+        room = width - 3 - len(begun) - max(MINUTES_CELLS, len(minutes))
         name = fit(restaurant.name, max(8, room * 2 // 3))
         left = Content.assemble(
             (" " + name, "bold"),
@@ -62,12 +64,26 @@ class RestaurantList(RowList):
         )
         right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
         gap = max(1, width - left.cell_length - right.cell_length - 1)
-        far = out_of_reach(restaurant, self.known)
-        more = far or restaurant.description or restaurant.address
+        far = not_now(restaurant) or out_of_reach(restaurant, self.known)
+        more = far or "  ".join((*terms(restaurant), restaurant.description or restaurant.address))
         return [
             Content.assemble(left, " " * gap, right),
             Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
         ]
+
+
+def terms(restaurant: RestaurantSummary) -> list[str]:
+    """Its rating, fee and minimum, as far as it has any."""
+    found, fee, currency = [], restaurant.delivery_fee, restaurant.currency
+    if restaurant.rating.average is not None:
+        found.append(f"★ {restaurant.rating.average:.1f}")
+    if fee.base_cents or fee.per_km_cents:
+        base = money(fee.base_cents, currency)
+        each = f" + {money(fee.per_km_cents, currency)}/km" if fee.per_km_cents else ""
+        found.append(f"Fee {base}{each}.")
+    if restaurant.minimum_cents:
+        found.append(f"From {money(restaurant.minimum_cents, currency)}.")
+    return found
 
 
 MAX_RETRY_SECONDS = 4.0

@@ -16,13 +16,13 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import euros, field_of, fit, message_for
+from tui.common.format import field_of, fit, message_for, money
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
-from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.basket import Basket, below_minimum, not_now
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
 from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
@@ -163,6 +163,18 @@ class NewOrderScreen(Dialog[Order]):
         account = self.services.session.account
         self.query_one(Checkout).show(self._basket, account.address if account else None)
         self._show_page("checkout")
+        if words := not_now(self._basket.restaurant) or below_minimum(self._basket):
+            self.show_status(words)
+
+    async def _quote(self, basket: Basket) -> None:
+        """Ask what the basket costs with its fees, and show it."""
+        checkout = self.query_one(Checkout)
+        try:
+            basket.quote = await self.services.api.quote(checkout.content())
+        except (ClientError, ValueError):
+            return  # sending it says what is wrong
+        if basket is self._basket and self.page == "checkout":
+            checkout.redraw()
 
     def action_close(self) -> None:
         """Go back one page, or close."""
@@ -252,7 +264,7 @@ class NewOrderScreen(Dialog[Order]):
             return
         box.border_subtitle = Content(
             f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
-            f"{euros(basket.total_cents)}"
+            f"{money(basket.total_cents, basket.restaurant.currency)}"
             if basket.count
             else "basket empty"
         )
@@ -261,6 +273,8 @@ class NewOrderScreen(Dialog[Order]):
         self._show_photo()
         if self.page == "checkout":
             self.query_one(Checkout).redraw()
+            if basket.lines:
+                self._run(self._quote(basket), "quote")
 
     @on(DishList.NoteWanted)
     def _note_wanted(self, event: DishList.NoteWanted) -> None:
@@ -337,7 +351,7 @@ class NewOrderScreen(Dialog[Order]):
                 restaurant = await self.services.api.restaurant(basket.restaurant.id)
             except ClientError:
                 return
-        before = basket.total_cents
+        before = basket.due_cents
         changes = basket.update_menu(restaurant)
         self.query_one(MenuList).show(restaurant.menu, basket)
         self._basket_changed()
@@ -345,17 +359,21 @@ class NewOrderScreen(Dialog[Order]):
             self.show_status(" ".join(changes), "warning")
             self._ask(basket, changes, before)
         elif menu_refused:
-            self.show_status("The menu has changed. Check the basket, then send it.")
+            await self._quote(basket)
+            total = money(basket.due_cents, basket.restaurant.currency)
+            self.show_status(f"With its fees it is {total}. Look at it, then send it.", "warning")
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
         """Show what has changed since it was sent, and ask whether to order anyway."""
         lost = sum(line.cents for line in basket.sold_out)
-        total = basket.total_cents - lost
+        total = basket.due_cents - lost
         if len(basket.sold_out) == len(basket.lines):
             return  # nothing is left to order
+        currency = basket.restaurant.currency
+        due = money(total, currency)
         lines = [f"The menu of {plain(basket.restaurant.name)} has changed.", "", *changes]
         if total != before:
-            lines += ["", f"The total: {euros(total)} now, not {euros(before)}."]
+            lines += ["", f"The total: {due} now, not {money(before, currency)}."]
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -365,9 +383,7 @@ class NewOrderScreen(Dialog[Order]):
 
         rest = "Order the rest" if lost else "Place the order"
         self.app.push_screen(
-            ConfirmScreen(
-                "Still order it?", "\n".join(lines), yes=f"{rest} · {euros(total)}", no="Not now"
-            ),
+            ConfirmScreen("Still order it?", "\n".join(lines), yes=f"{rest} · {due}", no="Not now"),
             answered,
         )
 

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from server.features.orders.schemas import CANCELLABLE, Order
+from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
@@ -25,13 +25,14 @@ from tui.customer.orders.format import (
     why_not_cancellable,
 )
 from tui.customer.orders.model import OrderStore
-from tui.customer.orders.summary import OrderHeading
+from tui.customer.orders.summary import OrderHeading, beside_dishes
 
 CLOCK_SECONDS = 5.0
 
 
 class OrderDetailsScreen(Dialog[str]):
-    """The order as the store has it, also while it changes. Answers `again`, `cancel` or None."""
+    """The order as the store has it, also while it changes. Answers `again`, `cancel`, the
+    stars of a rating, or None."""
 
     DEFAULT_CSS = """
     OrderDetailsScreen {
@@ -52,6 +53,10 @@ class OrderDetailsScreen(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "answer('again')", "Order again"),
         Binding("c", "answer('cancel')", "Cancel"),
+        *(
+            Binding(star, f"answer('{star}')", "Rate", show=star == "5", key_display="1-5")
+            for star in "12345"
+        ),
         Binding("down", "scroll(1)", "Scroll", key_display="↑↓"),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown,space", "scroll(10)", show=False),
@@ -87,10 +92,13 @@ class OrderDetailsScreen(Dialog[str]):
         self.call_after_refresh(self.redraw)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only an open order can be cancelled."""
+        """Cancel before they cook, rate what has come."""
         if action == "answer" and parameters == ("cancel",):
             order = self._store.get(self._id)
-            return order is not None and not order.status.terminal
+            return order is not None and order.status in CANCELLABLE
+        if action == "answer" and str(parameters[0]).isdigit():
+            order = self._store.get(self._id)
+            return order is not None and order.status is OrderStatus.DELIVERED
         return True
 
     def action_answer(self, answer: str) -> None:
@@ -139,6 +147,12 @@ def _items(order: Order, width: int) -> Content:
         )
         if item.note:
             lines += _labelled("", f"“{plain(item.note)}”", width, indent=4, ink="$accent")
+    for name, cents in beside_dishes(order):
+        money = f"{human_money(cents):>6}"
+        room = max(8, width - 4 - len(money) - 4)
+        lines.append(
+            Content.assemble("    ", fit(name, room, pad=True), ("  € ", "$wire-ink"), money)
+        )
     total = human_money(order.total_cents)
     lines.append(
         Content.assemble(
@@ -163,6 +177,16 @@ def _labelled(
     ]
 
 
+def promise_kept(order: Order, now: datetime) -> str:
+    """The promised time, and what became of it: `18:40, came 4 min late`."""
+    assert order.promised_at is not None
+    told = clock_time(order.promised_at, now)
+    if order.status is not OrderStatus.DELIVERED:
+        return told
+    late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
+    return f"{told}, came " + (f"{late} min late" if late > 0 else "in time")
+
+
 def _facts(order: Order, now: datetime, width: int) -> Content:
     driver = "none" if order.status.terminal else "not assigned yet"
     if order.driver:
@@ -171,6 +195,11 @@ def _facts(order: Order, now: datetime, width: int) -> Content:
     lines += _labelled("Driver", driver, width)
     if order.note:
         lines += _labelled("Note", plain(order.note, newlines=True), width)
+    lines += _labelled("Pay", "at the door", width) if not order.status.terminal else []
+    if order.promised_at:
+        lines += _labelled("Promise", promise_kept(order, now), width)
+    if order.rating:
+        lines += _labelled("Rating", "★" * order.rating.stars, width)
     lines.append(Content(""))
     stamps = [clock_time(step.at, now) for step in order.timeline]
     widest = max((cell_len(stamp) for stamp in stamps), default=0)

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 
-from server.features.orders.schemas import CANCELLABLE, STEPS, Order, OrderStatus
+from server.features.orders.schemas import CANCELLABLE, STEPS, NewRating, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable, order_parts
@@ -299,8 +299,22 @@ class OrdersPanel(Panel):
             "again": self.action_order_again,
             "cancel": self.action_cancel_order,
         }
+        order = self._table.order
         if answer in actions:
             actions[answer]()
+        elif answer is not None and order is not None:
+            self.work(self._rate(order, int(answer)), f"rate-{order.id}")
+
+    async def _rate(self, order: Order, stars: int) -> None:
+        try:
+            await self.api.rate(order.id, NewRating(stars=stars))
+        except SignedOut:
+            return
+        except ClientError as error:
+            self.notify(message_for(error), title=order_title(order), severity="warning")
+            return
+        self.notify(f"Rated {'★' * stars}. Thank you.", title=order_title(order))
+        await self.feed.refresh(order.id)
 
     def action_cancel_order(self) -> None:
         """Ask, then cancel the selected order."""

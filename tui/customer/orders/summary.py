@@ -136,6 +136,7 @@ class OrderFacts(OrderLines):
                     (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
                 )
             )
+        lines += [_priced("    ", name, cents, width) for name, cents in beside_dishes(order)]
         return [*lines, _priced("    ", "Total", order.total_cents, width, style="bold")]
 
     def _facts(self, order: Order, width: int) -> list[Content]:
@@ -183,6 +184,12 @@ class OrderSummary(Vertical):
         head.show(order)
         facts.show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
+
+
+def beside_dishes(order: Order) -> list[tuple[str, int]]:
+    """The fees and the tip of an order, named."""
+    parts = [(plain(fee.kind).capitalize(), fee.cents) for fee in order.fees]
+    return [*parts, ("Tip", order.tip_cents)] if order.tip_cents else parts
 
 
 def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Content:

@@ -10,18 +10,26 @@ from server.core.auth import Identity
 from server.core.clock import from_text
 from server.features.accounts.service import actor
 from server.features.orders import store
-from server.features.orders.schemas import OrderItem, OrderStatus, TimelineEntry
+from server.features.orders.schemas import (
+    Fee,
+    OrderItem,
+    OrderRating,
+    OrderStatus,
+    TimelineEntry,
+)
 from server.features.orders.store import OrderRow, entry_json, item_json, order_json
 from server.features.shared.schemas import Actor
 
 AT = "2026-01-31T12:00:00.000Z"
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
 ACTORS = st.builds(Actor, id=WORDS, name=WORDS, role=WORDS)
+MONEY = st.integers(0, 10_000_000)
+RATINGS = st.builds(OrderRating, stars=st.integers(1, 5), text=st.none() | WORDS)
 ITEMS = st.builds(
     OrderItem,
     menu_item_id=WORDS,
     name=WORDS,
-    price_cents=st.integers(0, 10_000_000),
+    price_cents=MONEY,
     quantity=st.integers(1, 99),
     note=st.none() | WORDS,
 )
@@ -53,17 +61,22 @@ ROWS = st.fixed_dictionaries(
         "customer_name": WORDS,
         "customer_phone": st.none() | WORDS,
         "items": st.lists(ITEMS, max_size=3).map(store._json),
+        "fees": st.lists(st.builds(Fee, kind=WORDS, cents=MONEY), max_size=2).map(store._json),
+        "tip_cents": MONEY,
         "total_cents": st.integers(0, 10**9),
+        "currency": st.sampled_from(["EUR", "JPY"]),
         "status": st.sampled_from([status.value for status in OrderStatus]),
         "version": st.integers(1, 99),
         "timeline": st.lists(STEPS, min_size=1, max_size=3).map(store._json),
         "eta": st.none() | st.just(AT),
         "ready_by": st.none() | st.just(AT),
+        "promised_at": st.none() | st.just(AT),
         "address": st.text('a"\\é日 ', max_size=20).map(lambda words: f"1{words}1"),
         "lat": st.floats(-90, 90),
         "lng": st.floats(-180, 180),
         "note": st.none() | WORDS,
         "placed_at": st.just(AT),
+        "rating": st.none() | RATINGS.map(lambda rating: rating.model_dump_json()),
     }
 )
 

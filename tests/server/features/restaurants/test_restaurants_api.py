@@ -28,6 +28,8 @@ async def test_every_logged_in_account_reads_restaurants(cast: Cast) -> None:
             "description": "",
             "price_cents": 901,
             "available": True,
+            "category": "",
+            "tags": [],
             "version": 1,
         }
     (await cast.customer.get("/restaurants/rst_none")).must(404)

@@ -121,7 +121,7 @@ async def test_a_dish_that_sells_out_meanwhile_is_reported_and_the_basket_kept(
         await wait_until(lambda: orders_of(app).baskets[kitchen.id].sold_out, what="marked")
         assert orders_of(app).baskets[kitchen.id].count == 2
         await focus(screen, "#basket")
-        await pilot.press("0", "tab", "tab", "tab", "enter")
+        await pilot.press("0", *["tab"] * 4, "enter")
         await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen")
         (order,) = await orders_at(guest)
@@ -399,3 +399,42 @@ async def test_the_basket_is_kept_while_the_server_is_gone(
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await pilot.press("n")
         await sees(app, "Retrying")
+
+
+async def test_the_checkout_shows_fees_and_tip_and_refuses_what_is_not_delivered(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    path = f"/restaurants/{kitchen.id}"
+    dish = (await kitchen.restaurant())["menu"][0]
+    price = dish["price_cents"]
+    terms = {"delivery_fee": {"base_cents": 190}, "minimum_cents": price + 1, "currency": "CHF"}
+    restaurant = (await kitchen.rest.patch(path, terms)).must(200).json
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        screen = await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("enter", "b")
+        await sees(app, "delivers from CHF", "CHF 0.01 are missing")
+        (await kitchen.rest.patch(path, {"minimum_cents": 0})).must(200)
+        await pilot.press("escape", "escape")
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("b")
+        await sees(app, "Delivery", "CHF 1.90", "Paid at the door, in about")
+        await focus(screen, "#tip")
+        await pilot.press("enter")
+        await sees(app, " 5 %")
+        await pilot.press("enter")
+        tip = (price * 10 + 500) // 1000 * 10
+        total = price + 190 + tip
+        await sees(app, "10 %", "Tip", f"Place the order · CHF {total / 100:.2f}")
+        (await kitchen.rest.patch(path, {"delivery_fee": {"base_cents": 250}})).must(200)
+        await focus(screen, "#send")
+        await pilot.press("enter")
+        await sees(app, f"it is CHF {(total + 60) / 100:.2f}. Look at it")
+        send = screen.query_one("#send")
+        await wait_until(
+            lambda: not screen._sending and not send.has_class("-active"), what="the button rests"
+        )
+        await pilot.press("enter")
+        await past_toast(app, "Waiting for the restaurant")
+        (order,) = await orders_at(guest)
+        assert order["fees"] == [{"kind": "delivery", "cents": 250}]
+        assert (order["tip_cents"], order["total_cents"]) == (tip, total + 60)
