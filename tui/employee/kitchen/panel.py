@@ -9,16 +9,18 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.message import Message
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
-from tui.employee.kitchen.actions import OrderActions
+from tui.employee.kitchen.actions import OrderActions, conflict_message
 from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
+from tui.employee.kitchen.hold import Timer, format_held
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
@@ -64,6 +66,18 @@ class Alarm:
             self._ring()
 
 
+class HeldLine(Banner):
+    """The step that waits; a click undoes it."""
+
+    class Undo(Message):
+        """It was clicked."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Undo."""
+        event.stop()
+        self.post_message(self.Undo())
+
+
 class KitchenPanel(Panel):
     """A board of orders by status; enter takes the selected order to its next step."""
 
@@ -85,6 +99,7 @@ class KitchenPanel(Panel):
     KEYS = (
         ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
+        ("u", "undo a step while it waits"),
         ("R", "reject or cancel, with a reason"),
         ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
@@ -106,6 +121,7 @@ class KitchenPanel(Panel):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "step", "Next step"),
+        Binding("u", "undo", "Undo"),
         Binding("R", "reject", "Reject"),
         Binding("d", "driver", "Driver"),
         Binding("e", "minutes", "Minutes"),
@@ -124,6 +140,7 @@ class KitchenPanel(Panel):
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderSummary()
         self.actions = OrderActions(self)
+        self.waiting = HeldLine()
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
         self._staleness = Staleness()
@@ -135,6 +152,7 @@ class KitchenPanel(Panel):
     def body(self) -> ComposeResult:
         """A banner, the board, the order under the cursor."""
         yield Banner()
+        yield self.waiting
         yield self.strip
         with Container(id="stage"):
             yield self.view
@@ -148,6 +166,7 @@ class KitchenPanel(Panel):
             self.view.message = kitchen_text.NO_RESTAURANT
             return
         self.board.account_id = account.id
+        self.actions.held.hold_for = getattr(self.app, "hold_seconds", 0.0)
         self.feed = KitchenFeed(
             self.session,
             self.api,
@@ -177,6 +196,7 @@ class KitchenPanel(Panel):
         if feed is not None:
             feed.apply_events()
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
+        self._show_held()
         self.cursor.refresh()
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
@@ -195,6 +215,15 @@ class KitchenPanel(Panel):
             self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):
             self.redraw_in(CLOCK_SECONDS)
+
+    def _show_held(self) -> None:
+        """The steps that wait, with the seconds they have left."""
+        held = self.actions.held
+        held.check(self.board.order, conflict_message)
+        self.view.held = {one.order.id: f"→ {one.seconds} s" for one in held.all}
+        self.waiting.show(format_held(held.all))
+        if held.all:
+            self.redraw_in(0.5)
 
     # -- what the actions and other panels use
 
@@ -228,6 +257,16 @@ class KitchenPanel(Panel):
         """Something that is shown has changed."""
         self.needs_redraw = True
 
+    def call_in(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call this in so many seconds."""
+        return self.set_timer(seconds, call)
+
+    def unsaved(self) -> str | None:
+        """The steps whose answer has not come."""
+        if not self.busy:
+            return None
+        return "A step has not reached the server yet; check its order after the next start."
+
     # -- keys
 
     def reload(self) -> None:
@@ -245,6 +284,12 @@ class KitchenPanel(Panel):
             self.request_redraw()
         else:
             self.actions.step(order)
+
+    @on(HeldLine.Undo)
+    def action_undo(self) -> None:
+        """Drop the step that waits: that of the order under the cursor, else the last one."""
+        if not self.actions.held.undo(self.cursor.order_id):
+            self.toast("No step waits. What was sent stays in the order's timeline.")
 
     def action_reject(self) -> None:
         """Reject it, or cancel it once it is accepted."""
