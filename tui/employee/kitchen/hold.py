@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
+from textual import events
+from textual.message import Message
+
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS
+from tui.employee.staleness import Banner
 
 Sending = Callable[[Order], Coroutine[object, object, Order]]
 """Sends the step of that order, whose version it names."""
@@ -174,3 +178,15 @@ def format_held(held: list[Held]) -> str:
     last = held[-1]
     more = f", and {len(held) - 1} more" if len(held) > 1 else ""
     return f"#{last.order.number} → {last.name} in {last.seconds} s{more} · u undoes"
+
+
+class HeldLine(Banner):
+    """The step that waits; a click undoes it."""
+
+    class Undo(Message):
+        """It was clicked."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Undo."""
+        event.stop()
+        self.post_message(self.Undo())

@@ -9,7 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.message import Message
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
@@ -17,19 +16,19 @@ from tui.common.dialogs.base import Dialog
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen.actions import OrderActions, conflict_message
+from tui.employee.kitchen.alarm import Alarm
 from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
-from tui.employee.kitchen.hold import Timer, format_held
+from tui.employee.kitchen.hold import HeldLine, Timer, format_held
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
+from tui.employee.kitchen.tickets import TicketDesk
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 
 BLINK_SECONDS = 0.5
 CLOCK_SECONDS = 1.0
 """How often the clocks of open orders are drawn again."""
-ALARM_SECONDS = 4.0
-"""Between two rings."""
 USUAL_MINUTES = 20
 """Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
@@ -38,44 +37,6 @@ BELOW_FROM_ROWS = 22
 RIGHT_FROM_COLUMNS = 60
 
 AnswerT = TypeVar("AnswerT")
-
-
-class Alarm:
-    """Rings by `ring` for new orders that nobody has looked at, again and again."""
-
-    def __init__(self, ring: Callable[[], None], every: float = ALARM_SECONDS) -> None:
-        self.muted = False
-        self._ring = ring
-        self._every = every
-        self._known: frozenset[str] = frozenset()
-        self._next = 0.0
-
-    def update(self, unseen: frozenset[str], now: float) -> None:
-        """Ring at once for an order that has just come, then every so many seconds."""
-        if unseen - self._known:
-            self._next = now
-        self._known = unseen
-        if not unseen or now < self._next:
-            return
-        self._next = now + self._every
-        self.ring_once()
-
-    def ring_once(self) -> None:
-        """Ring, unless muted."""
-        if not self.muted:
-            self._ring()
-
-
-class HeldLine(Banner):
-    """The step that waits; a click undoes it."""
-
-    class Undo(Message):
-        """It was clicked."""
-
-    def on_click(self, event: events.Click) -> None:
-        """Undo."""
-        event.stop()
-        self.post_message(self.Undo())
 
 
 class KitchenPanel(Panel):
@@ -104,6 +65,7 @@ class KitchenPanel(Panel):
         ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
+        ("p", "print or save its ticket"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
@@ -126,6 +88,7 @@ class KitchenPanel(Panel):
         Binding("d", "driver", "Driver"),
         Binding("e", "minutes", "Minutes"),
         Binding("space", "details", "Details"),
+        Binding("p", "ticket", "Ticket", show=False),
         Binding("s", "menu", "Menu"),
         Binding("m", "mute", "Mute"),
         Binding("n", "next_new", "Next new", show=False),
@@ -141,6 +104,7 @@ class KitchenPanel(Panel):
         self.details = OrderSummary()
         self.actions = OrderActions(self)
         self.waiting = HeldLine()
+        self.tickets = TicketDesk(self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
         self._staleness = Staleness()
@@ -198,6 +162,8 @@ class KitchenPanel(Panel):
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
         self._show_held()
         self.cursor.refresh()
+        if feed is not None and feed.loaded:
+            self.tickets.arrived(self.board.column(OrderStatus.PLACED))
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
         blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0
@@ -311,6 +277,11 @@ class KitchenPanel(Panel):
         order = self._selected_order()
         if order is not None:
             self.app.push_screen(OrderDetailsScreen(order, lambda: self.board.order(order.id)))
+
+    def action_ticket(self) -> None:
+        """Print or save the ticket of the order under the cursor."""
+        if (order := self._selected_order()) is not None:
+            self.tickets.print(order)
 
     def action_menu(self) -> None:
         """Open the menu."""
