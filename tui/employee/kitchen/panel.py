@@ -107,6 +107,8 @@ class KitchenPanel(Panel):
         self.tickets = TicketDesk(self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
+        self._opened_at: datetime | None = None
+        """By the server's clock; orders placed later get their ticket by themselves."""
         self._staleness = Staleness()
         self._status: tuple[object, ...] = ()
         """What badge, summary and headline were last made of."""
@@ -130,6 +132,7 @@ class KitchenPanel(Panel):
             self.view.message = kitchen_text.NO_RESTAURANT
             return
         self.board.account_id = account.id
+        self._opened_at = self.session.server_now()
         self.actions.held.hold_for = getattr(self.app, "hold_seconds", 0.0)
         self.feed = KitchenFeed(
             self.session,
@@ -162,8 +165,8 @@ class KitchenPanel(Panel):
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
         self._show_held()
         self.cursor.refresh()
-        if feed is not None and feed.loaded:
-            self.tickets.arrived(self.board.column(OrderStatus.PLACED))
+        if self._opened_at is not None:
+            self.tickets.arrived(self.board.column(OrderStatus.PLACED), self._opened_at)
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
         blink_on = bool(unseen) and int(now / BLINK_SECONDS) % 2 == 0

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from rich.cells import cell_len
@@ -149,22 +150,21 @@ class TicketDesk:
     def __init__(self, host: Host) -> None:
         self.tickets = Tickets(TicketSettings.from_environment())
         self._host = host
-        self._known: set[str] | None = None
-        """New orders that have had their ticket, or were there when the window opened."""
+        self._printed: set[str] = set()
+        """New orders that have had their ticket by themselves."""
 
     def print(self, order: Order, *, quiet: bool = False) -> None:
         """Print or save an order's ticket in the background; `quiet` says only what goes wrong."""
         self._host.run_change(self._print(order, quiet))
 
-    def arrived(self, orders: Sequence[Order]) -> None:
-        """A ticket for each of these new orders that was not there before."""
+    def arrived(self, orders: Sequence[Order], since: datetime) -> None:
+        """A ticket for each of these new orders that was placed after `since`, once."""
         if not self.tickets.settings.by_itself:
             return
-        known = self._known
-        for order in orders if known is not None else ():
-            if known is not None and order.id not in known:
+        for order in orders:
+            if order.timeline[0].at >= since and order.id not in self._printed:
+                self._printed.add(order.id)
                 self.print(order, quiet=True)
-        self._known = (known or set()) | {order.id for order in orders}
 
     async def _print(self, order: Order, quiet: bool) -> None:
         try:
