@@ -84,6 +84,7 @@ TABLE = {
     "DELETE /restaurants/{id}/menu/{item_id}": Row(EMPLOYEES, owned=True),
     "GET /restaurants/{id}/orders/stream": Row(EMPLOYEES, owned=True),
     "GET /restaurants/{id}/orders/events": Row(EMPLOYEES, owned=True),
+    "GET /restaurants/{id}/summary": Row(EMPLOYEES, owned=True),
     "GET /drivers": Row(EMPLOYEES),
     "PUT /drivers/{id}/location": Row(EMPLOYEES, owned=True, body=HERE),
     "GET /drivers/{id}/location": Row(BOTH, owned=True, riding=True),

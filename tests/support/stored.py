@@ -153,10 +153,10 @@ Prepare = Callable[[Users], Awaitable[Prepared]]
 
 def _get(who: str, path: str) -> Prepare:
     async def prepare(users: Users) -> Prepared:
-        caller = getattr(users, who)
+        caller, where = getattr(users, who), path.replace("{place}", users.place.id)
 
         async def send() -> None:
-            (await caller.get(path)).must(200)
+            (await caller.get(where)).must(200)
 
         return send
 
@@ -226,6 +226,11 @@ REQUESTS: dict[str, Prepare] = {
     "a kitchen's orders": _get("employee", "/orders?limit=5"),
     "a kitchen's open orders": _get("employee", "/orders?limit=5&open=true"),
     "a kitchen's first orders": _get("employee", f"/orders?before={after('1100', '~')}"),
+    "a kitchen's order by number": _get("employee", "/orders?find=1100"),
+    "a kitchen's orders by name": _get("employee", "/orders?find=nobody&limit=5"),
+    "a kitchen's summary": _get(
+        "employee", "/restaurants/{place}/summary?from=2000-01-01&to=2000-02-01"
+    ),
     "a kitchen's drivers": _get("employee", "/drivers"),
     "open a chat": _post("customer", "/chats", {"subject": "Where is it?"}, _nothing),
     "claim a chat": _post("employee", "/chats/{id}/take", None, _chat),

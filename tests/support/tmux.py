@@ -59,6 +59,7 @@ class Tmux:
         home = self.folder / f"home-{app}"
         home.mkdir(exist_ok=True)
         environment = {
+            "TIFFIN_HOLD_SECONDS": "0",
             "HOME": home,
             "XDG_STATE_HOME": home / "state",
             "XDG_CONFIG_HOME": home / "config",

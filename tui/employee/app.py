@@ -1,14 +1,20 @@
 """The employee's window."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.common.app import TiffinApp
+from tui.common.app import DEFAULT_SERVER, TiffinApp
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
+    from tui.common.client.token_store import TokenStore
     from tui.common.panel import Panel
+
+
+HOLD_SECONDS = 5.0
+"""How long a step can be undone, at most."""
 
 
 class EmployeeApp(TiffinApp):
@@ -22,6 +28,23 @@ class EmployeeApp(TiffinApp):
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
     _restaurant = ""
+
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        tokens: "TokenStore | None" = None,
+        hold_seconds: float | None = None,
+    ) -> None:
+        """A step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS, else 5; with 0
+        it is sent at once."""
+        super().__init__(server, tokens=tokens)
+        if hold_seconds is None:
+            try:
+                hold_seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
+            except ValueError:
+                hold_seconds = HOLD_SECONDS
+        self.hold_seconds = min(max(hold_seconds, 0.0), HOLD_SECONDS)
 
     async def show_panels(self) -> None:
         """Name the restaurant in the bar as well."""
@@ -47,6 +70,31 @@ class EmployeeApp(TiffinApp):
         if account is not None and account.restaurant_id is not None:
             self._restaurant = plain((await self.api.restaurant(account.restaurant_id)).name)
             self.show_account(account)
+
+    async def send_held(self) -> None:
+        """Send the steps that wait, and wait for the answers, for some seconds."""
+        from tui.employee.kitchen.panel import KitchenPanel
+
+        if (kitchen := self.find_panel(KitchenPanel)) is not None:
+            await kitchen.actions.settled()
+
+    async def action_quit(self) -> None:
+        """Send what waits, then close."""
+        await self.send_held()
+        await super().action_quit()
+
+    def log_out(self) -> None:
+        """Send what waits, then end the session."""
+
+        async def send_and_leave() -> None:
+            await self.send_held()
+            super(EmployeeApp, self).log_out()
+
+        self.run_worker(send_and_leave(), group="held-steps", exit_on_error=True)
+
+    async def on_unmount(self) -> None:
+        """Ended by a signal, say: send what waits, before the session is closed."""
+        await self.send_held()
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""

@@ -1,6 +1,9 @@
 """Orders by long polling: one order's status, and whichever order of a customer's changes."""
 
+from typing import Annotated
+
 from aiohttp import web
+from pydantic import Field
 
 from server.core.auth import Gate, Identity
 from server.core.errors import forbidden
@@ -38,11 +41,16 @@ async def list_orders(
     before: Before = None,
     limit: Limit = 50,
     open: bool = False,
+    find: Annotated[str | None, Field(min_length=1, max_length=80)] = None,
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> Answer[OrderPage]:
     """The customer's orders, or the employee's restaurant's, newest first; with `open=true` those
     that are neither delivered nor cancelled.
+
+    With `find`, for employees, only those of that number (`1234`, `#1234`), or with that text in
+    the customer's or a dish's name. A page then ends after so many orders looked at, found or not:
+    it may be short or empty and still have a `next`.
 
     With `after`, the `cursor` of an answer before, a customer's request is held until one of their
     orders is placed or changes, in whichever window: those that did since then, the longest
@@ -50,8 +58,11 @@ async def list_orders(
     `urn:tiffin:problem:reset`): ask again without `after`.
     """
     orders, identity = service(request, OrderService), identity_of(request)
+    if find is not None and identity.role == Role.CUSTOMER:
+        raise forbidden("`find` is for employees. Leave it out: the answer has all your orders.")
     if after is None:
-        return Answer(Encoded(await orders.orders(identity, before, limit, open_only=open)))
+        page = await orders.orders(identity, before, limit, open_only=open, find=find)
+        return Answer(Encoded(page))
     if identity.role != Role.CUSTOMER:
         raise forbidden(
             "`after` is for customers. A restaurant's changes are at"

@@ -22,6 +22,8 @@ from server.features.shared.schemas import Wire, actor_json, json_string
 _queries = load_queries(__file__)
 _ACTORS = re.compile(r'"by":\{"id":"([^"]+)"')
 """In a timeline; a string in it has no quotation mark that is not escaped."""
+SEARCHED, SEARCHED_AT_ONCE = 1_000, 200
+"""Orders that a page of a search looks at: some 20 ms."""
 
 
 class OrderRow(TypedDict):
@@ -197,6 +199,52 @@ async def orders(
         found += await query(tx, **of, ended=1, least=least, limit=limit + 1)
         found.sort(key=lambda row: (row[number], row["id"]), reverse=True)
     return pages.numbered_page(found, limit, number)
+
+
+async def found(
+    tx: Transaction,
+    restaurant_id: str,
+    text: str,
+    *,
+    open_only: bool,
+    before: tuple[int, str],
+    limit: int,
+) -> tuple[Sequence[OrderRow], str | None]:
+    """The same of a restaurant's orders of the number `text` (`1234`, `#1234`), else with `text` in
+    the customer's or a dish's name, which are searched SEARCHED a page."""
+    number = text.strip().removeprefix("#")
+    if number.isascii() and number.isdecimal() and len(number) < 19:
+        start = min(before, (int(number), "~"))
+        rows, _ = await orders(
+            tx, restaurant_id=restaurant_id, open_only=open_only, before=start, limit=1
+        )
+        return [row for row in rows if row["number"] == int(number)], None
+    wanted = text.strip().casefold()
+    result: list[OrderRow] = []
+    for _ in range(SEARCHED // SEARCHED_AT_ONCE):
+        rows, following = await orders(
+            tx,
+            restaurant_id=restaurant_id,
+            open_only=open_only,
+            before=before,
+            limit=SEARCHED_AT_ONCE,
+        )
+        for row in rows:
+            before = (row["number"], row["id"])
+            if _names(row, wanted):
+                result.append(row)
+                if len(result) == limit:
+                    more = row is not rows[-1] or following is not None
+                    return result, pages.after(str(before[0]), before[1]) if more else None
+        if following is None:
+            return result, None
+    return result, pages.after(str(before[0]), before[1])
+
+
+def _names(row: OrderRow, wanted: str) -> bool:
+    """Whether customer or dishes have that text, in small letters, in their names."""
+    names = [row["customer_name"], *(item["name"] for item in json.loads(row["items"]))]
+    return any(wanted in name.casefold() for name in names)
 
 
 async def changed(

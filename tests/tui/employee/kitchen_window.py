@@ -68,12 +68,13 @@ async def kitchen_window(
     folder: Path,
     size: tuple[int, int] = (160, 48),
     panels: Sequence[type[Panel]] = (KitchenPanel,),
+    hold: float = 0,
 ) -> AsyncIterator[KitchenWindow]:
     """Logged in as the demo's employee, with the board shown and live; of its panels only `panels`
-    have contents."""
+    have contents. Steps wait `hold` seconds before they are sent."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
-    app = only(EmployeeApp(url, tokens=tokens), *panels)
+    app = only(EmployeeApp(url, tokens=tokens, hold_seconds=hold), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await window.live()

@@ -1,5 +1,7 @@
 """What an employee does with an order: asks for what is missing, sends it, reports the result."""
 
+import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -10,6 +12,7 @@ from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.employee.kitchen.hold import Held, HeldSteps, Sending, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from tui.common.client.api import Api
     from tui.common.client.session import Session
     from tui.common.dialogs.base import Dialog
+
+FLUSH_SECONDS = 3.0
+"""How long quitting waits for the answers to what it sends."""
 
 AnswerT = TypeVar("AnswerT")
 
@@ -61,16 +67,28 @@ class Host(Protocol):
     def request_redraw(self) -> None:
         """Something that is shown has changed."""
 
+    def call_in(self, seconds: float, call: "Callable[[], None]") -> Timer:
+        """Call this in so many seconds."""
+
 
 class OrderActions:
-    """Every change names the version of the order that the employee saw."""
+    """Every change names the version of the order that the employee saw.
+
+    A new status waits some seconds before it is sent, and can be undone (`held`).
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.held = HeldSteps(host, self._run)
+        self._sending: set[asyncio.Event] = set()
 
     def step(self, order: Order) -> None:
         """Take the next step, after asking for what it needs; and first of all whether it is the
-        one that was meant, where somebody else has just changed the order."""
+        one that was meant, where somebody else has just changed the order. One that waits is sent
+        first."""
+        if (first := self.held.take(order.id)) is not None:
+            self._run(order, self._both(first))
+            return
         last = order.timeline[-1]
         session = self._host.session
         account = session.account
@@ -94,6 +112,18 @@ class OrderActions:
             self._ask_driver(order, "Assign a driver to", following)
         else:
             self._send(order, StatusChange(status=following, expected_version=order.version))
+
+    async def _both(self, first: Held) -> None:
+        changed = await first.send(first.order)
+        self._host.call_in(0.01, lambda: self.step(changed))  # once this change is over
+
+    async def settled(self) -> None:
+        """Send what waits, and wait for the answers, up to FLUSH_SECONDS."""
+        waiting = [self.held.take(held.order.id) for held in self.held.all]
+        sends = [self._report_errors(held.order, held.send(held.order)) for held in waiting if held]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await asyncio.gather(*sends, *(sent.wait() for sent in self._sending))
 
     def change_minutes(self, order: Order) -> None:
         """Change the time of an order that is being made."""
@@ -133,7 +163,9 @@ class OrderActions:
         usual = self._host.preparation_minutes
         self._host.ask(
             AcceptScreen(order, verb, usual),
-            lambda minutes: self._run(order, self._with_minutes(order, status, minutes, usual)),
+            lambda minutes: self._hold(
+                order, status, lambda now: self._with_minutes(now, status, minutes, usual)
+            ),
         )
 
     def _ask_driver(self, order: Order, verb: str, status: OrderStatus) -> None:
@@ -146,17 +178,38 @@ class OrderActions:
         )
 
     def _send(self, order: Order, change: StatusChange) -> None:
-        self._run(order, self._change(order, change))
+        def send(now: Order) -> Coroutine[object, object, Order]:
+            return self._change(now, change.model_copy(update={"expected_version": now.version}))
+
+        self._hold(order, change.status, send)
+
+    def _hold(self, order: Order, status: OrderStatus, send: Sending) -> None:
+        """A new status waits; a change of driver or minutes alone is sent at once."""
+        if status is order.status:
+            self._run(order, send(order))
+        elif order.id not in self._host.busy:
+            self.held.hold(order, status, send)
+            if self.held.of(order.id) is not None:
+                self._host.advance_cursor(order)
 
     def _run(self, order: Order, change: Coroutine[object, object, object]) -> None:
         if order.id in self._host.busy:
             change.close()
             return
-        self._host.busy.add(order.id)
-        self._host.request_redraw()
         self._host.run_change(self._report_errors(order, change))
 
-    async def _report_errors(self, order: Order, change: Coroutine[object, object, object]) -> None:
+    def _report_errors(
+        self, order: Order, change: Coroutine[object, object, object]
+    ) -> Coroutine[object, object, None]:
+        sent = asyncio.Event()
+        self._sending.add(sent)
+        self._host.busy.add(order.id)
+        self._host.request_redraw()
+        return self._reporting(order, change, sent)
+
+    async def _reporting(
+        self, order: Order, change: Coroutine[object, object, object], sent: asyncio.Event
+    ) -> None:
         try:
             await change
         except ApiError as refusal:
@@ -170,6 +223,8 @@ class OrderActions:
                 error=True,
             )
         finally:
+            sent.set()
+            self._sending.discard(sent)
             self._host.busy.discard(order.id)
             self._host.request_redraw()
 
@@ -182,7 +237,7 @@ class OrderActions:
 
     async def _with_minutes(
         self, order: Order, status: OrderStatus, minutes: int, usual: int
-    ) -> None:
+    ) -> Order:
         """Send minutes until the order is ready: the server takes them until it is delivered.
 
         So the trip is added, which the server knows once the order is accepted: `eta` less
@@ -192,11 +247,11 @@ class OrderActions:
             change = StatusChange(status=status, expected_version=order.version)
             order = await self._change(order, change)
             if minutes == usual:
-                return
+                return order
         trip = 0
         if order.eta is not None and order.ready_by is not None:
             trip = round((order.eta - order.ready_by).total_seconds() / 60)
-        await self._change(
+        return await self._change(
             order,
             StatusChange(
                 status=status,

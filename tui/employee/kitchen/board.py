@@ -51,6 +51,8 @@ class BoardView(Widget, can_focus=True):
         """What an empty board says."""
         self.busy: set[str] = set()
         """Orders whose change is on its way to the server."""
+        self.held: dict[str, str] = {}
+        """Orders whose step waits to be sent, and the time left in words."""
         self.blink_on = False
         """In the bright half of blinking."""
         self._clock = clock
@@ -139,7 +141,7 @@ class BoardView(Widget, can_focus=True):
             self.message,
             self.has_focus,
             self.blink_on,
-            frozenset(self.busy),
+            dict.fromkeys(self.busy, "…") | self.held,
         )
         return self._renderer.render(state, self._theme_styles)
 

@@ -1,6 +1,6 @@
 """Draws the kitchen's board: columns of cards. A card that has not changed is kept as drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,8 +33,8 @@ class CardState:
     """New, and nobody has looked at it."""
     blink_on: bool = False
     """In the bright half of blinking."""
-    busy: bool = False
-    """A change of it is on its way to the server."""
+    busy: str = ""
+    """Instead of the clock: a change of it waits, or is on its way to the server."""
     replayed: bool = False
     """Missed during an outage, and come just now."""
 
@@ -92,7 +92,7 @@ def render_card(
     if off:
         bar = (bar[0], "primary" if state.selected else "error")
     number = f"{MARK} #{order.number}" if state.replayed else f"#{order.number}"
-    words = "✕" if off else "…" if state.busy else f"{clock.glyph} {clock.text}"
+    words = "✕" if off else state.busy or f"{clock.glyph} {clock.text}"
     ink = "bold error" if off else CLOCK_INK[clock.urgency]
     gap = " " * max(1, width - 3 - cell_len(number) - cell_len(words))
     if state.fresh and state.blink_on:
@@ -133,7 +133,7 @@ class BoardState:
     """What an empty board says."""
     focused: bool = False
     blink_on: bool = False
-    busy: frozenset[str] = frozenset()
+    busy: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ class BoardRenderer:
             selected and view.focused,
             fresh,
             fresh and view.blink_on,
-            order.id in view.busy,
+            view.busy.get(order.id, ""),
             order.id in self._board.replayed,
         )
         clock = due(order, view.now)

@@ -16,19 +16,20 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
-from tui.employee.kitchen.actions import OrderActions
+from tui.employee.kitchen.actions import OrderActions, conflict_message
+from tui.employee.kitchen.alarm import Alarm
 from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
+from tui.employee.kitchen.hold import HeldLine, Timer, format_held
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
+from tui.employee.kitchen.tickets import TicketDesk
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 
 BLINK_SECONDS = 0.5
 CLOCK_SECONDS = 1.0
 """How often the clocks of open orders are drawn again."""
-ALARM_SECONDS = 4.0
-"""Between two rings."""
 USUAL_MINUTES = 20
 """Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
@@ -37,32 +38,6 @@ BELOW_FROM_ROWS = 22
 RIGHT_FROM_COLUMNS = 60
 
 AnswerT = TypeVar("AnswerT")
-
-
-class Alarm:
-    """Rings by `ring` for new orders that nobody has looked at, again and again."""
-
-    def __init__(self, ring: Callable[[], None], every: float = ALARM_SECONDS) -> None:
-        self.muted = False
-        self._ring = ring
-        self._every = every
-        self._known: frozenset[str] = frozenset()
-        self._next = 0.0
-
-    def update(self, unseen: frozenset[str], now: float) -> None:
-        """Ring at once for an order that has just come, then every so many seconds."""
-        if unseen - self._known:
-            self._next = now
-        self._known = unseen
-        if not unseen or now < self._next:
-            return
-        self._next = now + self._every
-        self.ring_once()
-
-    def ring_once(self) -> None:
-        """Ring, unless muted."""
-        if not self.muted:
-            self._ring()
 
 
 class KitchenPanel(Panel):
@@ -86,10 +61,12 @@ class KitchenPanel(Panel):
     KEYS = (
         ("←↑↓→", "choose an order"),
         ("enter", "accept, next step; clears a cancelled one"),
+        ("u", "undo a step while it waits"),
         ("R", "reject or cancel, with a reason"),
         ("d", "assign a driver, or change it"),
         ("e", "change the minutes"),
         ("space", "the whole order"),
+        ("p", "print or save its ticket"),
         ("s", "menu: sold out, prices, dishes"),
         ("n", "go to the next new order"),
         ("m", "mute the bell, and back"),
@@ -107,10 +84,12 @@ class KitchenPanel(Panel):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "step", "Next step"),
+        Binding("u", "undo", "Undo"),
         Binding("R", "reject", "Reject"),
         Binding("d", "driver", "Driver"),
         Binding("e", "minutes", "Minutes"),
         Binding("space", "details", "Details"),
+        Binding("p", "ticket", "Ticket", show=False),
         Binding("s", "menu", "Menu"),
         Binding("m", "mute", "Mute"),
         Binding("n", "next_new", "Next new", show=False),
@@ -125,8 +104,12 @@ class KitchenPanel(Panel):
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderSummary()
         self.actions = OrderActions(self)
+        self.waiting = HeldLine()
+        self.tickets = TicketDesk(self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
+        self._opened_at: datetime | None = None
+        """By the server's clock; orders placed later get their ticket by themselves."""
         self._staleness = Staleness()
         self._status: tuple[object, ...] = ()
         """What badge, summary and headline were last made of."""
@@ -136,6 +119,7 @@ class KitchenPanel(Panel):
     def body(self) -> ComposeResult:
         """A banner, the board, the order under the cursor."""
         yield Banner()
+        yield self.waiting
         yield self.strip
         with Container(id="stage"):
             yield self.view
@@ -149,6 +133,8 @@ class KitchenPanel(Panel):
             self.view.message = kitchen_text.NO_RESTAURANT
             return
         self.board.account_id = account.id
+        self._opened_at = self.session.server_now()
+        self.actions.held.hold_for = getattr(self.app, "hold_seconds", 0.0)
         self.feed = KitchenFeed(
             self.session,
             self.api,
@@ -178,7 +164,10 @@ class KitchenPanel(Panel):
         if feed is not None:
             feed.apply_events()
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
+        self._show_held()
         self.cursor.refresh()
+        if self._opened_at is not None:
+            self.tickets.arrived(self.board.column(OrderStatus.PLACED), self._opened_at)
         unseen = self.board.unseen
         self.alarm.update(unseen, now)
         still = self.services.config.motion == "reduced"
@@ -197,6 +186,15 @@ class KitchenPanel(Panel):
             self.redraw_in(BLINK_SECONDS - now % BLINK_SECONDS)
         elif self.board.open_count or self._staleness.away(self.meter):
             self.redraw_in(CLOCK_SECONDS)
+
+    def _show_held(self) -> None:
+        """The steps that wait, with the seconds they have left."""
+        held = self.actions.held
+        held.check(self.board.order, conflict_message)
+        self.view.held = {one.order.id: f"→ {one.seconds} s" for one in held.all}
+        self.waiting.show(format_held(held.all))
+        if held.all:
+            self.redraw_in(0.5)
 
     # -- what the actions and other panels use
 
@@ -235,6 +233,16 @@ class KitchenPanel(Panel):
         order = self.cursor.order
         return () if order is None else order_parts(order)
 
+    def call_in(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call this in so many seconds."""
+        return self.set_timer(seconds, call)
+
+    def unsaved(self) -> str | None:
+        """The steps whose answer has not come."""
+        if not self.busy:
+            return None
+        return "A step has not reached the server yet; check its order after the next start."
+
     # -- keys
 
     def reload(self) -> None:
@@ -252,6 +260,12 @@ class KitchenPanel(Panel):
             self.request_redraw()
         else:
             self.actions.step(order)
+
+    @on(HeldLine.Undo)
+    def action_undo(self) -> None:
+        """Drop the step that waits: that of the order under the cursor, else the last one."""
+        if not self.actions.held.undo(self.cursor.order_id):
+            self.toast("No step waits. What was sent stays in the order's timeline.")
 
     def action_reject(self) -> None:
         """Reject it, or cancel it once it is accepted."""
@@ -273,6 +287,11 @@ class KitchenPanel(Panel):
         order = self._selected_order()
         if order is not None:
             self.app.push_screen(OrderDetailsScreen(order, lambda: self.board.order(order.id)))
+
+    def action_ticket(self) -> None:
+        """Print or save the ticket of the order under the cursor."""
+        if (order := self._selected_order()) is not None:
+            self.tickets.print(order)
 
     def action_menu(self) -> None:
         """Open the menu."""

@@ -4,8 +4,8 @@ import pytest
 from kitchen_orders import ANA, MAYA, NOON, an_order, moved
 
 from server.features.orders.schemas import OrderStatus
+from tui.employee.kitchen.alarm import Alarm
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard, Urgency, due, short_span
-from tui.employee.kitchen.panel import Alarm
 
 S = OrderStatus
 

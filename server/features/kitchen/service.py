@@ -1,0 +1,165 @@
+"""The kitchen's summary of a day, or of any span of hours."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from zoneinfo import ZoneInfo
+
+from server.core.auth import Identity
+from server.core.clock import from_text, now, to_text
+from server.core.database import Database
+from server.core.errors import invalid, not_found
+from server.core.queries import Row
+from server.features.kitchen import store
+from server.features.kitchen.schemas import DishFigures, HourFigures, KitchenSummary, Preparation
+from server.features.orders.schemas import OrderStatus
+from server.features.restaurants.service import RestaurantService, own_restaurant
+
+PAGE = 500
+"""Orders read at once: each page is a read of its own, so that none holds a connection for long."""
+MOST_ORDERS = 20_000
+"""In one summary; a longer span is refused."""
+
+
+class KitchenService:
+    """Figures about a restaurant's orders."""
+
+    def __init__(self, database: Database, restaurants: RestaurantService) -> None:
+        self._database = database
+        self._restaurants = restaurants
+
+    async def summary(
+        self, identity: Identity, restaurant_id: str, since: str | None, until: str | None
+    ) -> KitchenSummary:
+        """The figures from `since` on and before `until`: times as `2026-01-31T18:00`, by the
+        restaurant's clock where they name no zone. By default of today.
+
+        Raises Problem 404, 422.
+        """
+        own_restaurant(identity, restaurant_id)
+        found = await self._database.read(
+            lambda tx: self._restaurants.summary_of(tx, restaurant_id)
+        )
+        if found is None:
+            raise not_found("restaurant")
+        zone = ZoneInfo("UTC")
+        today = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        start = _moment("from", since, zone) or today
+        end = _moment("to", until, zone)
+        if end is None:
+            end = (start.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)).replace(
+                tzinfo=zone
+            )
+        if end <= start:
+            raise invalid(["to"], "`to` must be later than `from`.")
+        tally = _Tally(zone)
+        at, after_id = to_text(start), ""
+        while rows := await self._page(restaurant_id, at, end, after_id):
+            # off the loop: what waits for the answer to a key must not wait for 500 orders
+            await asyncio.to_thread(tally.add, rows)
+            at, after_id = rows[-1]["placed_at"], rows[-1]["id"]
+            if tally.read > MOST_ORDERS:
+                raise invalid(
+                    ["from"], f"There are more than {MOST_ORDERS} orders. Ask for a shorter span."
+                )
+            if len(rows) < PAGE:
+                break
+        return tally.summary(start, end)
+
+    async def _page(
+        self, restaurant_id: str, since: str, until: datetime, after_id: str
+    ) -> Sequence[Row]:
+        return await self._database.read(
+            lambda tx: store.placed(tx, restaurant_id, since, until, after_id, PAGE)
+        )
+
+
+def _moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        raise invalid(
+            [field], "Send a day or a time, such as 2026-01-31 or 2026-01-31T18:00."
+        ) from None
+    if not 1970 < moment.year < 9000:
+        raise invalid([field], "The year must be between 1971 and 8999.")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+class _Tally:
+    """Adds orders up, page by page."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.read = 0
+        self._zone = zone
+        self._orders = self._cancelled = self._revenue = self._finished = self._late = 0
+        self._minutes: list[float] = []
+        self._hours = [(0, 0)] * 24
+        self._dishes: dict[str, tuple[str, int, int]] = {}
+
+    def add(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self.read += 1
+            if row["status"] == OrderStatus.CANCELLED:
+                self._cancelled += 1
+                continue
+            self._orders += 1
+            self._revenue += row["total_cents"]
+            hour = from_text(row["placed_at"]).astimezone(self._zone).hour
+            count, cents = self._hours[hour]
+            self._hours[hour] = (count + 1, cents + row["total_cents"])
+            for item in json.loads(row["items"]):
+                _, sold, taken = self._dishes.get(item["menu_item_id"], ("", 0, 0))
+                cents = item["price_cents"] * item["quantity"]
+                entry = (item["name"], sold + item["quantity"], taken + cents)
+                self._dishes[item["menu_item_id"]] = entry
+            self._add_steps(row)
+
+    def _add_steps(self, row: Row) -> None:
+        at = {step["status"]: step["at"] for step in json.loads(row["timeline"])}
+        accepted, ready = at.get(OrderStatus.ACCEPTED), at.get(OrderStatus.READY)
+        if accepted is None or ready is None:
+            return
+        self._finished += 1
+        took = from_text(ready) - from_text(accepted)
+        self._minutes.append(max(0.0, took.total_seconds() / 60))
+        if row["ready_by"] and ready > row["ready_by"]:
+            self._late += 1
+
+    def summary(self, since: datetime, until: datetime) -> KitchenSummary:
+        minutes = sorted(self._minutes)
+        busiest = max(range(24), key=lambda hour: self._hours[hour])
+        dishes = [
+            DishFigures(menu_item_id=key, name=name, count=count, revenue_cents=cents)
+            for key, (name, count, cents) in self._dishes.items()
+        ]
+        return KitchenSummary.model_validate(
+            {
+                "from": since,
+                "to": until,
+                "time_zone": self._zone.key,
+                "orders": self._orders,
+                "cancelled": self._cancelled,
+                "revenue_cents": self._revenue,
+                "finished": self._finished,
+                "late": self._late,
+                "preparation_minutes": Preparation(p50=_rank(minutes, 0.5), p90=_rank(minutes, 0.9))
+                if minutes
+                else None,
+                "busiest_hour": busiest if self._orders else None,
+                "hours": [
+                    HourFigures(hour=hour, orders=count, revenue_cents=cents)
+                    for hour, (count, cents) in enumerate(self._hours)
+                ],
+                "dishes": sorted(dishes, key=lambda dish: (-dish.count, dish.name)),
+            }
+        )
+
+
+def _rank(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that `share` of them do not exceed."""
+    return round(ordered[max(0, ceil(share * len(ordered)) - 1)], 1)

@@ -1,0 +1,26 @@
+"""The kitchen's summary: rows out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from server.core.clock import to_text
+from server.core.queries import Row, load_queries
+from server.core.transaction import Transaction
+
+_queries = load_queries(__file__)
+
+
+async def placed(
+    tx: Transaction, restaurant_id: str, since: str, until: datetime, after_id: str, limit: int
+) -> Sequence[Row]:
+    """A page of the orders placed from `since` on and before `until`, the oldest first; of those
+    at `since` itself only what follows `after_id`."""
+    rows: Sequence[Row] = await _queries.placed(
+        tx,
+        restaurant_id=restaurant_id,
+        since=since,
+        until=to_text(until),
+        id=after_id,
+        limit=limit,
+    )
+    return rows

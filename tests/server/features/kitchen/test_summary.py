@@ -1,0 +1,76 @@
+"""What a kitchen looks back on: its summary, and its history found by number, customer and dish."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.features.kitchen import service
+from server.features.orders import store
+from support.cast import Cast
+from support.live_server import LiveServer
+from support.town import database_in
+
+
+async def _placed_at(cast: Cast, data_dir: Path, order: dict[str, Any], at: str) -> None:
+    async with database_in(data_dir) as database:
+        await database.write(
+            lambda tx: tx.execute(
+                "UPDATE orders SET placed_at = :at WHERE id = :id", {"at": at, "id": order["id"]}
+            )
+        )
+
+
+async def test_a_summary_counts_the_orders_of_its_span(
+    cast: Cast, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PAGE", 1)  # every order is a page of its own
+    path = f"/restaurants/{cast.place.id}/summary"
+    folder = live_server.settings.data_dir
+    ready, also = await cast.order_at("ready"), await cast.order()
+    gone, later = await cast.order_at("cancelled"), await cast.order()
+    for order, at in ((ready, "18:00"), (also, "18:00"), (gone, "19:30"), (later, "20:00")):
+        await _placed_at(cast, folder, order, f"2026-03-01T{at}:00.000Z")
+    span = "?from=2026-03-01T18:00&to=2026-03-01T20:00"
+    found = (await cast.employee.get(path + span)).must(200).json
+    assert found["from"] == "2026-03-01T18:00:00.000Z"
+    assert (found["orders"], found["cancelled"]) == (2, 1)
+    assert found["revenue_cents"] == ready["total_cents"] + also["total_cents"]
+    assert (found["finished"], found["late"], found["busiest_hour"]) == (1, 0, 18)
+    assert found["preparation_minutes"]["p50"] < 1
+    assert [hour["orders"] for hour in found["hours"]][17:21] == [0, 2, 0, 0]
+    assert [dish["count"] for dish in found["dishes"]] == [2]
+    whole = (await cast.employee.get(f"{path}?from=2026-03-01")).must(200).json
+    assert (whole["orders"], whole["to"]) == (3, "2026-03-02T00:00:00.000Z")
+    for wrong in ("?from=noon", "?from=2026-03-02&to=2026-03-01", "?to=0001-01-01"):
+        assert (await cast.employee.get(path + wrong)).status == 422
+    monkeypatch.setattr(service, "MOST_ORDERS", 1)
+    assert (await cast.employee.get(path + span)).status == 422
+
+
+async def test_history_is_found_by_number_customer_and_dish_a_page_at_a_time(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SEARCHED", 2)
+    monkeypatch.setattr(store, "SEARCHED_AT_ONCE", 2)
+    second = [{"menu_item_id": cast.place.dishes[1], "quantity": 1}]
+    old = await cast.order(items=second)
+    for _ in range(3):
+        await cast.order()
+
+    async def find(**query: str) -> list[list[object]]:
+        pages, more = [], ""
+        while True:
+            params = "&".join(f"{key}={value}" for key, value in query.items())
+            page = (await cast.employee.get(f"/orders?{params}{more}")).must(200).json
+            pages.append([order["id"] for order in page["items"]])
+            if page["next"] is None:
+                return pages
+            more = f"&before={page['next']}"
+
+    assert await find(find="DISH%202") == [[], [old["id"]]], "two orders looked at a page"
+    assert await find(find=f"%23{old['number']}") == [[old["id"]]]
+    assert await find(find="999999999") == [[]]
+    name = str(old["customer"]["name"])  # type: ignore[index]
+    assert sum(map(len, await find(find=name.upper(), limit="1"))) == 4
+    assert (await cast.customer.get("/orders?find=x")).status == 403

@@ -1,0 +1,71 @@
+"""Steps that wait some seconds, in which they can be undone."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kitchen_orders import Town, a_town
+from kitchen_window import kitchen_window
+
+from server.features.orders.schemas import OrderStatus
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import wait_until
+from tui.common.dialogs.confirm import ConfirmScreen
+
+S = OrderStatus
+LONG = 600.0
+"""Seconds that never pass in a test."""
+
+
+@pytest.fixture
+async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
+    """The demo's restaurant, and a customer."""
+    async with Rest(demo_server.url) as rest:
+        yield await a_town(rest)
+
+
+async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.bring(await town.place(), S.ACCEPTED)
+    async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
+        assert window.kitchen.actions.held.hold_for == 5, "never longer"
+        window.kitchen.actions.held.hold_for = LONG
+        await window.on(order)
+        await window.press("enter")
+        await window.sees("→ Cooking in 600 s · u undoes", "→ 600 s")
+        await window.press("u")
+        await window.sees("Undone")
+        assert (await town.now(order)).status is S.ACCEPTED
+        await window.press("enter", "enter")
+        await window.has(order, S.PREPARING)
+        await window.sees("→ Ready in")
+        window.kitchen.actions.held.hold_for = 0.1
+        await window.press("u", "enter")
+        await window.has(order, S.READY)
+
+
+async def test_a_change_by_somebody_else_is_asked_about_and_quitting_sends(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    first = await town.bring(await town.place(), S.ACCEPTED)
+    second = await town.bring(await town.place(), S.ACCEPTED)
+    async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
+        window.kitchen.actions.held.hold_for = LONG
+        await window.on(first)
+        await window.press("enter")
+        await town.step(first, S.ACCEPTED, driver_id=town.drivers[0]["id"])
+        await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen), what="the question")
+        assert (await town.now(first)).status is S.ACCEPTED
+        await window.press("right", "enter")
+        await wait_until(lambda: window.kitchen.actions.held.of(first.id) is None, what="sent")
+        await window.has(first, S.PREPARING)
+        await window.on(first)
+        await window.press("enter")
+        await town.step(first, S.READY)
+        await window.sees("was quicker")
+        assert window.kitchen.actions.held.all == []
+        await window.on(second)
+        await window.press("enter", "ctrl+q")
+        assert (await town.now(second)).status is S.PREPARING

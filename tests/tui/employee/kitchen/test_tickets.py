@@ -1,0 +1,88 @@
+"""Tickets: their text, and their way to a printer, a device and a file."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from kitchen_orders import a_town, an_order
+from kitchen_window import kitchen_window
+from rich.cells import cell_len
+
+from support.live_server import LiveServer
+from support.rest import Rest
+from support.waiting import PATIENCE, wait_until
+from tui.employee.kitchen import tickets
+from tui.employee.kitchen.tickets import WIDTHS, TicketError, Tickets, TicketSettings
+
+NASTY = "no \x1b@\x1dV\x01 onions, Gemüse für € 5 加辣 " * 3
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
+    order = an_order(7, note=NASTY)
+    lines = tickets.ticket_lines(order, width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert "2x Pad thai" in lines[3]
+    assert "23.00" in lines[3]
+    data = tickets.ticket_bytes(order, TicketSettings(width=width, escpos=True))
+    inside = data.removeprefix(b"\x1b@\x1bt\x13").removesuffix(b"\n\n\n\x1dV\x01")
+    assert all(byte >= 32 or byte == 10 for byte in inside)
+    assert "Gemüse".encode("cp858") in inside
+
+
+async def test_a_network_printer_gets_the_ticket_and_one_that_is_off_is_said() -> None:
+    printed = bytearray()
+    full = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        printed.extend(await reader.read())
+        writer.close()
+        full.set()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = TicketSettings(f"127.0.0.1:{port}", 32, escpos=True)
+        await Tickets(settings).send(an_order(7))
+        await asyncio.wait_for(full.wait(), PATIENCE)
+    assert printed == tickets.ticket_bytes(an_order(7), settings)
+    with pytest.raises(TicketError, match="Check the printer"):
+        await Tickets(settings).send(an_order(7))
+
+
+async def test_a_device_that_is_full_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "SEND_SECONDS", 0.2)
+    device = tmp_path / "lp0"
+    os.mkfifo(device)
+    with pytest.raises(TicketError, match="nothing reads there"):
+        await Tickets(TicketSettings(str(device))).send(an_order(7))
+    handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while os.write(handle, bytes(4096)):
+                pass
+        with pytest.raises(TicketError, match="takes nothing"):
+            await Tickets(TicketSettings(str(device))).send(an_order(7))
+    finally:
+        os.close(handle)
+
+
+async def test_an_order_is_saved_by_key_and_by_itself(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "tickets.txt"
+    monkeypatch.setenv("TIFFIN_TICKETS", str(target))
+    monkeypatch.setenv("TIFFIN_TICKETS_AUTO", "1")
+    async with Rest(demo_server.url) as rest:
+        town = await a_town(rest)
+        old = await town.place()
+        async with kitchen_window(demo_server.url, tmp_path) as window:
+            await window.on(old)
+            await window.press("p")
+            await window.sees(f"#{old.number} went to")
+            new = await town.place()
+            await wait_until(lambda: f"#{new.number}" in target.read_text(), what="its ticket")
+            assert target.read_text().count(f"#{old.number}") == 1

@@ -1,0 +1,211 @@
+"""An order as a ticket, and its way to a printer, a device or a file.
+
+A printer gets ESC/POS in code page 858 (Western Europe and the euro); a character that it lacks is
+printed as `?`. A file has UTF-8 text, whole.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rich.cells import cell_len
+
+from server.features.orders.schemas import Order
+from tui.common.format import fit, hours_minutes, human_money, wrapped
+
+WIDTHS = (32, 42, 48)
+"""Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
+SEND_SECONDS = 10.0
+"""Until a printer that takes nothing counts as off or full."""
+RETRY_SECONDS = 0.05
+INIT, PAGE_858, CUT = b"\x1b@", b"\x1bt\x13", b"\n\n\n\x1dV\x01"
+HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+
+
+class Host(Protocol):
+    """The panel whose orders are printed."""
+
+    def run_change(self, change: Coroutine[object, object, None]) -> None:
+        """Run this in the background."""
+
+    def toast(self, message: str, *, error: bool = False) -> None:
+        """Show a toast."""
+
+
+class TicketError(Exception):
+    """Why a ticket was not printed, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSettings:
+    """Where tickets go and how they look."""
+
+    target: str = ""
+    """A file, a device or `host:9100`; "" is nowhere."""
+    width: int = WIDTHS[1]
+    escpos: bool = False
+    by_itself: bool = False
+    """A ticket for each order that arrives while the window is open."""
+
+    @classmethod
+    def from_environment(cls) -> "TicketSettings":
+        """TIFFIN_TICKETS and, beside it, _WIDTH, _FORMAT (`text`, `escpos`) and _AUTO (`1`).
+
+        By default a printer on the network and a device get ESC/POS, a file text.
+        """
+        target = os.path.expanduser(os.environ.get("TIFFIN_TICKETS", "").strip())
+        width = os.environ.get("TIFFIN_TICKETS_WIDTH", "")
+        form = os.environ.get("TIFFIN_TICKETS_FORMAT", "")
+        printer = bool(HOST.fullmatch(target)) or target.startswith("/dev/")
+        return cls(
+            target,
+            int(width) if width in map(str, WIDTHS) else WIDTHS[1],
+            form == "escpos" if form in ("text", "escpos") else printer,
+            os.environ.get("TIFFIN_TICKETS_AUTO", "") == "1",
+        )
+
+
+def ticket_lines(order: Order, width: int) -> list[str]:
+    """The ticket in lines of at most `width` cells, without anything that steers a printer."""
+    rule = "-" * width
+    placed = order.timeline[0].at.astimezone()
+    lines = [
+        fit(order.restaurant.name, width),
+        _sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
+    ]
+    if order.ready_by is not None:
+        lines.append(f"Ready by {hours_minutes(order.ready_by)}")
+    lines.append(rule)
+    for item in order.items:
+        price = human_money(item.price_cents * item.quantity)
+        first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
+        lines += [_sides(first, price, width), *more]
+        if item.note:
+            lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
+    lines += [rule, _sides("Total", human_money(order.total_cents), width)]
+    if order.note:
+        lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
+    lines += [rule, *wrapped(order.customer.name, width)]
+    if order.customer.phone:
+        lines += wrapped(order.customer.phone, width)
+    return [*lines, *wrapped(order.address.text, width)]
+
+
+def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:
+    """The ticket as it is sent."""
+    text = "\n".join(ticket_lines(order, settings.width)) + "\n"
+    if not settings.escpos:
+        return (text + "\n").encode()
+    return INIT + PAGE_858 + text.encode("cp858", errors="replace") + CUT
+
+
+def _sides(left: str, right: str, width: int) -> str:
+    left = fit(left, width - len(right) - 1)
+    return left + " " * (width - cell_len(left) - len(right)) + right
+
+
+class Tickets:
+    """Sends one ticket after another; nothing of it holds up the screen."""
+
+    def __init__(self, settings: TicketSettings) -> None:
+        self.settings = settings
+        self._turn = asyncio.Lock()
+
+    async def send(self, order: Order) -> None:
+        """Print or save the order. Raises TicketError."""
+        target = self.settings.target
+        if not target:
+            raise TicketError(
+                "No printer is set. Start the app with TIFFIN_TICKETS=tickets.txt, or a device, or"
+                " a printer's address such as 192.168.1.20:9100."
+            )
+        data = ticket_bytes(order, self.settings)
+        async with self._turn:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    if network := HOST.fullmatch(target):
+                        await _to_network(network["host"].strip("[]"), int(network["port"]), data)
+                    else:
+                        await _to_file(target, data)
+            except TimeoutError:
+                raise TicketError(
+                    f"{target} takes nothing. Check that it is on and has paper, then press p."
+                ) from None
+            except (OSError, OverflowError) as error:
+                why = error.strerror if isinstance(error, OSError) else None
+                raise TicketError(
+                    f"{target}: {why or error}. Check the printer or the path, then press p."
+                ) from None
+
+
+class TicketDesk:
+    """Prints what the panel says, and what arrives by itself."""
+
+    def __init__(self, host: Host) -> None:
+        self.tickets = Tickets(TicketSettings.from_environment())
+        self._host = host
+        self._printed: set[str] = set()
+        """New orders that have had their ticket by themselves."""
+
+    def print(self, order: Order, *, quiet: bool = False) -> None:
+        """Print or save an order's ticket in the background; `quiet` says only what goes wrong."""
+        self._host.run_change(self._print(order, quiet))
+
+    def arrived(self, orders: Sequence[Order], since: datetime) -> None:
+        """A ticket for each of these new orders that was placed after `since`, once."""
+        if not self.tickets.settings.by_itself:
+            return
+        for order in orders:
+            if order.timeline[0].at >= since and order.id not in self._printed:
+                self._printed.add(order.id)
+                self.print(order, quiet=True)
+
+    async def _print(self, order: Order, quiet: bool) -> None:
+        try:
+            await self.tickets.send(order)
+        except TicketError as error:
+            self._host.toast(f"#{order.number} was not printed. {error}", error=True)
+        else:
+            if not quiet:
+                self._host.toast(f"#{order.number} went to {self.tickets.settings.target}.")
+
+
+async def _to_network(host: str, port: int, data: bytes) -> None:
+    _, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(data)
+        # 0: it is drained only once the system has all of it
+        writer.transport.set_write_buffer_limits(0)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()
+
+
+async def _to_file(path: str, data: bytes) -> None:
+    """Never waits in the system: a device that is busy is asked again until it takes more."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    end = time.monotonic() + SEND_SECONDS
+    try:
+        handle = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nothing reads there") from None
+        raise
+    try:
+        while data:
+            try:
+                data = data[os.write(handle, data) :]
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise TimeoutError from None
+                await asyncio.sleep(RETRY_SECONDS)
+    finally:
+        os.close(handle)
