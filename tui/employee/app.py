@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.common.app import DEFAULT_SERVER, TiffinApp
+from tui.common.app import TiffinApp
+from tui.common.client.address import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
