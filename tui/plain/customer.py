@@ -12,7 +12,9 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.retry import is_permanent
-from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for, out_of_reach
+from tui.common.format import money
+from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for
+from tui.customer.ordering.format import out_of_reach, tags_in_words
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.model import OrderStore
 from tui.plain import words
@@ -112,10 +114,10 @@ class CustomerShell(Shell):
         self.console.say(f"Menu of {self._menu.name}.")
         for number, dish in enumerate(self._menu.menu, 1):
             sold_out = "" if dish.available else " Sold out."
+            price = money(dish.price_cents, self._menu.currency, spoken=True)
+            tags = f" {tags_in_words(dish.tags).capitalize()}." if dish.tags else ""
             self.console.say(
-                f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out} "
-                f"{dish.description}",
-                data=dish,
+                f"{number}: {dish.name}, {price}.{sold_out} {dish.description}{tags}", data=dish
             )
 
     async def do_add(self, quantity: str, dish: str, *more: str) -> None:
@@ -167,8 +169,7 @@ class CustomerShell(Shell):
             f"{line.quantity} {line.item.name}" for line in self._basket.lines.values()
         )
         self.console.say(
-            f"Basket at {self._basket.restaurant.name}: {lines}. "
-            f"Total {words.money(self._basket.due_cents)}."
+            f"Basket at {self._basket.restaurant.name}: {lines}. Total {_due(self._basket)}."
         )
 
     async def do_address(self, *text: str) -> None:
@@ -191,10 +192,13 @@ class CustomerShell(Shell):
         seen = basket.quote
         basket.quote = await self.api.quote(basket.content(address))
         if basket.quote.fees and (seen is None or seen.fees != basket.quote.fees):
-            fees = ", ".join(f"{fee.kind} {words.money(fee.cents)}" for fee in basket.quote.fees)
+            fees = ", ".join(
+                f"{fee.kind} {money(fee.cents, basket.restaurant.currency, spoken=True)}"
+                for fee in basket.quote.fees
+            )
             raise Failed(
                 f"Nothing was ordered yet. With {fees} the total is"
-                f" {words.money(basket.due_cents)}. Type order again to accept that."
+                f" {_due(basket)}. Type order again to accept that."
             )
         content = basket.content(address)
         if content not in basket.unconfirmed:
@@ -224,7 +228,7 @@ class CustomerShell(Shell):
         removed = f" Removed from the basket: {', '.join(sold_out)}." if sold_out else ""
         raise Failed(
             f"Nothing was ordered, as the menu has changed. {' '.join(changes)}{removed} "
-            f"The total is {words.money(basket.due_cents)} now. Type order again to accept that."
+            f"The total is {_due(basket)} now. Type order again to accept that."
         )
 
     def _filled_basket(self) -> Basket:
@@ -321,3 +325,8 @@ def _whole(given: str) -> int:
     if given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given) > 0:
         return int(given)
     raise UsageError(f"“{given}” is not a whole number above 0.")
+
+
+def _due(basket: Basket) -> str:
+    """What is paid at the door."""
+    return money(basket.due_cents, basket.restaurant.currency, spoken=True)

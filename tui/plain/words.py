@@ -7,7 +7,7 @@ from typing import TypeVar
 from server.features.announcements.schemas import ReadAnnouncement
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, human_money
+from tui.common.format import clock_time, money
 from tui.plain.errors import Failed
 
 STATUS_WORDS = {
@@ -20,11 +20,6 @@ STATUS_WORDS = {
     OrderStatus.CANCELLED: "is cancelled",
 }
 ChoiceT = TypeVar("ChoiceT")
-
-
-def money(cents: int) -> str:
-    """`24.80 euros`."""
-    return f"{human_money(cents)} euros"
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -54,7 +49,8 @@ def contents(order: Order) -> str:
         for item in order.items
     ]
     note = f" Note: {order.note}." if order.note else ""
-    return f"{', '.join(lines)}.{note} Total {money(order.total_cents)}."
+    total = money(order.total_cents, order.currency, spoken=True)
+    return f"{', '.join(lines)}.{note} Total {total}."
 
 
 def for_customer(order: Order) -> str:

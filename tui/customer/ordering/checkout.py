@@ -14,13 +14,8 @@ from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
 from tui.common.format import field_of, money
 from tui.common.sanitize import in_one_line, plain
-from tui.customer.ordering.basket import (
-    address_for,
-    below_minimum,
-    map_note,
-    not_now,
-    out_of_reach,
-)
+from tui.customer.ordering.basket import address_for, map_note
+from tui.customer.ordering.format import below_minimum, not_now, out_of_reach
 from tui.customer.ordering.menu import BasketList
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from textual.widgets import Input, Label
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
-from tui.common.format import euros, fit, human_money
+from tui.common.format import fit, money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
@@ -117,6 +117,7 @@ class MenuList(DishList):
     def __init__(self) -> None:
         super().__init__(id="menu")
         self.items: list[MenuItem] = []
+        self._prices: list[str] = []
         self._money = 0
         """Cells of the longest price."""
 
@@ -137,7 +138,8 @@ class MenuList(DishList):
         if basket is not self.basket:
             self.highlighted = None
         self.items, self.basket = items, basket
-        self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
+        self._prices = [money(item.price_cents, basket.restaurant.currency) for item in items]
+        self._money = max(map(cell_len, self._prices), default=0)
         if not items:
             self.message = Content("There is nothing on this menu yet. Esc goes back.")
         self.redraw()
@@ -174,8 +176,7 @@ class MenuList(DishList):
                 (name, quiet or ("bold" if line else "")),
                 (more, ink),
                 (" " * max(0, left - cell_len(more)), ""),
-                ("  € ", "$wire-ink"),
-                (f"{human_money(item.price_cents):>{self._money}} ", quiet),
+                (f"  {self._prices[index]:>{self._money}} ", quiet),
             )
         ]
 
@@ -213,9 +214,11 @@ def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False
     """One line of a basket: quantity, with a `stepper` if it can be clicked, dish, note, what it
     costs."""
     line = list(basket.lines.values())[index]
-    money = max(len(human_money(one.cents)) for one in basket.lines.values())
+    currency = basket.restaurant.currency
+    price = money(line.cents, currency)
+    money_cells = max(cell_len(money(one.cents, currency)) for one in basket.lines.values())
     quantity, cells = _quantity(line.quantity, width if stepper else 0)
-    room = _room(width, money, cells)
+    room = _room(width, money_cells, cells)
     sold_out = not line.item.available
     name = fit(line.item.name, room)
     told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
@@ -226,8 +229,7 @@ def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False
         (name, "$wire-ink strike" if sold_out else ""),
         (more, "$warning" if sold_out else "$accent"),
         (" " * max(0, left - cell_len(more)), ""),
-        ("  € ", "$wire-ink"),
-        (f"{human_money(line.cents):>{money}} ", ""),
+        (f"  {price:>{money_cells}} ", ""),
     )
 
 
@@ -252,7 +254,7 @@ def _quantity(quantity: int, width: int) -> tuple[Content, int]:
 def _room(width: int, money: int, cells: int) -> int:
     """Cells between a dish's quantity, which takes `cells`, and its price, which takes `money` and
     is never cut."""
-    return max(0, width - cells - len("  € ") - money - len(" "))
+    return max(0, width - cells - len("  ") - money - len(" "))
 
 
 class BasketSummary(Widget):
@@ -283,7 +285,7 @@ class BasketSummary(Widget):
         lines = [basket_line(basket, at, width) for at in range(shown)]
         if shown < count:
             lines.append(Content.assemble((f"    and {count - shown} more", "$wire-ink")))
-        total = euros(basket.total_cents)
+        total = money(basket.total_cents, basket.restaurant.currency)
         rule = Content.assemble((" " + "─" * max(0, width - 2), "$edge"))
         last = Content.assemble(
             ("     Total", "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")

@@ -13,7 +13,8 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
 from tui.common.format import fit, human_distance, message_for, money
 from tui.common.widgets.row_list import RowList
-from tui.customer.ordering.basket import Basket, metres_to, not_now, out_of_reach
+from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.format import metres_to, not_now, out_of_reach
 
 MINUTES_CELLS = 15
 

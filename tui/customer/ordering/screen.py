@@ -22,8 +22,9 @@ from tui.common.widgets.filter import FilterField
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
-from tui.customer.ordering.basket import Basket, below_minimum, not_now
+from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
+from tui.customer.ordering.format import below_minimum, not_now
 from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
+from tui.common.format import STATUS_LOOKS, clock_time, money
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
@@ -25,7 +25,7 @@ from tui.customer.orders.format import (
     why_not_cancellable,
 )
 from tui.customer.orders.model import OrderStore
-from tui.customer.orders.summary import OrderHeading, beside_dishes
+from tui.customer.orders.summary import OrderHeading, beside_dishes, priced
 
 CLOCK_SECONDS = 5.0
 
@@ -135,34 +135,13 @@ class OrderDetailsScreen(Dialog[str]):
 def _items(order: Order, width: int) -> Content:
     lines = []
     for item in order.items:
-        money = f"{human_money(item.quantity * item.price_cents):>6}"
-        room = max(8, width - 4 - len(money) - 4)
-        lines.append(
-            Content.assemble(
-                (f"{item.quantity:>2}× ", "$wire-ink"),
-                fit(item.name, room, pad=True),
-                ("  € ", "$wire-ink"),
-                money,
-            )
-        )
+        price = money(item.quantity * item.price_cents, order.currency)
+        lines.append(priced(f"{item.quantity:>2}× ", item.name, price, width))
         if item.note:
             lines += _labelled("", f"“{plain(item.note)}”", width, indent=4, ink="$accent")
-    for name, cents in beside_dishes(order):
-        money = f"{human_money(cents):>6}"
-        room = max(8, width - 4 - len(money) - 4)
-        lines.append(
-            Content.assemble("    ", fit(name, room, pad=True), ("  € ", "$wire-ink"), money)
-        )
-    total = human_money(order.total_cents)
-    lines.append(
-        Content.assemble(
-            ("    Total", "bold"),
-            " " * max(1, width - 9 - max(6, cell_len(total)) - 2),
-            ("€ ", "$wire-ink"),
-            (f"{total:>6}", "bold"),
-        )
-    )
-    return Content("\n").join(lines)
+    lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
+    total = money(order.total_cents, order.currency)
+    return Content("\n").join([*lines, priced("    ", "Total", total, width, style="bold")])
 
 
 def _labelled(
@@ -254,9 +233,10 @@ class CancelScreen(Dialog[str]):
 
     def _question(self) -> str:
         order = self._order
+        total = money(order.total_cents, order.currency)
         return (
-            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not started "
-            "cooking. Once they have, it cannot be cancelled."
+            f"{plain(order.restaurant.name)}, {total}. They have not started cooking. Once they "
+            "have, it cannot be cancelled."
         )
 
     def redraw(self) -> None:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, fit, human_money, items_in_short
+from tui.common.format import clock_time, fit, items_in_short, money
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
@@ -122,10 +122,10 @@ class OrderFacts(OrderLines):
     def _items(self, order: Order, width: int) -> list[Content]:
         shown = order.items[:MAX_ITEMS]
         lines = [
-            _priced(
+            priced(
                 f"{item.quantity:>2}× ",
                 f"{plain(item.name)}" + (f" ({plain(item.note)})" if item.note else ""),
-                item.quantity * item.price_cents,
+                money(item.quantity * item.price_cents, order.currency),
                 width,
             )
             for item in shown
@@ -136,8 +136,9 @@ class OrderFacts(OrderLines):
                     (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
                 )
             )
-        lines += [_priced("    ", name, cents, width) for name, cents in beside_dishes(order)]
-        return [*lines, _priced("    ", "Total", order.total_cents, width, style="bold")]
+        lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
+        total = money(order.total_cents, order.currency)
+        return [*lines, priced("    ", "Total", total, width, style="bold")]
 
     def _facts(self, order: Order, width: int) -> list[Content]:
         facts = []
@@ -186,20 +187,17 @@ class OrderSummary(Vertical):
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
 
 
-def beside_dishes(order: Order) -> list[tuple[str, int]]:
-    """The fees and the tip of an order, named."""
+def beside_dishes(order: Order) -> list[tuple[str, str]]:
+    """The fees and the tip of an order: a name, and how much."""
     parts = [(plain(fee.kind).capitalize(), fee.cents) for fee in order.fees]
-    return [*parts, ("Tip", order.tip_cents)] if order.tip_cents else parts
+    parts += [("Tip", order.tip_cents)] if order.tip_cents else []
+    return [(name, money(cents, order.currency)) for name, cents in parts]
 
 
-def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Content:
-    money = f"{human_money(cents):>6}"
-    room = max(4, width - cell_len(lead) - len(money) - 4)
+def priced(lead: str, text: str, price: str, width: int, style: str = "") -> Content:
+    room = max(4, width - cell_len(lead) - cell_len(price) - 2)
     return Content.assemble(
-        (lead, "$wire-ink"),
-        (fit(text, room, pad=True), style),
-        ("  € ", "$wire-ink"),
-        (money, style),
+        (lead, "$wire-ink"), (fit(text, room, pad=True), style), "  ", (price, style)
     )
 
 

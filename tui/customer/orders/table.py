@@ -4,13 +4,14 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
 from tui.common.client.replayed import MARK
-from tui.common.format import STATUS_LOOKS, age, fit, human_money
+from tui.common.format import STATUS_LOOKS, age, fit, money
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at
 from tui.customer.orders.model import OrderStore
@@ -53,8 +54,8 @@ class OrderTable(RowList):
     def redraw(self) -> None:
         """Measure the totals, then draw."""
         orders = [self.store.at(row) for row in range(min(200, len(self.store)))]
-        dearest = max((order.total_cents for order in orders), default=0)
-        self._money = max(5, len(human_money(dearest)))
+        totals = (money(order.total_cents, order.currency) for order in orders)
+        self._money = max(map(cell_len, totals), default=5)
         super().redraw()
 
     def row_key(self, index: int) -> Hashable:
@@ -69,8 +70,8 @@ class OrderTable(RowList):
         width = self.scrollable_content_region.width
         if not self.option_count:
             return Content("")
-        number, name, status, money, aged = self._cells(width)
-        total = f"{'Total':>{money}}" if money else ""
+        number, name, status, cells, aged = self._cells(width)
+        total = f"{'Total':>{cells}}" if cells else ""
         return Content(
             f" {'Order':<{number}}{'Restaurant':<{name}}{'Status':<{status}}{total}"
             + (f"{'Age':>{aged}}" if aged else "")
@@ -90,7 +91,7 @@ class OrderTable(RowList):
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""
         order = self.store.at(index)
-        number, name, status, money, aged = self._cells(width)
+        number, name, status, cells, aged = self._cells(width)
         now = self._clock()
         glyph, word, ink = STATUS_LOOKS[order.status]
         if is_late(order, now):
@@ -103,11 +104,9 @@ class OrderTable(RowList):
             (f"{glyph} ", ink),
             (fit(word, status - 2, pad=True), "$wire-ink" if order.status.terminal else ink),
         ]
-        if money:
-            parts += [
-                ("€".rjust(money - self._money - 1) + " ", own),
-                (f"{human_money(order.total_cents):>{self._money}}", ""),
-            ]
+        if cells:
+            total = money(order.total_cents, order.currency)
+            parts.append((" " * (cells - cell_len(total)) + total, ""))
         if aged:
             parts.append((f"{age(placed_at(order), now):>{aged}}", own))
         return [Content.assemble(*parts)]
@@ -118,13 +117,13 @@ class OrderTable(RowList):
         The restaurant takes what is left; where that is too little, the age goes, then the total.
         """
         number, status = 5 + GAP, STATUS_CELLS + GAP
-        money, aged = self._money + 2, GAP + AGE_CELLS
+        total, aged = self._money, GAP + AGE_CELLS
         room = width - 2 - number - status
-        if room - money - aged < LEAST_NAME_CELLS:
+        if room - total - aged < LEAST_NAME_CELLS:
             aged = 0
-        if room - money - aged < LEAST_NAME_CELLS:
-            money, status, room = 0, STATUS_CELLS, room + GAP
-        return number, max(LEAST_NAME_CELLS, room - money - aged), status, money, aged
+        if room - total - aged < LEAST_NAME_CELLS:
+            total, status, room = 0, STATUS_CELLS, room + GAP
+        return number, max(LEAST_NAME_CELLS, room - total - aged), status, total, aged
 
 
 class OrderTableHeader(Widget):

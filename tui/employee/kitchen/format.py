@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, fit, hours_minutes, human_money, wrapped
+from tui.common.format import STATUS_LOOKS, fit, hours_minutes, money, wrapped
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
 
@@ -148,7 +148,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
         ("  ", ""),
     ]
     words, ink = _clock_text(order, now)
-    total = f"  {human_money(order.total_cents)}"
+    total = f"  {money(order.total_cents, order.currency)}"
     room = width - sum(cell_len(text) for text, _ in parts)
     if cell_len(words) > room:
         words = words.partition(",")[0]
@@ -178,10 +178,10 @@ def items(order: Order, width: int) -> list[Content]:
     """The dishes with their notes, and the total."""
     lines: list[Content] = []
     for item in order.items:
-        lines += _item(item, width)
+        lines += _item(item, order.currency, width)
     if order.note:
         lines += _note_lines(order.note, width, "» ")
-    total = human_money(order.total_cents)
+    total = money(order.total_cents, order.currency)
     count = sum(item.quantity for item in order.items)
     words = fit(f"{count} {'dish' if count == 1 else 'dishes'}", width - len(total) - 1, pad=True)
     lines.append(Content.assemble((words, "$wire-ink"), " ", (total, "bold")))
@@ -233,8 +233,8 @@ def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) ->
     return lines
 
 
-def _item(item: OrderItem, width: int) -> list[Content]:
-    price = human_money(item.price_cents * item.quantity)
+def _item(item: OrderItem, currency: str, width: int) -> list[Content]:
+    price = money(item.price_cents * item.quantity, currency)
     room = width - len(price) - 1
     name = fit(f"{item.quantity}× {plain(item.name)}", room, pad=True)
     lines = [Content.assemble((name, ""), (f" {price}", "$wire-ink"))]

@@ -17,7 +17,7 @@ from typing import Protocol
 from rich.cells import cell_len
 
 from server.features.orders.schemas import Order
-from tui.common.format import fit, hours_minutes, human_money, wrapped
+from tui.common.format import fit, hours_minutes, money, wrapped
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -83,12 +83,12 @@ def ticket_lines(order: Order, width: int) -> list[str]:
         lines.append(f"Ready by {hours_minutes(order.ready_by)}")
     lines.append(rule)
     for item in order.items:
-        price = human_money(item.price_cents * item.quantity)
+        price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
         lines += [_sides(first, price, width), *more]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
-    lines += [rule, _sides("Total", human_money(order.total_cents), width)]
+    lines += [rule, _sides("Total", money(order.total_cents, order.currency), width)]
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]

@@ -97,7 +97,7 @@ async def test_dish_names_are_never_markup(
     async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
         await to_menu(app, pilot, restaurant["name"])
         await pilot.press("end", "enter")
-        await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · € 5.00")
+        await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · €5.00")
         await pilot.press("b")
         await at_page(app, "checkout")
         await pilot.press("enter")
@@ -145,12 +145,12 @@ async def test_a_changed_price_is_shown_before_the_order_is_placed(
         await pilot.press("enter")
         rest = before + 1400 - second["price_cents"]
         old, new, now = (
-            f"€ {cents / 100:.2f}"
+            f"€{cents / 100:.2f}"
             for cents in (first["price_cents"], first["price_cents"] + 700, rest)
         )
         await sees(app, "Still order it?", f"{first['name']}: {new} now, not {old}.")
         await sees(app, f"{second['name']} is sold out.", "is called Another dish now.")
-        await sees(app, f"The total: {now} now, not € {before / 100:.2f}.", f"rest · {now}")
+        await sees(app, f"The total: {now} now, not €{before / 100:.2f}.", f"rest · {now}")
         await pilot.press("escape")
         await at_page(app, "checkout")
         assert (basket.count, basket.key == key) == (4, False), "nothing of it is lost"
@@ -280,7 +280,7 @@ async def test_order_again_fills_a_basket_with_the_same_dishes(
         await pilot.press("o")
         await at_page(app, "checkout")
         await sees(app, f"Not available now: {second['name']}.", f"[−]  2 [+] {first['name']}")
-        await sees(app, f"{first['name']}: € 99.00 now, not €")
+        await sees(app, f"{first['name']}: €99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
         assert len(await orders_at(guest)) == 2
