@@ -51,6 +51,12 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
     return set_cell_size(text, width) if pad else text
 
 
+def sides(left: str, right: str, width: int) -> str:
+    """`left`, cut to the room there is, and `right` at the other edge."""
+    left = fit(left, width - cell_len(right) - 1)
+    return left + " " * (width - cell_len(left) - cell_len(right)) + right
+
+
 @lru_cache(maxsize=1024)
 def wrapped(text: str, width: int) -> tuple[str, ...]:
     """`text`, safe to draw, in lines of at most `width` cells."""

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text, TextType
 from textual import events, on
@@ -21,9 +21,13 @@ from tui.common.client.errors import ClientError
 from tui.common.client.files import UnfitFile, home, short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.hosted import deliver, hosted_where
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
-from tui.common.widgets.status_line import StatusLine
+from tui.common.widgets.status_line import Kind, StatusLine
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 
 class PictureTree(DirectoryTree):
@@ -228,6 +232,39 @@ class SaveScreen(Dialog[Path]):
             await asyncio.to_thread(draft.replace, path)
         finally:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
+
+
+def save_or_deliver(
+    app: "App[None]",
+    fetch: Callable[[], AsyncGenerator[bytes, None]],
+    name: str,
+    tell: Callable[[str, Kind], None],
+    title: str = "Save the picture",
+    *,
+    private: bool = False,
+) -> None:
+    """Have a file saved; a visitor of a hosted app gets it as a download. The parameters are those
+    of `SaveScreen`; `tell` is told what became of it, if it was not given up."""
+
+    def saved(path: Path | None) -> None:
+        if path is not None:
+            tell(f"Saved as {plain(str(path))}.", "done")
+
+    async def offer() -> None:
+        try:
+            tell(await deliver(app, fetch, name), "done")
+        except ClientError as error:
+            tell(error.message, "error")
+
+    if hosted_where():
+        app.run_worker(offer(), group=f"deliver-{name}", exclusive=True, exit_on_error=False)
+    else:
+        app.push_screen(SaveScreen(fetch, name, title, private=private), saved)
+
+
+async def whole(text: str) -> AsyncGenerator[bytes, None]:
+    """A text that is at hand, as `SaveScreen` fetches a file."""
+    yield text.encode()
 
 
 MOST_ENTRIES = 2000

@@ -185,13 +185,18 @@ class NewChatScreen(Dialog[NewChat]):
         order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
         subject = in_one_line(self.query_one(Input).value).strip()
         if not shows(subject) and order is not None:
-            subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
+            subject = subject_of(order)
         if not shows(subject):
             self.show_status("Say in a few words what it is about, or choose an order.", "warning")
             self.query_one(Input).focus()
             return
         self._draft.subject = subject
         self.dismiss(NewChat(subject=subject, order_id=None if order is None else order.id))
+
+
+def subject_of(order: Order) -> str:
+    """What a chat about an order is called: its number and its restaurant."""
+    return fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
 
 
 def _in_short(order: Order) -> Content:

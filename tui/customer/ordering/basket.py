@@ -8,7 +8,7 @@ from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.format import money
-from tui.common.sanitize import plain
+from tui.common.sanitize import in_one_line, plain
 
 MAX_QUANTITY = 99
 MAX_LINES = 50
@@ -44,6 +44,8 @@ class Basket:
         self.note = ""
         self.address: str | None = None
         """The address as typed; None until something is typed."""
+        self.place: Address | None = None
+        """The address that was chosen, on the map say; None is the profile's."""
         self.quote: Quote | None = None
         """What the server said last of its fees; they depend on restaurant and address."""
         self.tip_percent = 0
@@ -213,7 +215,7 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
 def map_note(text: str, known: Address | None) -> str:
     """A note on where the map shows the address, if the text alone does not tell."""
     if known is None:
-        return "Position: near the restaurant; set yours in the profile, f2."
+        return "Position: near the restaurant; f4 sets yours on the map."
     if text.strip() != known.text.strip():
-        return "Position: still the one in your profile; f2 changes it."
+        return f"Position: still {in_one_line(known.text)}; f4 sets another on the map."
     return ""

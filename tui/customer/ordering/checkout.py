@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
@@ -13,12 +14,18 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
 from tui.common.format import field_of, money
+from tui.common.map.basemap import Basemap, load_basemap
+from tui.common.map.streets import Streets, StreetSuggester
 from tui.common.sanitize import in_one_line, plain
+from tui.common.services import services_of
+from tui.customer.ordering.address import AddressScreen
 from tui.customer.ordering.basket import address_for, map_note
 from tui.customer.ordering.format import below_minimum, not_now, out_of_reach
 from tui.customer.ordering.menu import BasketList
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from server.features.orders.schemas import Order, PlaceOrder
     from server.features.shared.schemas import Address
     from tui.common.client.api import Api
@@ -38,6 +45,7 @@ class Checkout(Vertical):
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
+        & > .row > #others { margin-left: 1; }
         & > #place-on-map { height: 1; padding-left: 11; color: $wire-ink; text-overflow: ellipsis;
             text-wrap: nowrap; }
         & > .button { height: 1; margin-top: 1; padding-left: 10; }
@@ -47,16 +55,22 @@ class Checkout(Vertical):
     .-short Checkout > #place-on-map.-told { display: block; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f4", "address", "Address")]
+
     class Send(Message):
         """The button was pressed."""
 
     class Edited(Message):
         """A field has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: "Sequence[Address]") -> None:
+        """`recent` are addresses of earlier orders."""
         super().__init__(id="checkout")
+        self._recent = recent
         self.basket: Basket | None = None
+        self._suggester = StreetSuggester()
         self._known: Address | None = None
+        self._shown: Address | None = None
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
@@ -69,7 +83,8 @@ class Checkout(Vertical):
             yield tip
         with Horizontal(classes="row"):
             yield Label("Address")
-            yield Input(id="address", compact=True, max_length=200)
+            yield Input(id="address", compact=True, max_length=200, suggester=self._suggester)
+            yield Button("f4 others", id="others", compact=True)
         yield Static("", id="place-on-map", markup=False)
         with Horizontal(classes="row"):
             yield Label("Note")
@@ -82,12 +97,16 @@ class Checkout(Vertical):
         with Horizontal(classes="button"):
             yield Button("Place the order", id="send", variant="primary", compact=True)
 
-    def show(self, basket: "Basket", known: "Address | None") -> None:
-        """Show this basket; `known` is the profile's address."""
-        fresh = basket is not self.basket
-        self.basket, self._known = basket, known
+    def show(self, basket: "Basket") -> None:
+        """Show this basket."""
+        fresh, account = basket is not self.basket, services_of(self).session.account
+        known = account.address if account else None
+        self._known = basket.place or known
+        fresh = fresh or self._known != self._shown
+        self.basket, self._shown = basket, self._known
         if fresh:
-            text = basket.address if basket.address is not None else known.text if known else ""
+            known_text = self._known.text if self._known else ""
+            text = known_text if basket.address is None else basket.address
             self.query_one("#address", Input).value = in_one_line(text)
             self.query_one("#order-note", Input).value = in_one_line(basket.note)
         self.query_one(BasketList).show(basket)
@@ -134,7 +153,7 @@ class Checkout(Vertical):
         words = out_of_reach(self.basket.restaurant, self._known)
         if words:
             return (
-                f"{words} Choose one nearer to you, or set your position in the profile, f2.",
+                f"{words} Choose one nearer to you, or another address, f4.",
                 None,
             )
         if not self.query_one("#address", Input).value.strip():
@@ -168,6 +187,35 @@ class Checkout(Vertical):
             at = TIPS.index(self.basket.tip_percent)
             self.basket.tip_percent = TIPS[(at + 1) % len(TIPS)]
             self._show_total()
+
+    @on(Button.Pressed, "#others")
+    def _others(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.action_address()
+
+    def on_mount(self) -> None:
+        """Load the town's map, to suggest its streets."""
+
+        def show(basemap: Basemap) -> None:
+            self._suggester.streets = Streets.of(basemap)
+
+        api = services_of(self).api
+        self.run_worker(load_basemap(api, show), group="map", exit_on_error=False)
+
+    def action_address(self) -> None:
+        """Choose where to deliver."""
+        basket = self.basket
+        if basket is None:
+            return
+
+        def chosen(address: "Address | None") -> None:
+            if address is not None:
+                basket.place, basket.address = address, None
+            self.show(basket)  # also because the home may have been changed
+            self.post_message(BasketList.Changed())
+
+        screen = AddressScreen(basket.restaurant, self._known, self._recent)
+        self.app.push_screen(screen, chosen)
 
     @on(Button.Pressed, "#send")
     def _pressed(self, event: Button.Pressed) -> None:

@@ -17,6 +17,7 @@ from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.format import metres_to, not_now, out_of_reach
 
 MINUTES_CELLS = 15
+OPEN = "Open now"
 
 
 class RestaurantList(RowList):
@@ -45,18 +46,24 @@ class RestaurantList(RowList):
         self.redraw()
 
     def filter_key(self, index: int) -> str:
-        """Name, cuisine and description."""
-        restaurant = self.restaurants[index]
-        return f"{restaurant.name} {restaurant.cuisine} {restaurant.description}"
+        """What is shown of it, and all of its description."""
+        one = self.restaurants[index]
+        open_now = OPEN if one.open_now else not_now(one)
+        return " ".join((one.name, one.cuisine, self._nearness(one), open_now, one.description))
+
+    def _nearness(self, restaurant: RestaurantSummary) -> str:
+        """How far it is, and how long a dish takes."""
+        minutes = f"about {restaurant.preparation_minutes + restaurant.extra_minutes} min"
+        if self.known is None:
+            return minutes
+        return f"{human_distance(metres_to(restaurant, self.known))}  {minutes}"
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One restaurant, and a blank line."""
         restaurant = self.restaurants[index]
         basket = self._baskets.get(restaurant.id)
         begun = f"{basket.count} in your basket  " if basket and basket.count else ""
-        minutes = f"about {restaurant.preparation_minutes + restaurant.extra_minutes} min"
-        if self.known is not None:
-            minutes = f"{human_distance(metres_to(restaurant, self.known))}  {minutes}"
+        minutes = self._nearness(restaurant)
         room = width - 3 - len(begun) - max(MINUTES_CELLS, len(minutes))
         name = fit(restaurant.name, max(8, room * 2 // 3))
         left = Content.assemble(
@@ -66,11 +73,15 @@ class RestaurantList(RowList):
         right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
         gap = max(1, width - left.cell_length - right.cell_length - 1)
         far = not_now(restaurant) or out_of_reach(restaurant, self.known)
-        more = far or "  ".join((*terms(restaurant), restaurant.description or restaurant.address))
-        return [
-            Content.assemble(left, " " * gap, right),
-            Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
-        ]
+        if far:
+            second = Content.assemble((" " + fit(far, width - 2), "$warning"))
+        else:
+            more = "  ".join((*terms(restaurant), restaurant.description or restaurant.address))
+            room = width - len(OPEN) - 4
+            second = Content.assemble(
+                (f" {OPEN}  ", "$success"), (fit(more, room) if room > 0 else "", "$wire-ink")
+            )
+        return [Content.assemble(left, " " * gap, right), second]
 
 
 def terms(restaurant: RestaurantSummary) -> list[str]:

@@ -1,6 +1,6 @@
 """The new order: choose a restaurant, fill a basket, check out."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -12,6 +12,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
+from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
@@ -24,8 +25,9 @@ from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
+from tui.customer.ordering.dish import DishDetails, DishNote, DishPhoto
 from tui.customer.ordering.format import below_minimum, not_now
-from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
+from tui.customer.ordering.menu import BasketSummary, DishList, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 
 PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
@@ -86,9 +88,15 @@ class NewOrderScreen(Dialog[Order]):
         Binding("escape", "close", "Back"),
     ]
 
-    def __init__(self, baskets: dict[str, Basket], again: Order | None = None) -> None:
-        """`again` is an order to start a basket from."""
+    def __init__(
+        self,
+        baskets: dict[str, Basket],
+        again: Order | None = None,
+        recent: Sequence[Address] = (),
+    ) -> None:
+        """`again` is an order to start a basket from, `recent` are addresses of earlier ones."""
         super().__init__()
+        self._recent = recent
         self._baskets = baskets
         self._again = again
         self._basket: Basket | None = None
@@ -107,8 +115,9 @@ class NewOrderScreen(Dialog[Order]):
                         with Vertical(id="beside"):
                             yield DishPhoto()
                             yield BasketSummary()
+                    yield DishDetails()
                     yield DishNote()
-                yield Checkout()
+                yield Checkout(self._recent)
             yield FilterField()
             yield StatusLine()
         yield KeyBar()
@@ -161,8 +170,7 @@ class NewOrderScreen(Dialog[Order]):
         if self._basket is None or not self._basket.lines:
             self.show_status("The basket is empty. Choose a dish with enter.")
             return
-        account = self.services.session.account
-        self.query_one(Checkout).show(self._basket, account.address if account else None)
+        self.query_one(Checkout).show(self._basket)
         self._show_page("checkout")
         if words := not_now(self._basket.restaurant) or below_minimum(self._basket):
             self.show_status(words)
@@ -248,10 +256,9 @@ class NewOrderScreen(Dialog[Order]):
 
     @on(RowList.OptionHighlighted, "#menu")
     def _show_photo(self) -> None:
-        menu = self.query_one(MenuList)
-        at = menu.highlighted_index
-        dish = None if at is None else menu.dish(at)
+        dish = self.query_one(MenuList).selected
         self.query_one(DishPhoto).show_dish(dish)
+        self.query_one(DishDetails).show_dish(dish)
 
     # -- filling
 

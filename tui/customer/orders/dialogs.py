@@ -1,5 +1,6 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -10,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
@@ -17,22 +19,28 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import STATUS_LOOKS, clock_time, money
 from tui.common.sanitize import in_one_line, plain
+from tui.common.uploads.dialogs import save_or_deliver, whole
 from tui.common.widgets.key_bar import KeyBar
+from tui.common.widgets.status_line import Kind
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     actor_name,
+    beside_dishes,
+    payment,
+    promise_kept,
+    receipt,
     status_before_end,
     why_not_cancellable,
 )
 from tui.customer.orders.model import OrderStore
-from tui.customer.orders.summary import OrderHeading, beside_dishes, priced
+from tui.customer.orders.summary import OrderHeading, priced
 
 CLOCK_SECONDS = 5.0
 
 
 class OrderDetailsScreen(Dialog[str]):
-    """The order as the store has it, also while it changes. Answers `again`, `cancel`, the
-    stars of a rating, or None."""
+    """The order as the store has it, also while it changes. Answers `again`, `cancel`, `ask`,
+    the stars of a rating, or None."""
 
     DEFAULT_CSS = """
     OrderDetailsScreen {
@@ -53,6 +61,8 @@ class OrderDetailsScreen(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "answer('again')", "Order again"),
         Binding("c", "answer('cancel')", "Cancel"),
+        Binding("a", "answer('ask')", "Ask support"),
+        Binding("s", "receipt", "Receipt"),
         *(
             Binding(star, f"answer('{star}')", "Rate", show=star == "5", key_display="1-5")
             for star in "12345"
@@ -105,6 +115,12 @@ class OrderDetailsScreen(Dialog[str]):
         """Close with this answer."""
         self.dismiss(answer)
 
+    def action_receipt(self) -> None:
+        """Save the receipt."""
+        order = self._store.get(self._id)
+        if order is not None:
+            save_receipt(self, order, self.services.session.server_now())
+
     def action_scroll(self, lines: int) -> None:
         """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
@@ -132,6 +148,18 @@ class OrderDetailsScreen(Dialog[str]):
         self.refresh_bindings()
 
 
+def save_receipt(node: Widget, order: Order, now: datetime) -> None:
+    """Have the order's receipt saved, as it is at that time."""
+
+    def tell(words: str, kind: Kind) -> None:
+        node.notify(words, title="Receipt", severity="error" if kind == "error" else "information")
+
+    name = in_one_line(plain(f"{order.restaurant.name}-{order.number:04d}.txt"))
+    name = re.sub(r"[^\w.-]+", "-", name.lower())
+    text = receipt(order, now)
+    save_or_deliver(node.app, lambda: whole(text), name, tell, "Save the receipt")
+
+
 def _items(order: Order, width: int) -> Content:
     lines = []
     for item in order.items:
@@ -156,16 +184,6 @@ def _labelled(
     ]
 
 
-def promise_kept(order: Order, now: datetime) -> str:
-    """The promised time, and what became of it: `18:40, came 4 min late`."""
-    assert order.promised_at is not None
-    told = clock_time(order.promised_at, now)
-    if order.status is not OrderStatus.DELIVERED:
-        return told
-    late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
-    return f"{told}, came " + (f"{late} min late" if late > 0 else "in time")
-
-
 def _facts(order: Order, now: datetime, width: int) -> Content:
     driver = "none" if order.status.terminal else "not assigned yet"
     if order.driver:
@@ -174,7 +192,7 @@ def _facts(order: Order, now: datetime, width: int) -> Content:
     lines += _labelled("Driver", driver, width)
     if order.note:
         lines += _labelled("Note", plain(order.note, newlines=True), width)
-    lines += _labelled("Pay", "at the door", width) if not order.status.terminal else []
+    lines += _labelled("Pay", payment(order), width)
     if order.promised_at:
         lines += _labelled("Promise", promise_kept(order, now), width)
     if order.rating:

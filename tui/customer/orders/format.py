@@ -6,7 +6,15 @@ from math import ceil
 from textual.content import Content
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
-from tui.common.format import STATUS_LOOKS, clock_time, loading_message
+from tui.common.format import (
+    STATUS_LOOKS,
+    clock_time,
+    hours_minutes,
+    loading_message,
+    money,
+    sides,
+    wrapped,
+)
 from tui.common.sanitize import plain
 from tui.common.widgets.stepper import STEP_OF
 from tui.common.widgets.stepper import STEPS as STEP_NAMES
@@ -90,7 +98,7 @@ def why_not_cancellable(order: Order) -> str:
     begun = (
         "has started cooking" if order.status is OrderStatus.PREPARING else "has finished cooking"
     )
-    return f"Too late to cancel: {where} {begun}. Press 3 to ask support."
+    return f"Too late to cancel: {where} {begun}. Press a to ask support."
 
 
 _FAR = datetime.max.replace(tzinfo=UTC)
@@ -163,3 +171,57 @@ def footer(store: OrderStore, loading: bool, error: str) -> Content:
     if loading:
         words += " · loading older ones"
     return Content.assemble((words, "$wire-ink"))
+
+
+RECEIPT_CELLS = 48
+
+
+def beside_dishes(order: Order) -> list[tuple[str, str]]:
+    """The fees and the tip of an order: a name, and how much."""
+    parts = [(plain(fee.kind).capitalize(), fee.cents) for fee in order.fees]
+    parts += [("Tip", order.tip_cents)] if order.tip_cents else []
+    return [(name, money(cents, order.currency)) for name, cents in parts]
+
+
+def promise_kept(order: Order, now: datetime) -> str:
+    """The promised time, and what became of it: `18:40, came 4 min late`."""
+    assert order.promised_at is not None
+    told = clock_time(order.promised_at, now)
+    if order.status is not OrderStatus.DELIVERED:
+        return told
+    late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
+    return f"{told}, came {late} min late" if late > 0 else f"{told}, came in time"
+
+
+def payment(order: Order) -> str:
+    """How the order is paid, or was: never in this app."""
+    if order.status is OrderStatus.CANCELLED:
+        return "Cancelled: nothing is charged."
+    return "Paid at the door." if order.status.terminal else "To be paid at the door."
+
+
+def receipt(order: Order, now: datetime) -> str:
+    """The order as a text of lines, none wider than `RECEIPT_CELLS`."""
+    width, rule = RECEIPT_CELLS, "-" * RECEIPT_CELLS
+    day = placed_at(order).astimezone()
+    lines = [
+        *wrapped(order.restaurant.name, width),
+        sides(f"Order #{order.number:04d}", f"{day:%Y-%m-%d}", width),
+        rule,
+    ]
+    for item in order.items:
+        price = money(item.quantity * item.price_cents, order.currency)
+        room = width - len(price) - 1
+        first, *more = wrapped(f"{item.quantity} x {item.name}", room) or ("",)
+        lines += [sides(first, price, width), *more]
+        lines += [f"    {line}" for line in wrapped(item.note or "", width - 4)]
+    lines += [rule, *(sides(name, price, width) for name, price in beside_dishes(order))]
+    lines += [sides("Total", money(order.total_cents, order.currency), width), payment(order), rule]
+    for step in order.timeline:
+        lines.append(sides(STATUS_LOOKS[step.status][1], hours_minutes(step.at), width))
+        lines += [f"    {line}" for line in wrapped(step.reason or "", width - 4)]
+    if order.promised_at is not None:
+        lines.append(sides("Promised", promise_kept(order, now), width))
+    lines += [rule, *wrapped(order.customer.name, width), *wrapped(order.address.text, width)]
+    lines += wrapped(order.note or "", width)
+    return "\n".join(lines) + "\n"

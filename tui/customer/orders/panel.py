@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from server.features.orders.schemas import CANCELLABLE, STEPS, NewRating, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
@@ -56,13 +57,22 @@ class OrdersPanel(Panel):
         ("enter", "details of an order"),
         ("o", "order the same again"),
         ("c", "cancel, before they cook"),
+        ("a", "ask support about the order"),
         ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_order", "New order"),
-        Binding("o", "order_again", "Order again"),
         Binding("c", "cancel_order", "Cancel"),
+        Binding("a", "ask_support", "Ask support"),
+        Binding("o", "order_again", "Order again"),
     ]
+
+    class AskSupport(Message):
+        """The customer has a question about this order."""
+
+        def __init__(self, order: Order) -> None:
+            super().__init__()
+            self.order = order
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -204,11 +214,11 @@ class OrdersPanel(Panel):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""
-        if action == "order_again":
-            return self._table.order is not None
+        order = self._table.order
+        if action in ("order_again", "ask_support"):
+            return order is not None
         if action == "cancel_order":
-            order = self._table.order
-            return order is not None and not order.status.terminal
+            return order is not None and order.status in CANCELLABLE
         return True
 
     def commands(self) -> Iterable[SystemCommand]:
@@ -221,6 +231,9 @@ class OrdersPanel(Panel):
         details = partial(self.show_details, order.id)
         yield SystemCommand("Order details", f"{name}: dishes, steps, driver", details)
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
+        yield SystemCommand("Ask support about the order", name, self.action_ask_support)
+        save = partial(self._save_receipt, order)
+        yield SystemCommand("Save the receipt", f"{name}, as text", save)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
 
@@ -237,7 +250,8 @@ class OrdersPanel(Panel):
         """Choose a restaurant, fill a basket, place the order."""
         from tui.customer.ordering.screen import NewOrderScreen
 
-        self.app.push_screen(NewOrderScreen(self.baskets), self._placed)
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, recent=recent), self._placed)
 
     def action_order_again(self) -> None:
         """Start a basket like the selected order, at today's prices."""
@@ -266,7 +280,8 @@ class OrdersPanel(Panel):
     def _open_again(self, order: Order) -> None:
         from tui.customer.ordering.screen import NewOrderScreen
 
-        self.app.push_screen(NewOrderScreen(self.baskets, again=order), self._placed)
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, order, recent), self._placed)
 
     def _placed(self, order: Order | None) -> None:
         if order is None:
@@ -298,6 +313,7 @@ class OrdersPanel(Panel):
         actions: dict[str, Callable[[], None]] = {
             "again": self.action_order_again,
             "cancel": self.action_cancel_order,
+            "ask": self.action_ask_support,
         }
         order = self._table.order
         if answer in actions:
@@ -315,6 +331,16 @@ class OrdersPanel(Panel):
             return
         self.notify(f"Rated {'★' * stars}. Thank you.", title=order_title(order))
         await self.feed.refresh(order.id)
+
+    def _save_receipt(self, order: Order) -> None:
+        from tui.customer.orders.dialogs import save_receipt
+
+        save_receipt(self, order, self.session.server_now())
+
+    def action_ask_support(self) -> None:
+        """Have a chat about the selected order opened."""
+        if (order := self._table.order) is not None:
+            self.post_message(self.AskSupport(order))
 
     def action_cancel_order(self) -> None:
         """Ask, then cancel the selected order."""

@@ -16,6 +16,7 @@ from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
+    beside_dishes,
     in_minutes,
     is_late,
     placed_at,
@@ -185,13 +186,6 @@ class OrderSummary(Vertical):
         head.show(order)
         facts.show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
-
-
-def beside_dishes(order: Order) -> list[tuple[str, str]]:
-    """The fees and the tip of an order: a name, and how much."""
-    parts = [(plain(fee.kind).capitalize(), fee.cents) for fee in order.fees]
-    parts += [("Tip", order.tip_cents)] if order.tip_cents else []
-    return [(name, money(cents, order.currency)) for name, cents in parts]
 
 
 def priced(lead: str, text: str, price: str, width: int, style: str = "") -> Content:

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rich.cells import cell_len
-
 from server.features.orders.schemas import Order
-from tui.common.format import fit, hours_minutes, money, wrapped
+from tui.common.format import fit, hours_minutes, money, sides, wrapped
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -77,7 +75,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     placed = order.timeline[0].at.astimezone()
     lines = [
         fit(order.restaurant.name, width),
-        _sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
+        sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
     ]
     if order.ready_by is not None:
         lines.append(f"Ready by {hours_minutes(order.ready_by)}")
@@ -85,10 +83,10 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     for item in order.items:
         price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
-        lines += [_sides(first, price, width), *more]
+        lines += [sides(first, price, width), *more]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
-    lines += [rule, _sides("Total", money(order.total_cents, order.currency), width)]
+    lines += [rule, sides("Total", money(order.total_cents, order.currency), width)]
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]
@@ -103,11 +101,6 @@ def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:
     if not settings.escpos:
         return (text + "\n").encode()
     return INIT + PAGE_858 + text.encode("cp858", errors="replace") + CUT
-
-
-def _sides(left: str, right: str, width: int) -> str:
-    left = fit(left, width - len(right) - 1)
-    return left + " " * (width - cell_len(left) - len(right)) + right
 
 
 class Tickets:

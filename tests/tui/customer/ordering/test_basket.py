@@ -149,5 +149,5 @@ def test_an_address_has_the_profiles_coordinates_or_some_near_the_restaurant() -
 
 def test_the_map_note_explains_which_coordinates_are_used() -> None:
     assert map_note(" 1 Quay Street ", HOME) == ""
-    assert "your profile" in map_note("The attic", HOME)
+    assert "still 1 Quay Street" in map_note("The attic", HOME)
     assert "near the restaurant" in map_note("The attic", None)
