@@ -25,6 +25,7 @@ from tui.common.client.retry import retry
 from tui.common.client.token_store import TokenStore
 from tui.common.crash import REPORT
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.plain import words
 from tui.plain.console import Console, ConsoleClosed
 from tui.plain.errors import Failed, UsageError
@@ -223,8 +224,7 @@ class Shell:
     async def do_help(self) -> None:
         """help: this list"""
         for command in self._commands().values():
-            usage, _, does = (command.__doc__ or "").partition(": ")
-            self.console.say(f"{usage}: {does}.", "help")
+            self.console.say(f"{_(command.__doc__ or '')}.", "help")
 
     async def do_quit(self) -> None:
         """quit: leave; your session is remembered"""
