@@ -24,6 +24,7 @@ from tui.common.crash import REPORT
 from tui.common.format import set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
+from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
@@ -63,6 +64,7 @@ class BaseApp(TerminalApp):
         """`config`: by default nothing is read or remembered."""
         self.config = config or Config()
         super().__init__()
+        self.lays_out = set_layout(self.config.bidi, os.environ)
         self._bindings = with_ids(type(self), self._bindings)
         self.set_keymap(dict(self.config.keys))
         if self.config.motion == "reduced":
@@ -280,9 +282,11 @@ class BaseApp(TerminalApp):
             super().bell()
 
     def _register(self, parent: DOMNode, *widgets: Widget, **more: Any) -> list[Widget]:
-        """Give the keys of a new widget their ids."""
+        """Give the keys of a new widget their ids, and lay out what it draws."""
         for widget in widgets:
             if not widget.is_attached:
+                if self.lays_out:
+                    widget._styles_cache = LaidOutCache(type(widget))
                 widget._bindings = named_bindings(type(widget), self.config.vim).copy()
         return super()._register(parent, *widgets, **more)
 

@@ -25,6 +25,7 @@ from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore, FoundAnnouncements
 from tui.common.client.replayed import MARK
 from tui.common.format import age, centred
+from tui.common.right_to_left import laid_out
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
 
@@ -385,5 +386,6 @@ class AnnouncementList(ThinBarView, Filterable, can_focus=True):
         room = self._width - content.cell_length
         if room < 0:
             strip = Strip(content.render_segments(style), content.cell_length)
-            return strip.adjust_cell_length(self._width)
-        return Strip([*content.render_segments(style), Segment(" " * room, style.rich_style)])
+            return laid_out(strip.adjust_cell_length(self._width))
+        parts = [*content.render_segments(style), Segment(" " * room, style.rich_style)]
+        return laid_out(Strip(parts))
