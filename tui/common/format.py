@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
-    "placed": ("○", "Placed", "$p-rest"),
-    "accepted": ("●", "Accepted", "$p-ws"),
-    "preparing": ("◐", "Cooking", "$warning"),
-    "ready": ("◆", "Ready", "$accent"),
-    "out_for_delivery": ("▶", "On its way", "$primary"),
-    "delivered": ("✓", "Delivered", "$wire-ink"),
-    "cancelled": ("✕", "Cancelled", "$error"),
+    "placed": ("○", _("Placed"), "$p-rest"),
+    "accepted": ("●", _("Accepted"), "$p-ws"),
+    "preparing": ("◐", _("Cooking"), "$warning"),
+    "ready": ("◆", _("Ready"), "$accent"),
+    "out_for_delivery": ("▶", _("On its way"), "$primary"),
+    "delivered": ("✓", _("Delivered"), "$wire-ink"),
+    "cancelled": ("✕", _("Cancelled"), "$error"),
 }
 """Glyph, name and colour of each status of an order; the glyph is enough without colour."""
 COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
@@ -79,7 +80,7 @@ def loading_message(words: str, error: str) -> "Content":
 
     if not error:
         return Content.assemble((words, "$wire-ink"))
-    again = ("\nRetrying; r retries now.", "$wire-ink")
+    again = (_("\nRetrying; r retries now."), "$wire-ink")
     return Content.assemble(("✕ ", "bold $error"), plain(error), again)
 
 
@@ -129,7 +130,7 @@ def _coarse_age(seconds: float) -> str:
 
 
 def _coarse_age_lasts(seconds: float) -> float:
-    for length, _, limit in COARSE:
+    for length, _unit, limit in COARSE:
         if seconds < limit:
             return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
     return (round(seconds / YEAR) + 0.5) * YEAR - seconds
@@ -168,7 +169,11 @@ def human_minutes(seconds: float) -> str:
         return "now"
     if seconds < 59.5:
         return f"{seconds:.0f} s"
-    return f"{ceil(seconds / 60)} min" if seconds <= 7200 else f"{ceil(seconds / 3600)} h"
+    return (
+        _("{seconds} min").format(seconds=ceil(seconds / 60))
+        if seconds <= 7200
+        else f"{ceil(seconds / 3600)} h"
+    )
 
 
 def human_distance(metres: float) -> str:
@@ -260,10 +265,10 @@ def _about(field: str | None, message: str) -> str:
     words = plain(message).removeprefix("Value error, ")
     name = LABELS.get(field or "", (field or "").replace("_", " "))
     words = {
-        "String should have at least 1 character": "is empty",
-        "Field required": "is missing",
+        "String should have at least 1 character": _("is empty"),
+        "Field required": _("is missing"),
     }.get(words, words)
-    words = words.replace("String should have", "needs").rstrip(".")
+    words = words.replace("String should have", _("needs")).rstrip(".")
     words = words.removeprefix("value is ")
     if message.startswith("value is not"):
         words = f"is {words}"

@@ -22,6 +22,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from tui.common.hosted import hosted_where
+from tui.common.language import _
 from tui.common.sanitize import anchored
 from tui.common.terminal_cells import CellUpdate, TerminalCells, pieces_of
 
@@ -313,7 +314,7 @@ class TerminalApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # Not in a field that has an undo of its own on this key.
-        Binding("ctrl+z", "suspend_process", "To the shell", show=False),
+        Binding("ctrl+z", "suspend_process", _("To the shell"), show=False),
     ]
 
     def __init__(self) -> None:
