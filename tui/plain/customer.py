@@ -116,7 +116,7 @@ class CustomerShell(Shell):
         given = " ".join([restaurant, *more])
         if given:
             found = await self.api.restaurants()
-            chosen = words.choose(given, [one.name for one in found], found, "restaurant")
+            chosen = words.choose(given, [one.name for one in found], found, _("restaurant"))
             self._menu = await self.api.restaurant(chosen.id)
         elif self._menu is None:
             raise UsageError(_("Give a restaurant, such as menu 3. Type restaurants for all."))
@@ -138,7 +138,7 @@ class CustomerShell(Shell):
             raise Failed(_("Choose a restaurant first, such as menu 3."))
         count = _whole(quantity)
         names = [one.name for one in self._menu.menu]
-        item = words.choose(" ".join([dish, *more]), names, self._menu.menu, "dish")
+        item = words.choose(" ".join([dish, *more]), names, self._menu.menu, _("dish"))
         if not item.available:
             raise Failed(_("{item} is sold out.").format(item=item.name))
         basket = self._basket
@@ -168,7 +168,7 @@ class CustomerShell(Shell):
         basket = self._filled_basket()
         items = [line.item for line in basket.lines.values()]
         given = " ".join([dish, *more])
-        basket.set_quantity(words.choose(given, [one.name for one in items], items, "dish"), 0)
+        basket.set_quantity(words.choose(given, [one.name for one in items], items, _("dish")), 0)
         await self.do_basket()
 
     async def do_empty(self) -> None:
@@ -335,7 +335,7 @@ class CustomerShell(Shell):
                     "restaurant's name."
                 ).format(wanted=wanted, names=", ".join(names))
             )
-        return words.choose(" ".join(restaurant), names, found, "restaurant")
+        return words.choose(" ".join(restaurant), names, found, _("restaurant"))
 
     # -- support
 

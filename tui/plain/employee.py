@@ -142,7 +142,7 @@ class EmployeeShell(Shell):
                         names=", ".join(names) or _("there are no drivers")
                     )
                 )
-            driver_id = words.choose(" ".join(driver), names, drivers, "driver").id
+            driver_id = words.choose(" ".join(driver), names, drivers, _("driver")).id
         await self._send(order, OrderStatus.OUT_FOR_DELIVERY, driver_id=driver_id)
 
     async def do_delivered(self, number: str) -> None:
@@ -157,7 +157,7 @@ class EmployeeShell(Shell):
     async def do_drivers(self) -> None:
         """drivers: the drivers, and what each carries"""
         for at, one in enumerate(await self.api.drivers(), 1):
-            carries = words.counted(len(one.carrying), "order", "orders")
+            carries = words.orders(len(one.carrying))
             self.console.say(
                 _("{at}: {name}, {vehicle}, carries {carries}.").format(
                     at=at, name=one.name, vehicle=one.vehicle, carries=carries
@@ -237,7 +237,7 @@ class EmployeeShell(Shell):
     async def _offer(self, dish: Sequence[str], *, available: bool) -> None:
         restaurant_id = self._restaurant_id()
         menu = (await self.api.restaurant(restaurant_id)).menu
-        item = words.choose(" ".join(dish), [one.name for one in menu], menu, "dish")
+        item = words.choose(" ".join(dish), [one.name for one in menu], menu, _("dish"))
         change = MenuItemChange(available=available)
         changed = await self.api.change_menu_item(restaurant_id, item.id, change)
         state = _("can be ordered") if changed.available else _("is sold out")
@@ -316,7 +316,7 @@ class EmployeeShell(Shell):
             raise UsageError((self.do_announce.__doc__ or "").rpartition(": ")[0]) from error
         made = await self.api.announce(new, str(uuid.uuid4()))
         reach = (await self.api.acks(made.id)).audience_size
-        people = words.counted(reach, "person", "people")
+        people = words.people(reach)
         self.console.say(
             _("Announced “{title}” to {people}.").format(title=made.title, people=people), data=made
         )

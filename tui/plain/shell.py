@@ -343,14 +343,14 @@ class Shell:
         if not page.items:
             self.console.say(_("There are no announcements."))
         for number, one in enumerate(page.items, 1):
-            read = "read" if one.acknowledged else _("not read yet")
+            read = _("read") if one.acknowledged else _("not read yet")
             said = words.of_announcement(one, self.session.server_now())
             self.console.say(f"{number}, {read}. {said}", data=one)
 
     async def do_ack(self, number: str) -> None:
         """ack NUMBER: mark an announcement of that list as read"""
         items = (await self.api.announcements(limit=20)).items
-        one = words.choose(number, [item.title for item in items], items, "announcement")
+        one = words.choose(number, [item.title for item in items], items, _("announcement"))
         await self.api.acknowledge(one.id)
         self.console.say(_("“{title}” is marked as read.").format(title=one.title))
 

@@ -8,7 +8,7 @@ from server.features.announcements.schemas import ReadAnnouncement
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import clock_time, human_money
-from tui.common.language import _
+from tui.common.language import _, ngettext
 from tui.plain.errors import Failed
 
 STATUS_WORDS = {
@@ -28,9 +28,22 @@ def money(cents: int) -> str:
     return _("{cents} euros").format(cents=human_money(cents))
 
 
-def counted(count: int, one: str, many: str) -> str:
-    """`1 dish`, `2 dishes`, `no dishes`."""
-    return f"{count or 'no'} {one if count == 1 else many}"
+def orders(count: int) -> str:
+    """`1 order`, `2 orders`, `no orders`."""
+    return (
+        ngettext("{count} order", "{count} orders", count).format(count=count)
+        if count
+        else _("no orders")
+    )
+
+
+def people(count: int) -> str:
+    """`1 person`, `2 people`, `no people`."""
+    return (
+        ngettext("{count} person", "{count} people", count).format(count=count)
+        if count
+        else _("no people")
+    )
 
 
 def status_of(order: Order) -> str:
@@ -40,7 +53,7 @@ def status_of(order: Order) -> str:
         words += _(" with {driver}").format(driver=order.driver.name)
     last = order.timeline[-1]
     if order.status is OrderStatus.CANCELLED:
-        words += f" by {last.by.name}" + (
+        words += _(" by {name}").format(name=last.by.name) + (
             _(", because: {reason}").format(reason=last.reason) if last.reason else ""
         )
     elif order.status is OrderStatus.DELIVERED:
@@ -133,7 +146,7 @@ def choose(given: str, names: Sequence[str], choices: Sequence[ChoiceT], what: s
     if not found:
         raise Failed(
             _("There is no {what} “{given}”. There are: {names}.").format(
-                what=what, given=given, names=", ".join(names) or "none"
+                what=what, given=given, names=", ".join(names) or _("none")
             )
         )
     several = ", ".join(names[at] for at in found)

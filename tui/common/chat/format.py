@@ -54,9 +54,10 @@ def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
     if chat_session.over:
         return Content.assemble((plain(chat_session.error), "$error"))
     if chat_session.chat.status is ChatStatus.CLOSED:
-        by = f" by {plain(chat_session.chat.closed_by.name)}" if chat_session.chat.closed_by else ""
+        by = chat_session.chat.closed_by
+        words = _("Closed by {name}").format(name=plain(by.name)) if by else _("Closed")
         return Content.assemble(
-            (_("Closed{by}").format(by=by).removesuffix(".") + f". {before}", "$title"),
+            (f"{words.removesuffix('.')}. {before}", "$title"),
             ("o", "bold $primary"),
             (_(" reopens it"), "$wire-ink"),
         )
@@ -108,7 +109,7 @@ def last_message_line(chat_session: ChatSession, width: int) -> Content:
         return Content.assemble((fit(_("No messages yet."), width), "$wire-ink"))
     who, text = last
     own = who.id == chat_session.conversation.own_id
-    name = "you" if own else fit(who.name, 18)
+    name = _("you") if own else fit(who.name, 18)
     ink = "$primary" if own else "$secondary"
     room = max(0, width - cell_len(name) - 3)
     return Content.assemble(("▌", ink), (name, "bold"), " ", fit(text, room))

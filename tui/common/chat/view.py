@@ -16,7 +16,7 @@ from tui.common.chat import format as chat_format
 from tui.common.chat.composer import Composer
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.session import ChatSession
-from tui.common.language import _
+from tui.common.language import _, ngettext
 
 DRAFT_SECONDS = 0.5
 """At the latest, until what is typed is on the disk."""
@@ -180,8 +180,13 @@ class ChatView(Vertical):
         right = Content("")
         if below := self.messages.new_below:
             right = Content.assemble(
-                (_("↓ {below} new below").format(below=below), "bold $primary"),
-                (" · end", "$wire-ink"),
+                (
+                    ngettext("↓ {below} new below", "↓ {below} new below", below).format(
+                        below=below
+                    ),
+                    "bold $primary",
+                ),
+                (_(" · end"), "$wire-ink"),
             )
         elif self.composer.remaining < COUNT_FROM:
             ink = "bold $error" if self.composer.remaining < 0 else "$wire-ink"

@@ -40,9 +40,9 @@ def copy_one(node: DOMNode, parts: "Sequence[Copyable]") -> None:
 
 def order_parts(order: "Order") -> list[Copyable]:
     """What of an order can be copied."""
-    parts = [(_("order number"), f"{order.number:04d}"), ("address", order.address.text)]
+    parts = [(_("order number"), f"{order.number:04d}"), (_("address"), order.address.text)]
     if order.customer.phone:
-        parts.append(("phone", order.customer.phone))
+        parts.append((_("phone"), order.customer.phone))
     return parts
 
 

@@ -33,15 +33,15 @@ GENERAL: Keys = (
     ("x", _("cut its line for 10 seconds")),
     ("X", _("hold the cut, or restore it")),
     ("i", _("how it gets its news")),
-    ("t", "day / night"),
+    ("t", _("day / night")),
     ("f2", _("account, log out")),
     ("f3", _("the lab, on a demo")),
     ("f8", _("mark an alert as read")),
     ("^p", _("all commands")),
-    ("? f1", "help"),
+    ("? f1", _("help")),
     ("esc", _("leave field, close")),
     ("^z", _("to the shell, until fg")),
-    ("^q", "quit"),
+    ("^q", _("quit")),
 )
 TEXTUALS_OWN = frozenset(
     {"app.focus_next", "app.focus_previous", "screen.copy_text"}
@@ -178,14 +178,19 @@ def _reading() -> Content:
     ]
     lines += [
         Content(""),
-        Content(_("Then: events; the age of news as it")),
-        Content(_("arrives, from its being logged by the")),
-        Content(_("server (p50: half are younger, p95: 95")),
-        Content(_("in 100 are, ±: the clocks' error); bytes")),
-        Content(_("and requests an event; overhead: bytes")),
-        Content(_("on the wire for each byte of data. At")),
-        Content(_("the right, the age of the newest, or")),
-        Content(_("the last round trip where none is known.")),
+        *map(
+            Content,
+            _(
+                "Then: events; the age of news as it\n"
+                "arrives, from its being logged by the\n"
+                "server (p50: half are younger, p95: 95\n"
+                "in 100 are, ±: the clocks' error); bytes\n"
+                "and requests an event; overhead: bytes\n"
+                "on the wire for each byte of data. At\n"
+                "the right, the age of the newest, or\n"
+                "the last round trip where none is known."
+            ).splitlines(),
+        ),
         Content(""),
         Content.assemble((_("Patterns"), "bold")),
     ]
@@ -196,7 +201,7 @@ def _reading() -> Content:
     lines += [
         Content(""),
         Content.assemble((_("Text"), "bold")),
-        _row("drag", "select"),
+        _row(_("drag"), _("select")),
         _row("^c", _("copy the selection")),
     ]
     return Content("\n").join(lines)

@@ -113,7 +113,7 @@ class LoginScreen(Screen[bool]):
             )
             yield ServerLine(self.services.server, user_left_out=self._user_left_out)
             yield Button(
-                Content(_("Enter the demo as {role}").format(role=_with_article(role))),
+                Content(ENTER[role]),
                 id="demo",
                 variant="primary",
             )
@@ -122,7 +122,7 @@ class LoginScreen(Screen[bool]):
                 yield Label(_("Name"))
                 yield Input(id="name", compact=True, max_length=80)
             with Horizontal(classes="row"):
-                yield Label("E-mail")
+                yield Label(_("E-mail"))
                 yield Input(id="email", compact=True, max_length=254)
             with Horizontal(classes="row"):
                 yield Label(_("Password"))
@@ -269,7 +269,7 @@ class LoginScreen(Screen[bool]):
         return True
 
     async def _log_in(self) -> bool:
-        for field, name in (("email", _("e-mail address")), ("password", "password")):
+        for field, name in (("email", _("e-mail address")), ("password", _("password"))):
             if not self._typed(field).strip():
                 self.show_status(_("Enter your {name}.").format(name=name))
                 self._focus_field(field)
@@ -297,19 +297,25 @@ class LoginScreen(Screen[bool]):
         if account is None or role == (own := APPS[account.role]):
             return True
         await self.services.session.log_out()
-        whose = f"{_with_article(own)}'s" if account.role == own else "a support"
         self.show_status(
-            _("This is {whose} account: open it with tiffin-{own}.").format(whose=whose, own=own)
+            _("This is {whose} account: open it with tiffin-{own}.").format(
+                whose=WHOSE[account.role], own=own
+            )
         )
         return False
 
 
 APPS = {"customer": "customer", "employee": "employee", "support": "employee"}
 """The app of each role."""
-
-
-def _with_article(role: str) -> str:
-    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
+ENTER = {
+    "customer": _("Enter the demo as a customer"),
+    "employee": _("Enter the demo as an employee"),
+}
+WHOSE = {
+    "customer": _("a customer's"),
+    "employee": _("an employee's"),
+    "support": _("a support"),
+}
 
 
 PROBE_SECONDS = 2.0
@@ -351,7 +357,7 @@ class ServerLine(Static):
 
     async def _probe(self) -> None:
         proxy = proxy_for(self._server)
-        address, subject = (self._server, "") if proxy is None else (proxy, "proxy ")
+        address, subject = (self._server, "") if proxy is None else (proxy, _("proxy "))
         endpoint = _endpoint(address)
         if endpoint is None:
             self._refuse()
@@ -359,7 +365,7 @@ class ServerLine(Static):
         while True:
             try:
                 async with asyncio.timeout(PROBE_SECONDS * 2):
-                    _, writer = await asyncio.open_connection(*endpoint)
+                    _reader, writer = await asyncio.open_connection(*endpoint)
                 writer.close()
             except UnicodeError:  # a part of the name is empty, or too long
                 self._refuse()
@@ -370,7 +376,7 @@ class ServerLine(Static):
                 )
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._show_state(f"{subject}online", "●", "$success")
+                self._show_state(_("{subject}online").format(subject=subject), "●", "$success")
                 return
 
     def _refuse(self) -> None:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tui.common.panel import Panel
 
 STATES = {
-    State.LIVE: "live",
+    State.LIVE: _("live"),
     State.WAITING: _("waiting on a held request"),
-    State.CONNECTING: "connecting",
-    State.RETRY: "reconnecting",
-    State.DOWN: "down",
+    State.CONNECTING: _("connecting"),
+    State.RETRY: _("reconnecting"),
+    State.DOWN: _("down"),
     State.IDLE: _("not in use"),
 }
 PATTERNS = {
@@ -245,7 +245,10 @@ def _head(words: str) -> Content:
 
 def _ladder_head(width: int) -> Content:
     return Content.assemble(
-        (f"{'':{TIME_CELLS}}you{'server':>{max(10, min(72, width - TIME_CELLS - 4))}}", "$wire-ink")
+        (
+            f"{'':{TIME_CELLS}}{_('you')}{_('server'):>{max(10, min(72, width - TIME_CELLS - 4))}}",
+            "$wire-ink",
+        )
     )
 
 

@@ -53,14 +53,14 @@ def speed(track: DriverTrack) -> str:
     if newest is None:
         return ""
     metres = newest.speed_mps if newest.speed_mps is not None else newest.pace_mps
-    return f"{metres * 3.6:.0f} km/h"
+    return _("{speed:.0f} km/h").format(speed=metres * 3.6)
 
 
 def ago(track: DriverTrack, now: datetime) -> str:
     """`2 s ago`: the age of the newest location."""
     seconds = track.age(now)
     return (
-        f"{seconds:.0f} s ago"
+        _("{seconds:.0f} s ago").format(seconds=seconds)
         if seconds < 99.5
         else _("{seconds} ago").format(seconds=human_age(seconds))
     )

@@ -47,7 +47,7 @@ class Stop:
     def label(self) -> str:
         """`to #7`, `on a loop`, `back to the restaurant`."""
         if self.order is not None:
-            return f"to #{self.order.number}"
+            return _("to #{number}").format(number=self.order.number)
         return _("on a loop") if self.kind is StopKind.LOOP else _("back to the restaurant")
 
 

@@ -13,8 +13,8 @@ from tui.common.uploads.bitmap import Bitmap
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.manager import Row, UploadManager
 
-STEPS = ("upload", "queue", "background", "done")
-SHORT_STEPS = ("sent", "queue", "cut", "done")
+STEPS = (_("upload"), _("queue"), _("background"), _("done"))
+SHORT_STEPS = (_("sent"), _("queue"), _("cut"), _("done"))
 ROOMY = 39
 NOTHING = Content.assemble((_("No photo yet"), "bold"), (_("\nn uploads one"), "$wire-ink"))
 
@@ -31,11 +31,22 @@ GLYPHS: dict[str, Part] = {
     UploadStatus.FAILED: ("✕", "$error"),
 }
 """A glyph for each state; it is clear without its colour."""
+STATES: dict[str, str] = {
+    "sending": _("sending"),
+    "waiting": _("waiting"),
+    "refused": _("refused"),
+    "arrived": _("arrived"),
+    "queued": _("queued"),
+    "processing": _("processing"),
+    "done": _("done"),
+    "failed": _("failed"),
+}
+SHOWN = _("shown")
 
 
 def state_of(row: Row) -> str:
     """The state of a photo, in a word."""
-    return row.state.value if isinstance(row, UploadJob) else row.status.value
+    return STATES[row.state.value if isinstance(row, UploadJob) else row.status.value]
 
 
 def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
@@ -44,10 +55,10 @@ def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
     age = "" if isinstance(row, UploadJob) else human_age((now - row.created_at).total_seconds())
     state = state_of(row)
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
-        state = "shown" if row.shown else "done"
+        state = SHOWN if row.shown else _("done")
     right = f"{state}{age:>6}" if width >= 24 else age
     name = fit(about, max(1, width - 5 - len(right)), pad=True)
-    state_ink = "$success" if state == "shown" else "$wire-ink"
+    state_ink = "$success" if state == SHOWN else "$wire-ink"
     return Content.assemble(
         (f" {glyph} ", f"bold {ink}"), (name, ""), " ", (f"{right} ", state_ink)
     )
@@ -142,7 +153,7 @@ def _job_news(job: UploadJob, width: int) -> Content:
             _("retrying in {wait:.0f}s: ").format(wait=wait) if wait >= 1 else _("retrying now: ")
         )
         return Content.assemble((again, "bold $warning"), (plain(job.words), "$warning"))
-    words = f"{human_bytes(job.sent)} of {human_bytes(job.size)}"
+    words = _("{sent} of {size}").format(sent=human_bytes(job.sent), size=human_bytes(job.size))
     if job.attempts > 1:
         words = _("attempt {attempts}, {words}").format(attempts=job.attempts, words=words)
     return gauge(job.sent / max(1, job.size), words, width)
@@ -161,16 +172,16 @@ def gauge(part: float, words: str, width: int) -> Content:
 def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, width: int) -> Content:
     """Bytes and pixels of the original and the result."""
     size = row.size
-    left = Content.assemble(("before ", "$wire-ink"), (human_bytes(size), "bold"))
+    left = Content.assemble((_("before "), "$wire-ink"), (human_bytes(size), "bold"))
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
         pixels = f"{row.width}×{row.height}"
         if after is None:
-            right = Content.assemble(("after ", "$wire-ink"), (pixels, "bold"))
+            right = Content.assemble((_("after "), "$wire-ink"), (pixels, "bold"))
         else:
             change = round(100 * (after.size - size) / max(1, size))
             right = Content.assemble(
                 (f"{pixels}  " if width >= 56 else "", "$wire-ink"),
-                ("after ", "$wire-ink"),
+                (_("after "), "$wire-ink"),
                 (human_bytes(after.size), "bold"),
                 (f" {change:+d}%".replace("-", "−"), "$success" if change < 0 else "$wire-ink"),
             )

@@ -140,7 +140,9 @@ class WirePanel(Panel):
 
     def _show_hint(self) -> None:
         if self._log.paused:
-            note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
+            note = Content.assemble(
+                (_("‖ paused"), "bold $warning"), (_(" · p resumes"), "$wire-ink")
+            )
         else:
             note = Content.assemble(
                 (_("enter opens · / filters · p pauses · e exports"), "$wire-ink")
@@ -156,7 +158,7 @@ def _in_short(totals: "list[PatternTotals]") -> Content:
     requests = sum(total.figures.requests_per_minute for total in totals)
     amount = sum(total.figures.bytes for total in totals)
     first = Content.assemble(
-        (f"{events}", "bold"), " events ", (f"{requests}", "bold"), " requests/min ",
+        (f"{events}", "bold"), _(" events "), (f"{requests}", "bold"), _(" requests/min "),
         (human_bytes(amount), "bold"),
     )  # fmt: skip
     dear = max(totals, key=lambda total: total.figures.bytes_per_event or 0)

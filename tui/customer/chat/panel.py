@@ -177,9 +177,11 @@ class ChatPanel(ConversationPanel):
             self.set_summary(Content.assemble((_("n asks support a question"), "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, offline" if employee else _("not assigned yet")
+        nobody = (
+            _("{name}, offline").format(name=employee.name) if employee else _("not assigned yet")
+        )
         if not current.open:
-            nobody = "closed"
+            nobody = _("closed")
         self.set_badge(unread, chat_format.presence(current, nobody))
         width = max(20, self.size.width - 4)
         who = chat_format.typing(current.conversation.typing(time.monotonic()))

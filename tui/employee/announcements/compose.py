@@ -21,7 +21,7 @@ from tui.common.language import _, ngettext
 from tui.common.widgets.status_line import StatusLine
 
 LIFETIMES: tuple[tuple[str, timedelta | None], ...] = (
-    ("never", None),
+    (_("never"), None),
     (_("in one hour"), timedelta(hours=1)),
     (_("in four hours"), timedelta(hours=4)),
     (_("in a day"), timedelta(days=1)),
@@ -68,7 +68,7 @@ class Draft:
 
 
 SEVERITIES = (
-    (Severity.INFO, "info"),
+    (Severity.INFO, _("info")),
     (Severity.WARNING, _("warning: also a toast")),
     (Severity.CRITICAL, _("critical: a toast until read")),
 )
@@ -218,7 +218,7 @@ class ComposeScreen(Dialog[Announcement]):
             new, key = self._draft.attempt(self.services.session.server_now())
             if new.severity is not Severity.INFO and not await self._confirmed(new):
                 return
-            self.show_status("◌ sending…", "info")
+            self.show_status(_("◌ sending…"), "info")
             made = await api.announce(new, key)
         except Exception as error:
             self.show_error(error)

@@ -149,7 +149,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
         """How many have read it: `━━━━╌╌╌╌ 12 of 40 have read it`."""
         count = self.acks.count_of(announcement.id)
         if count is None:
-            return Content.assemble(INDENT, ("counting…", "$wire-ink"))
+            return Content.assemble(INDENT, (_("counting…"), "$wire-ink"))
         share = count.acknowledged / count.audience_size if count.audience_size else 0.0
         filled = round(min(1.0, share) * BAR_CELLS)
         words = _("{acknowledged} of {audience_size} have read it").format(

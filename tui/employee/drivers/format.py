@@ -62,7 +62,7 @@ def activity_text(state: DriverState, now: datetime) -> str:
     return (
         _("{orders} being made").format(orders=len(state.orders))
         if activity is Activity.ASSIGNED
-        else "free"
+        else _("free")
     )
 
 
@@ -81,7 +81,7 @@ def location_age(state: DriverState, now: datetime) -> tuple[str, str]:
     """Age of the location and its colour: `2 s ago`, `? stale, 40 s ago`, `no location yet`."""
     track = state.track
     if track.newest is None:
-        return "? doubtful" if track.suspect else _("no location yet"), "wire-ink"
+        return _("? doubtful") if track.suspect else _("no location yet"), "wire-ink"
     ago = tracking_format.ago(track, now)
     if track.is_stale(now):
         return _("? stale, {ago}").format(ago=ago), "warning" if state.out else "wire-ink"
@@ -95,7 +95,7 @@ def trip_status(planner: TripPlanner) -> tuple[str, bool]:
     if planner.error is not None:
         return _("simulated, failing: {message}").format(message=plain(planner.error.message)), True
     stop = planner.destination
-    return _("simulated: {label}").format(label=stop.label if stop else "starting"), False
+    return _("simulated: {label}").format(label=stop.label if stop else _("starting")), False
 
 
 def map_corner(state: DriverState | None, tracker: DriverTracker | None, now: datetime) -> str:
