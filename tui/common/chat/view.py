@@ -176,9 +176,10 @@ class ChatView(Vertical):
             right = Content.assemble(
                 (f"↓ {below} new below", "bold $primary"), (" · end", "$wire-ink")
             )
-        elif self.composer.remaining < COUNT_FROM:
-            ink = "bold $error" if self.composer.remaining < 0 else "$wire-ink"
-            right = Content.assemble((f"{self.composer.remaining} left", ink))
+        elif (remaining := self.composer.remaining) < COUNT_FROM:
+            ink = "bold $error" if remaining < 0 else "$wire-ink"
+            words = f"{-remaining:,} over" if remaining < 0 else f"{remaining:,} left"
+            right = Content.assemble((words, ink))
         room = width - right.cell_length - 1
         if left.cell_length > room:
             left = left.truncate(max(0, room), ellipsis=True)
