@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from server.features.orders.schemas import Order, OrderPage, OrderStatus, TrackedStatus
 from server.features.shared.schemas import Address
-from tui.common.client.replayed import ReplayedRows
+from tui.common.client.log_feed import ReplayedRows
 
 RECENT = 5
 """Addresses that are offered again."""
