@@ -265,6 +265,14 @@ def money_locale() -> "Locale":
     return Locale("en")
 
 
+FEES = {"delivery": _("Delivery")}
+
+
+def fee_name(kind: str) -> str:
+    """What a kind of fee is called; the server may have more of them."""
+    return FEES.get(kind, plain(kind).capitalize())
+
+
 def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:
     """The last `width` values as blocks of rising height, right-aligned in `width` cells.
 

@@ -15,7 +15,7 @@ from tui.common.client.retry import is_permanent
 from tui.common.format import money
 from tui.common.language import _
 from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for
-from tui.customer.ordering.format import out_of_reach, tags_in_words
+from tui.customer.ordering.format import not_now, out_of_reach, tags_in_words
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.model import OrderStore
 from tui.plain import words
@@ -99,7 +99,7 @@ class CustomerShell(Shell):
     async def do_restaurants(self) -> None:
         """restaurants: all restaurants, with their numbers"""
         for number, one in enumerate(await self.api.restaurants(), 1):
-            away = out_of_reach(one, self._account.address)
+            away = not_now(one) or out_of_reach(one, self._account.address)
             self.console.say(
                 _(
                     "{number}: {name}, {cuisine}, about {preparation_minutes} minutes. {away}"
@@ -107,7 +107,7 @@ class CustomerShell(Shell):
                     number=number,
                     name=one.name,
                     cuisine=one.cuisine,
-                    preparation_minutes=one.preparation_minutes,
+                    preparation_minutes=one.preparation_minutes + one.extra_minutes,
                     away=away or one.description,
                 ),
                 data=one,

@@ -17,6 +17,7 @@ from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for
+from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import LatLng, Marker, Overlay
 from tui.common.map.streets import Streets, StreetSuggester
@@ -28,15 +29,15 @@ from tui.common.widgets.status_line import StatusLine
 
 EDGE_CELLS = 3
 """As near to the map's edge as the crosshair comes before the map moves."""
-KEPT = ("Home", "Work")
+KEPT = (_("Home"), _("Work"))
 
 
 class AimMap(TownMap):
     """A town's map with a crosshair, and the address where the nearest street is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "take", "Deliver there"),
-        Binding("left", "aim(-1, 0)", "Move", key_display="←↑↓→"),
+        Binding("enter", "take", _("Deliver there")),
+        Binding("left", "aim(-1, 0)", _("Move"), key_display="←↑↓→"),
         Binding("right", "aim(1, 0)", show=False),
         Binding("up", "aim(0, -1)", show=False),
         Binding("down", "aim(0, 1)", show=False),
@@ -116,10 +117,10 @@ class KeptList(RowList):
     """Home, work, and where the last orders went."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Deliver there"),
-        Binding("h", "keep(0)", "Is home"),
-        Binding("w", "keep(1)", "Is work"),
-        Binding("delete,backspace", "forget", "Forget"),
+        Binding("enter", "select", _("Deliver there")),
+        Binding("h", "keep(0)", _("Is home")),
+        Binding("w", "keep(1)", _("Is work")),
+        Binding("delete,backspace", "forget", _("Forget")),
     ]
 
     class Keep(Message):
@@ -132,7 +133,7 @@ class KeptList(RowList):
     def __init__(self) -> None:
         super().__init__(id="kept")
         self.rows: list[tuple[str, Address]] = []
-        self.message = Content("No address is kept yet. Tab, and type one.")
+        self.message = Content(_("No address is kept yet. Tab, and type one."))
 
     def show(self, account: Account | None, recent: Sequence[Address]) -> None:
         """List the account's addresses, and those of earlier orders that are none of them."""
@@ -208,16 +209,16 @@ class AddressScreen(Dialog[Address]):
     def body(self) -> ComposeResult:
         """What is kept, a field for another one, the map."""
         with Vertical(classes="box") as box:
-            box.border_title = "Deliver to"
+            box.border_title = _("Deliver to")
             yield KeptList()
             with Horizontal(classes="row"):
-                yield Label("New", markup=False)
+                yield Label(_("New"), markup=False)
                 yield Input(
                     id="street",
                     compact=True,
                     max_length=200,
                     suggester=self._suggester,
-                    placeholder="street and number; → completes a street of the town",
+                    placeholder=_("street and number; → completes a street of the town"),
                 )
             yield self._map
             yield StatusLine()
@@ -248,9 +249,11 @@ class AddressScreen(Dialog[Address]):
     def _moved(self) -> None:
         typed = self.query_one("#street", Input).value.strip()
         if self._map.has_focus and self._map.street:
-            what = f"“{plain(typed)}”" if typed else "this place"
-            words = f"Nearest street: {self._map.street}. Enter delivers to {what} there."
-            self.show_status(words, "info")
+            words = _("Nearest street: {street}. Enter delivers there.")
+            if typed:
+                words = _("Nearest street: {street}. Enter delivers to “{address}” there.")
+            told = words.format(street=self._map.street, address=plain(typed))
+            self.show_status(told, "info")
 
     @on(Input.Submitted, "#street")
     def _submitted(self) -> None:
@@ -271,7 +274,7 @@ class AddressScreen(Dialog[Address]):
             field.value = plain(self._map.street)
             field.cursor_position = 0
             field.focus()
-            self.show_status("Add the number, then enter twice.", "info")
+            self.show_status(_("Add the number, then enter twice."), "info")
             return
         try:
             address = Address(text=text, lat=self._map.at.lat, lng=self._map.at.lng)
@@ -296,4 +299,4 @@ class AddressScreen(Dialog[Address]):
         self.services.show_account(account)
         if self.is_attached:
             self.query_one(KeptList).show(account, self._recent)
-            self.show_status("Saved.", "done")
+            self.show_status(_("Saved."), "done")

@@ -8,6 +8,7 @@ from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.format import money
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 
 MAX_QUANTITY = 99
@@ -72,7 +73,7 @@ class Basket:
             line.quantity = min(MAX_QUANTITY, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
         if missing:
-            changes.insert(0, f"Not available now: {', '.join(missing)}.")
+            changes.insert(0, _("Not available now: {dishes}.").format(dishes=", ".join(missing)))
         return basket, changes
 
     @property
@@ -127,8 +128,10 @@ class Basket:
             now, name = menu.get(line.item.id), plain(line.item.name)
             if now is None or not now.available:
                 if line.item.available:
-                    why = "is not on the menu any more" if now is None else "is sold out"
-                    changes.append(f"{name} {why}.")
+                    gone = _("{dish} is not on the menu any more.")
+                    changes.append(
+                        (gone if now is None else _("{dish} is sold out.")).format(dish=name)
+                    )
                 # Keep what was seen, to compare with when it comes back.
                 now = line.item.model_copy(update={"available": False})
             else:
@@ -181,16 +184,20 @@ class Basket:
 def _changes(before: MenuItem, now: MenuItem, currency: str) -> list[str]:
     """What has changed of a dish, in sentences. The description counts: it may name an allergen."""
     name, called = plain(before.name), plain(now.name)
-    changes = [f"{name} is called {called} now."] if name != called else []
+    changes = (
+        [_("{old} is called {new} now.").format(old=name, new=called)] if name != called else []
+    )
     if before.price_cents != now.price_cents:
         price, old = (money(one.price_cents, currency) for one in (now, before))
-        changes.append(f"{called}: {price} now, not {old}.")
+        changes.append(
+            _("{dish}: {price} now, not {old}.").format(dish=called, price=price, old=old)
+        )
     if before.description != now.description:
         words = plain(now.description)
         changes.append(
-            f"{called} has a new description: {words}"
+            _("{dish} has a new description: {words}").format(dish=called, words=words)
             if words
-            else f"{called} no longer has a description."
+            else _("{dish} no longer has a description.").format(dish=called)
         )
     return changes
 
@@ -215,7 +222,9 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
 def map_note(text: str, known: Address | None) -> str:
     """A note on where the map shows the address, if the text alone does not tell."""
     if known is None:
-        return "Position: near the restaurant; f4 sets yours on the map."
+        return _("Position: near the restaurant; f4 sets yours on the map.")
     if text.strip() != known.text.strip():
-        return f"Position: still {in_one_line(known.text)}; f4 sets another on the map."
+        return _("Position: still {address}; f4 sets another on the map.").format(
+            address=in_one_line(known.text)
+        )
     return ""

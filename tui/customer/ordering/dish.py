@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, Static
 from server.features.restaurants.schemas import MenuItem
 from tui.common.client.errors import ClientError
 from tui.common.format import fit
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
@@ -69,12 +70,14 @@ class DishNote(Horizontal):
     def compose(self) -> ComposeResult:
         """Whose note, and the field."""
         yield Label("", markup=False)
-        yield Input(compact=True, max_length=500, placeholder="e.g. no nuts; enter saves it")
+        yield Input(compact=True, max_length=500, placeholder=_("e.g. no nuts; enter saves it"))
 
     def ask(self, dish: MenuItem, note: str) -> None:
         """Ask for a note for `dish`; `note` is the current one."""
         self._dish = dish
-        self.query_one(Label).update(Content(f"Note for {fit(dish.name, NAME_CELLS)}"))
+        self.query_one(Label).update(
+            Content(_("Note for {dish}").format(dish=fit(dish.name, NAME_CELLS)))
+        )
         field = self.query_one(Input)
         field.value = in_one_line(note)
         self.display = True
@@ -94,9 +97,9 @@ MAX_PIXELS = 240
 """Pixels."""
 DELAY_SECONDS = 0.12
 """Photos of dishes that the cursor only passes are not fetched."""
-NO_PHOTO = Content.assemble(("no photo yet", "$wire-ink"))
-UNAVAILABLE = Content.assemble(("the photo cannot be loaded now", "$wire-ink"))
-BROKEN = Content.assemble(("its photo cannot be shown", "$wire-ink"))
+NO_PHOTO = Content.assemble((_("no photo yet"), "$wire-ink"))
+UNAVAILABLE = Content.assemble((_("the photo cannot be loaded now"), "$wire-ink"))
+BROKEN = Content.assemble((_("its photo cannot be shown"), "$wire-ink"))
 
 
 class DishPhoto(PictureView, can_focus=False):

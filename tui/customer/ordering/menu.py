@@ -11,13 +11,14 @@ from textual.widget import Widget
 
 from server.features.restaurants.schemas import MenuItem
 from tui.common.format import fit, money
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import matcher
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
-from tui.customer.ordering.format import tags_in_words
+from tui.customer.ordering.format import tag_in_words, tags_in_words
 
-OTHERS = "Other dishes"
+OTHERS = _("Other dishes")
 """Of no category, on a menu that has categories."""
 STEPPER_CELLS = 12
 """` [−]  2 [+] `, where there is room for it."""
@@ -26,16 +27,16 @@ MINUS, PLUS = range(1, 4), range(8, 11)
 STEPPER_FROM_COLUMNS = 44
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
-    Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
-    Binding("minus", "more(-1)", "Fewer", key_display="-"),
+    Binding("plus,equals_sign", "more(1)", _("More"), key_display="+"),
+    Binding("minus", "more(-1)", _("Fewer"), key_display="-"),
     Binding("right", "more(1)", show=False),
     Binding("left", "more(-1)", show=False),
     *(
-        Binding(str(digit), f"quantity({digit})", "Quantity", show=digit == 0, key_display="0-9")
+        Binding(str(digit), f"quantity({digit})", _("Quantity"), show=digit == 0, key_display="0-9")
         for digit in range(10)
     ),
-    Binding("delete", "quantity(0)", "None", show=False),
-    Binding("e", "note", "Note"),
+    Binding("delete", "quantity(0)", _("None"), show=False),
+    Binding("e", "note", _("Note")),
 )
 """Keys that change the selected dish, in the menu and in the basket."""
 
@@ -109,7 +110,10 @@ class DishList(RowList):
 class MenuList(DishList):
     """Quantity, dish, diet, description, price, by category. Sold-out dishes cannot be selected."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Add"), *QUANTITY_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", _("Add")),
+        *QUANTITY_BINDINGS,
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="menu")
@@ -144,7 +148,7 @@ class MenuList(DishList):
         self._prices = {item.id: money(item.price_cents, currency) for item in items}
         self._money = max(map(cell_len, self._prices.values()), default=0)
         if not items:
-            self.message = Content("There is nothing on this menu yet. Esc goes back.")
+            self.message = Content(_("There is nothing on this menu yet. Esc goes back."))
         self.redraw()
 
     def redraw(self) -> None:
@@ -188,11 +192,13 @@ class MenuList(DishList):
         left = room - cell_len(name)
         told, ink = item.description, "$wire-ink"
         if not item.available:
-            told, ink = "sold out", "$warning"
+            told, ink = _("sold out"), "$warning"
         elif line and line.note:
             told, ink = f"“{plain(line.note)}”", "$accent"
         implied = ["vegetarian"] if "vegan" in item.tags else []
-        diet = " ".join(one for one in item.tags if ":" not in one and one not in implied)
+        diet = " ".join(
+            tag_in_words(one) for one in item.tags if ":" not in one and one not in implied
+        )
         fits = item.available and not (line and line.note) and 0 < cell_len(diet) <= left - 4
         diet = f"  {diet}" if fits else ""
         left -= cell_len(diet)
@@ -217,7 +223,7 @@ class BasketList(DishList):
 
     def __init__(self) -> None:
         super().__init__(id="basket")
-        self.message = Content("The basket is empty. Esc goes back to the menu.")
+        self.message = Content(_("The basket is empty. Esc goes back to the menu."))
 
     def row_ids(self) -> Sequence[str]:
         """The dishes in the basket."""
@@ -250,7 +256,7 @@ def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False
     room = _room(width, money_cells, cells)
     sold_out = not line.item.available
     name = fit(line.item.name, room)
-    told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
+    told = _("sold out") if sold_out else f"“{plain(line.note)}”" if line.note else ""
     left = room - cell_len(name)
     more = f"  {fit(told, left - 2)}" if told and left >= 6 else ""
     return Content.assemble(
@@ -299,13 +305,13 @@ class BasketSummary(Widget):
     def render(self) -> Content:
         """A heading, the lines that fit, the total."""
         basket, width = self.basket, self.content_size.width
-        heading = Content.assemble((" Your basket", "bold"))
+        heading = Content.assemble((_(" Your basket"), "bold"))
         if basket is None or not basket.lines:
             return Content("\n").join(
                 [
                     heading,
                     Content(""),
-                    Content.assemble((" Nothing yet; enter adds a dish.", "$wire-ink")),
+                    Content.assemble((_(" Nothing yet; enter adds a dish."), "$wire-ink")),
                 ]
             )
         room = max(1, self.content_size.height - 5)
@@ -313,10 +319,14 @@ class BasketSummary(Widget):
         shown = count if count <= room else room - 1
         lines = [basket_line(basket, at, width) for at in range(shown)]
         if shown < count:
-            lines.append(Content.assemble((f"    and {count - shown} more", "$wire-ink")))
+            lines.append(
+                Content.assemble(
+                    (_("    and {count} more").format(count=count - shown), "$wire-ink")
+                )
+            )
         total = money(basket.total_cents, basket.restaurant.currency)
         rule = Content.assemble((" " + "─" * max(0, width - 2), "$edge"))
         last = Content.assemble(
-            ("     Total", "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")
+            (_("     Total"), "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")
         )
         return Content("\n").join([heading, Content(""), *lines, rule, last])

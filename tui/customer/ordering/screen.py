@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
@@ -17,47 +17,27 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, message_for, money
+from tui.common.format import field_of, message_for, money
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.breadcrumb import Breadcrumb
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
 from tui.customer.ordering.dish import DishDetails, DishNote, DishPhoto
 from tui.customer.ordering.format import below_minimum, not_now
 from tui.customer.ordering.menu import BasketSummary, DishList, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 
-PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
-NAME_CELLS = 40
-
-
-class Breadcrumb(Static):
-    """One line: the pages in order, the open one in the accent colour, and the restaurant."""
-
-    DEFAULT_CSS = "Breadcrumb { height: 1; }"
-
-    def show(self, page: str, restaurant: str) -> None:
-        """`page` is the open one; `restaurant` is the name of the chosen one, or ""."""
-        names = [
-            Content.assemble((f"{at} {name}", "bold $primary" if key == page else "$wire-ink"))
-            for at, (key, name) in enumerate(PAGES.items(), 1)
-        ]
-        self.update(
-            Content.assemble(
-                Content(" › ").join(names), ("    " + fit(restaurant, NAME_CELLS), "bold")
-            )
-        )
-
-
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
-SENDING = "Sending…  esc stops"
-STOPPED = "Stopped, but it may have arrived."
-FIRST_ARRIVED = "Your first attempt did arrive: that is your order, without your later changes."
+SENDING = _("Sending…  esc stops")
+STOPPED = _("Stopped, but it may have arrived.")
+FIRST_ARRIVED = _("Your first attempt did arrive: that is your order, without your later changes.")
 
 
 class NewOrderScreen(Dialog[Order]):
@@ -84,8 +64,8 @@ class NewOrderScreen(Dialog[Order]):
     """
     AUTO_FOCUS = "#restaurants"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "checkout", "Checkout"),
-        Binding("escape", "close", "Back"),
+        Binding("b", "checkout", _("Checkout")),
+        Binding("escape", "close", _("Back")),
     ]
 
     def __init__(
@@ -105,7 +85,7 @@ class NewOrderScreen(Dialog[Order]):
     def body(self) -> ComposeResult:
         """Three pages in one box, a line for messages, the keys."""
         with Vertical(classes="box") as box:
-            box.border_title = "New order"
+            box.border_title = _("New order")
             yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
                 yield RestaurantList(self._baskets)
@@ -168,7 +148,7 @@ class NewOrderScreen(Dialog[Order]):
     def action_checkout(self) -> None:
         """Go to the checkout, unless the basket is empty."""
         if self._basket is None or not self._basket.lines:
-            self.show_status("The basket is empty. Choose a dish with enter.")
+            self.show_status(_("The basket is empty. Choose a dish with enter."))
             return
         self.query_one(Checkout).show(self._basket)
         self._show_page("checkout")
@@ -225,7 +205,7 @@ class NewOrderScreen(Dialog[Order]):
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
         menu.show([], basket)
-        menu.message = Content.assemble(("Loading the menu…", "$wire-ink"))
+        menu.message = Content.assemble((_("Loading the menu…"), "$wire-ink"))
         self.query_one(BasketSummary).show(basket)
         self._show_page("dishes")
 
@@ -271,10 +251,11 @@ class NewOrderScreen(Dialog[Order]):
             self.query_one(RestaurantList).redraw()
             return
         box.border_subtitle = Content(
-            f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
-            f"{money(basket.total_cents, basket.restaurant.currency)}"
+            ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count).format(
+                count=basket.count, total=money(basket.total_cents, basket.restaurant.currency)
+            )
             if basket.count
-            else "basket empty"
+            else _("basket empty")
         )
         self.query_one(BasketSummary).show(basket)
         self.query_one(MenuList).redraw()
@@ -369,7 +350,10 @@ class NewOrderScreen(Dialog[Order]):
         elif menu_refused:
             await self._quote(basket)
             total = money(basket.due_cents, basket.restaurant.currency)
-            self.show_status(f"With its fees it is {total}. Look at it, then send it.", "warning")
+            self.show_status(
+                _("With its fees it is {total}. Look at it, then send it.").format(total=total),
+                "warning",
+            )
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
         """Show what has changed since it was sent, and ask whether to order anyway."""
@@ -379,9 +363,20 @@ class NewOrderScreen(Dialog[Order]):
             return  # nothing is left to order
         currency = basket.restaurant.currency
         due = money(total, currency)
-        lines = [f"The menu of {plain(basket.restaurant.name)} has changed.", "", *changes]
+        lines = [
+            _("The menu of {restaurant} has changed.").format(
+                restaurant=plain(basket.restaurant.name)
+            ),
+            "",
+            *changes,
+        ]
         if total != before:
-            lines += ["", f"The total: {due} now, not {money(before, currency)}."]
+            lines += [
+                "",
+                _("The total: {total} now, not {before}.").format(
+                    total=due, before=money(before, currency)
+                ),
+            ]
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -389,9 +384,11 @@ class NewOrderScreen(Dialog[Order]):
                 self._basket_changed()
                 self._send_wanted()
 
-        rest = "Order the rest" if lost else "Place the order"
+        rest = _("Order the rest · {total}") if lost else _("Place the order · {total}")
         self.app.push_screen(
-            ConfirmScreen("Still order it?", "\n".join(lines), yes=f"{rest} · {due}", no="Not now"),
+            ConfirmScreen(
+                _("Still order it?"), "\n".join(lines), yes=rest.format(total=due), no=_("Not now")
+            ),
             answered,
         )
 

@@ -18,6 +18,7 @@ from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import STATUS_LOOKS, clock_time, money
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.dialogs import save_or_deliver, whole
 from tui.common.widgets.key_bar import KeyBar
@@ -59,15 +60,15 @@ class OrderDetailsScreen(Dialog[str]):
     """
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o", "answer('again')", "Order again"),
-        Binding("c", "answer('cancel')", "Cancel"),
-        Binding("a", "answer('ask')", "Ask support"),
-        Binding("s", "receipt", "Receipt"),
+        Binding("o", "answer('again')", _("Order again")),
+        Binding("c", "answer('cancel')", _("Cancel")),
+        Binding("a", "answer('ask')", _("Ask support")),
+        Binding("s", "receipt", _("Receipt")),
         *(
-            Binding(star, f"answer('{star}')", "Rate", show=star == "5", key_display="1-5")
+            Binding(star, f"answer('{star}')", _("Rate"), show=star == "5", key_display="1-5")
             for star in "12345"
         ),
-        Binding("down", "scroll(1)", "Scroll", key_display="↑↓"),
+        Binding("down", "scroll(1)", _("Scroll"), key_display="↑↓"),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown,space", "scroll(10)", show=False),
         Binding("pageup", "scroll(-10)", show=False),
@@ -82,7 +83,7 @@ class OrderDetailsScreen(Dialog[str]):
     def body(self) -> ComposeResult:
         """Heading, stepper, and two columns, one below the other where it is narrow."""
         with VerticalScroll(classes="box", can_focus=False) as box:
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = _("esc closes")
             yield OrderHeading(items=False)
             yield Stepper()
             with Horizontal():
@@ -140,7 +141,7 @@ class OrderDetailsScreen(Dialog[str]):
             return
         self._drawn = shown
         box = self.query_one(".box")
-        box.border_title = Content(f"Order #{order.number:04d}")
+        box.border_title = Content(_("Order #{number:04d}").format(number=order.number))
         self.query_one(OrderHeading).show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
         left.update(_items(order, widths[0]))
@@ -152,12 +153,14 @@ def save_receipt(node: Widget, order: Order, now: datetime) -> None:
     """Have the order's receipt saved, as it is at that time."""
 
     def tell(words: str, kind: Kind) -> None:
-        node.notify(words, title="Receipt", severity="error" if kind == "error" else "information")
+        node.notify(
+            words, title=_("Receipt"), severity="error" if kind == "error" else "information"
+        )
 
     name = in_one_line(plain(f"{order.restaurant.name}-{order.number:04d}.txt"))
     name = re.sub(r"[^\w.-]+", "-", name.lower())
     text = receipt(order, now)
-    save_or_deliver(node.app, lambda: whole(text), name, tell, "Save the receipt")
+    save_or_deliver(node.app, lambda: whole(text), name, tell, _("Save the receipt"))
 
 
 def _items(order: Order, width: int) -> Content:
@@ -169,7 +172,7 @@ def _items(order: Order, width: int) -> Content:
             lines += _labelled("", f"“{plain(item.note)}”", width, indent=4, ink="$accent")
     lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
     total = money(order.total_cents, order.currency)
-    return Content("\n").join([*lines, priced("    ", "Total", total, width, style="bold")])
+    return Content("\n").join([*lines, priced("    ", _("Total"), total, width, style="bold")])
 
 
 def _labelled(
@@ -185,18 +188,18 @@ def _labelled(
 
 
 def _facts(order: Order, now: datetime, width: int) -> Content:
-    driver = "none" if order.status.terminal else "not assigned yet"
+    driver = _("none") if order.status.terminal else _("not assigned yet")
     if order.driver:
         driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
-    lines = _labelled("To", plain(order.address.text), width)
-    lines += _labelled("Driver", driver, width)
+    lines = _labelled(_("To"), plain(order.address.text), width)
+    lines += _labelled(_("Driver"), driver, width)
     if order.note:
-        lines += _labelled("Note", plain(order.note, newlines=True), width)
-    lines += _labelled("Pay", payment(order), width)
+        lines += _labelled(_("Note"), plain(order.note, newlines=True), width)
+    lines += _labelled(_("Pay"), payment(order), width)
     if order.promised_at:
-        lines += _labelled("Promise", promise_kept(order, now), width)
+        lines += _labelled(_("Promise"), promise_kept(order, now), width)
     if order.rating:
-        lines += _labelled("Rating", "★" * order.rating.stars, width)
+        lines += _labelled(_("Rating"), "★" * order.rating.stars, width)
     lines.append(Content(""))
     stamps = [clock_time(step.at, now) for step in order.timeline]
     widest = max((cell_len(stamp) for stamp in stamps), default=0)
@@ -241,21 +244,21 @@ class CancelScreen(Dialog[str]):
         """The question, the reason, two buttons."""
         order = self._order
         with Vertical(classes="box") as box:
-            box.border_title = Content(f"Cancel order #{order.number:04d}?")
-            box.border_subtitle = "esc keeps it"
+            box.border_title = Content(_("Cancel order #{number:04d}?").format(number=order.number))
+            box.border_subtitle = _("esc keeps it")
             yield Static(self._question(), markup=False)
-            yield Input(id="reason", compact=True, max_length=500, placeholder="why (optional)")
+            yield Input(id="reason", compact=True, max_length=500, placeholder=_("why (optional)"))
             with Horizontal():
-                yield Button("Keep it", id="keep", compact=True)
-                yield Button("Cancel the order", id="cancel", variant="error", compact=True)
+                yield Button(_("Keep it"), id="keep", compact=True)
+                yield Button(_("Cancel the order"), id="cancel", variant="error", compact=True)
 
     def _question(self) -> str:
         order = self._order
         total = money(order.total_cents, order.currency)
-        return (
-            f"{plain(order.restaurant.name)}, {total}. They have not started cooking. Once they "
-            "have, it cannot be cancelled."
-        )
+        return _(
+            "{restaurant}, {total}. They have not started cooking. Once they have, it cannot be "
+            "cancelled."
+        ).format(restaurant=plain(order.restaurant.name), total=total)
 
     def redraw(self) -> None:
         """The kitchen may start to cook while this is open."""

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import clock_time, fit, items_in_short, money
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
@@ -134,22 +135,27 @@ class OrderFacts(OrderLines):
         if len(order.items) > len(shown):
             lines.append(
                 Content.assemble(
-                    (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
+                    (
+                        _("    and {count} more, enter shows all").format(
+                            count=len(order.items) - len(shown)
+                        ),
+                        "$wire-ink",
+                    )
                 )
             )
         lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
         total = money(order.total_cents, order.currency)
-        return [*lines, priced("    ", "Total", total, width, style="bold")]
+        return [*lines, priced("    ", _("Total"), total, width, style="bold")]
 
     def _facts(self, order: Order, width: int) -> list[Content]:
         facts = []
         if order.driver:
-            facts.append(("Driver", f"{order.driver.name}, {order.driver.vehicle}"))
-        facts.append(("To", order.address.text))
+            facts.append((_("Driver"), f"{order.driver.name}, {order.driver.vehicle}"))
+        facts.append((_("To"), order.address.text))
         if order.note:
-            facts.append(("Note", order.note))
+            facts.append((_("Note"), order.note))
         if order.status is OrderStatus.CANCELLED and order.timeline and order.timeline[-1].reason:
-            facts.append(("Reason", order.timeline[-1].reason))
+            facts.append((_("Reason"), order.timeline[-1].reason))
         return [
             Content.assemble((f"{label:<8}", "$wire-ink"), (fit(value, max(4, width - 8)), ""))
             for label, value in facts
@@ -198,9 +204,10 @@ def priced(lead: str, text: str, price: str, width: int, style: str = "") -> Con
 def _short_forms(order: Order, now: datetime) -> tuple[str, ...]:
     """The number, when it was placed and how much is in it, longest first."""
     count = sum(item.quantity for item in order.items)
-    dishes = "1 dish" if count == 1 else f"{count} dishes"
+    dishes = ngettext("{count} dish", "{count} dishes", count).format(count=count)
     number = f"#{order.number:04d}"
-    placed = f"{number} placed {clock_time(placed_at(order), now)}"
+    at = clock_time(placed_at(order), now)
+    placed = _("{number} placed {time}").format(number=number, time=at)
     return f"{placed}, {dishes}", placed, number
 
 

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from server.features.orders.schemas import Order
 from tui.common.client.log_feed import MARK
 from tui.common.format import STATUS_LOOKS, age, fit, money
+from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at
 from tui.customer.orders.model import OrderStore
@@ -27,7 +28,7 @@ NEAR_THE_END = 15
 class OrderTable(RowList):
     """Draws the store."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Details"))]
 
     def __init__(self, store: OrderStore, clock: Callable[[], datetime]) -> None:
         """`clock` is the server's."""
@@ -71,10 +72,10 @@ class OrderTable(RowList):
         if not self.option_count:
             return Content("")
         number, name, status, cells, aged = self._cells(width)
-        total = f"{'Total':>{cells}}" if cells else ""
+        total = f"{_('Total'):>{cells}}" if cells else ""
         return Content(
-            f" {'Order':<{number}}{'Restaurant':<{name}}{'Status':<{status}}{total}"
-            + (f"{'Age':>{aged}}" if aged else "")
+            f" {_('Order'):<{number}}{_('Restaurant'):<{name}}{_('Status'):<{status}}{total}"
+            + (f"{_('Age'):>{aged}}" if aged else "")
         )
 
     def filter_key(self, index: int) -> str:
@@ -86,7 +87,7 @@ class OrderTable(RowList):
 
     def filter_part(self) -> str:
         """Older ones may not be read yet."""
-        return "" if self.store.older is None else "of the newest"
+        return "" if self.store.older is None else _("of the newest")
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""

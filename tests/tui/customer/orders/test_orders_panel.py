@@ -253,7 +253,10 @@ async def test_support_is_asked_about_an_order_by_one_key(
     before = await about_it()
     panels = (OrdersPanel, ChatPanel)
     async with customer_window(demo_server.url, tmp_path, NARROW, panels=panels) as (app, pilot):
-        await sees(app, "waiting for the kitchen")
+        await sees(app, "c Cancel", "waiting for the kitchen")
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await kitchen.step(order_id, "preparing")
+        await sees(app, "a Ask support")
         await pilot.press("a")
         panel = app.query_one(ChatPanel)
         await wait_until(lambda: isinstance(app.focused, TextArea), what="the chat's field")
