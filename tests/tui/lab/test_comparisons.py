@@ -28,7 +28,7 @@ from tui.lab.comparisons.process_usage import usage_of
 from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
-from tui.lab.screen.experiment import Experiment as ScreenExperiment
+from tui.lab.screen.runs import Runs
 from tui.lab.servers import UNLIMITED, OwnProcesses
 
 MANY = 30
@@ -175,5 +175,5 @@ async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
 
     for own_servers in (False, True):
         experiment = Experiment("one", "", "", Plan(), measure, own_servers=own_servers)
-        await ScreenExperiment("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
+        await Runs("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
     assert named == ["http://127.0.0.1:1", ""]
