@@ -15,6 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from support.live_server import LiveServer, running_server, settings_for
+from support.processes import all_gone
 from support.server_process import ROOT
 from support.waiting import PATIENCE, wait_until
 from tools.cluster.redis_server import RedisServer
@@ -163,7 +164,7 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
     children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 2 and found)
     process.send_signal(number)
     await process.wait()
-    await wait_until(lambda: not any(child.is_running() for child in children))
+    await asyncio.to_thread(all_gone, children)
 
 
 async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
