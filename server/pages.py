@@ -6,7 +6,8 @@ from pathlib import Path
 from server.core.addresses import client_address
 from server.core.temp_files import locked_folder, remove_abandoned
 from server.features.uploads.rembg_models import model_home
-from server.settings import Settings, SettingsError, is_loopback, make_folder
+from server.settings import Settings, SettingsError, make_folder
+from server.urls import is_loopback
 from web.host import Limits, NoTerminalPage, WebHost
 from web.town import Towns
 

@@ -13,6 +13,7 @@ import pyte
 import pytest
 from playwright.async_api import Browser, Download, Frame, Page, WebSocket, async_playwright
 
+from support.processes import children_with
 from support.server_process import ServerProcess
 from support.waiting import wait_until
 
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.others
 
 StartServer = Callable[..., ServerProcess]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+TOWN = "tui.common.parent_guard"
+"""In the command of a town's server."""
 WIDE = {"width": 1600, "height": 900}
 
 
@@ -133,20 +136,12 @@ async def position_of_the_employees_restaurant(url: str) -> tuple[int, str]:
     return at, restaurants[at]["name"]
 
 
-def windows_of(server: ServerProcess) -> list[psutil.Process]:
-    return [
-        one
-        for one in psutil.Process(server.pid).children(recursive=True)
-        if "--hosted=browser" in one.cmdline()
-    ]
-
-
 async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     browser: Browser, start_server: StartServer
 ) -> None:
     server = start_server(demo=True, env={"TIFFIN_WEB": "1", "TIFFIN_WEB_TOWN": "own"})
     page, customer, employee = await opened(browser, server)
-    [town] = towns_of(server)
+    [town] = children_with(TOWN, server.pid)
     await customer.press("Enter")
     await employee.press("Enter")
     await customer.sees("New order")
@@ -209,7 +204,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await customer.press("F3", "Control+z", "n")
     await customer.sees("sample photos", "Banana bread")
     assert "/" + str(Path.home()).strip("/") not in customer.text.replace("//", "")
-    for one in windows_of(server):
+    for one in children_with("--hosted=browser", server.pid):
         assert one.status() != psutil.STATUS_STOPPED
         environment, home = one.environ(), one.environ()["HOME"]
         assert not [name for name in environment if name.startswith("TIFFIN_")]
@@ -217,7 +212,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
         assert home != str(Path.home())
 
     # a reload ends the window's process, and is signed out: nothing is remembered
-    before = windows_of(server)
+    before = children_with("--hosted=browser", server.pid)
     homes = [one.environ()["HOME"] for one in before]
     assert len(before) == 2
     await page.reload()
@@ -226,19 +221,19 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await wait_until(lambda: not any(Path(home).exists() for home in homes))
 
     # in the same town, where the order is, as the visitor is the same
-    assert towns_of(server) == [town]
+    assert children_with(TOWN, server.pid) == [town]
     # a second visitor has windows of their own, where nobody is signed in, in another town
     await customer.press("Enter")
     await customer.sees("New order", "Accepted")
     _, other, _ = await opened(browser, server)
     assert "New order" not in other.text
-    folders = {one.environ()["HOME"] for one in windows_of(server)}
-    assert len(folders) == len(windows_of(server)) == 4
+    folders = {one.environ()["HOME"] for one in children_with("--hosted=browser", server.pid)}
+    assert len(folders) == len(children_with("--hosted=browser", server.pid)) == 4
     await other.press("Enter")
     await other.sees("New order", "0 open")
 
     # a server that is killed takes its windows along, and the page says so
-    left = windows_of(server) + towns_of(server)
+    left = children_with("--hosted=browser", server.pid) + children_with(TOWN, server.pid)
     assert len(left) == 6
     server.kill()
     await wait_until(lambda: not any(one.is_running() for one in left))
@@ -246,15 +241,6 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     frame = next(one for one in page.frames if one.url.endswith("/web/customer"))
     assert await frame.locator("#again").is_visible()
     assert not any(Path(folder).exists() for folder in folders)  # noqa: ASYNC240
-
-
-def towns_of(server: ServerProcess) -> list[psutil.Process]:
-    children = psutil.Process(server.pid).children(recursive=True)
-    return [
-        one
-        for one in children
-        if one.cmdline()[2:5] == ["tui.common.parent_guard", "server", "--demo"]
-    ]
 
 
 async def socket_status(url: str, origin: str) -> int:
@@ -293,7 +279,7 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
                     ponged = ponged or json.loads(message.data) == ["pong", "1"]
             assert ponged
             assert b"Nothing was typed" in drawn
-    await wait_until(lambda: not windows_of(server))
+    await wait_until(lambda: not children_with("--hosted=browser", server.pid))
     assert await socket_status(server.url, server.url) == 101
 
 

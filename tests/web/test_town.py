@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from server.core.temp_files import locked_folder
+from support.processes import children_with
 from support.server_process import StartServer
 from support.waiting import wait_until
 from web import town
@@ -16,12 +17,6 @@ from web.host import COOKIE
 from web.town import NoTown, Towns
 
 pytestmark = pytest.mark.others
-
-
-def servers() -> list[psutil.Process]:
-    """Those of towns."""
-    children = psutil.Process().children()
-    return [one for one in children if one.cmdline()[1:] == [*town.COMMAND[1:]]]
 
 
 async def test_a_town_is_one_visitors_and_ends_after_their_last_window(
@@ -34,7 +29,7 @@ async def test_a_town_is_one_visitors_and_ends_after_their_last_window(
     try:
         async with towns.visit("a") as url, towns.visit("a") as same:
             assert url == same
-            [server] = servers()
+            [server] = children_with("tui.common.parent_guard")
             assert "TIFFIN_REDIS_URL" not in server.environ()
             assert server.rlimit(psutil.RLIMIT_DATA)[0] == 512 * 1024 * 1024
             with pytest.raises(NoTown, match="in use"):
@@ -48,14 +43,14 @@ async def test_a_town_is_one_visitors_and_ends_after_their_last_window(
         await wait_until(lambda: not list(tmp_path.iterdir()))
         async with towns.visit("a") as other:
             assert other != url
-            [server] = servers()
+            [server] = children_with("tui.common.parent_guard")
             monkeypatch.setattr(town, "GRACE_SECONDS", 600)
         async with towns.visit("b"):  # who has left makes room at once
             await wait_until(lambda: not server.is_running())
-            assert len(servers()) == 1
+            assert len(children_with("tui.common.parent_guard")) == 1
     finally:
         await towns.close()
-    assert not servers()
+    assert not children_with("tui.common.parent_guard")
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240
 
 
