@@ -41,6 +41,10 @@ YEAR = 31_557_600
 """Seconds."""
 
 
+ROLES = {"customer": _("customer"), "employee": _("employee"), "support": _("support")}
+"""What an account is, as the screen says it."""
+
+
 def fit(text: str, width: int, *, pad: bool = False) -> str:
     """`text` made safe and cut to `width` cells, with an ellipsis where something is missing."""
     text = plain(text)

@@ -24,7 +24,7 @@ from tui.common.client.outbox import Outbox
 from tui.common.client.retry import retry
 from tui.common.client.token_store import TokenStore
 from tui.common.crash import REPORT
-from tui.common.format import message_for
+from tui.common.format import ROLES, message_for
 from tui.common.language import _
 from tui.plain import words
 from tui.plain.console import Console, ConsoleClosed
@@ -193,7 +193,7 @@ class Shell:
             other = "employee" if self.ROLE == "customer" else "customer"
             raise Failed(
                 _("{account} is a {role} account. Use tiffin-{other} --plain.").format(
-                    account=account.name, role=account.role.value, other=other
+                    account=account.name, role=ROLES[account.role], other=other
                 )
             )
         if self.console.interactive and not self.one_shot:
