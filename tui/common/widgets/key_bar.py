@@ -31,6 +31,8 @@ class KeyBar(Widget):
     KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; }
     """
     ALWAYS = ("help", "quit")
+    OF_PARTS = True
+    """A key stands before what it does, also where that is read from right to left."""
 
     def __init__(self) -> None:
         super().__init__()
