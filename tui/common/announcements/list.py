@@ -23,7 +23,7 @@ from textual.strip import Strip
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore, FoundAnnouncements
-from tui.common.client.replayed import MARK
+from tui.common.client.log_feed import MARK
 from tui.common.format import age, centred
 from tui.common.language import _
 from tui.common.right_to_left import laid_out

@@ -188,11 +188,10 @@ class ChatView(Vertical):
                 ),
                 (_(" · end"), "$wire-ink"),
             )
-        elif self.composer.remaining < COUNT_FROM:
-            ink = "bold $error" if self.composer.remaining < 0 else "$wire-ink"
-            right = Content.assemble(
-                (_("{remaining} left").format(remaining=self.composer.remaining), ink)
-            )
+        elif (remaining := self.composer.remaining) < COUNT_FROM:
+            ink = "bold $error" if remaining < 0 else "$wire-ink"
+            words = _("{count:,} over") if remaining < 0 else _("{count:,} left")
+            right = Content.assemble((words.format(count=abs(remaining)), ink))
         room = width - right.cell_length - 1
         if left.cell_length > room:
             left = left.truncate(max(0, room), ellipsis=True)
