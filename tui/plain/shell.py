@@ -126,9 +126,8 @@ class Shell:
         command = self._commands().get(name.lower())
         try:
             if command is None:
-                raise UsageError(
-                    _("There is no command “{name}”. Type help for all commands.").format(name=name)
-                )
+                said = _("There is no command “{name}”. Type help for all commands.")
+                raise UsageError(said.format(name=name))
             if self.session.account is None and name.lower() not in BEFORE_LOGIN:
                 raise Failed(self._how_to_log_in())
             try:
@@ -162,10 +161,8 @@ class Shell:
         def tell(error: ClientError, wait: float | None) -> None:
             nonlocal told
             if wait is not None and not told:
-                self.console.say(
-                    _("{error} Trying again until it answers.").format(error=message_for(error)),
-                    "error",
-                )
+                said = _("{error} Trying again until it answers.")
+                self.console.say(said.format(error=message_for(error)), "error")
                 told = True
 
         patient = self.console.interactive and not self.one_shot
@@ -191,11 +188,9 @@ class Shell:
         if not fits:
             await self.session.log_out()
             other = "employee" if self.ROLE == "customer" else "customer"
-            raise Failed(
-                _("{account} is a {role} account. Use tiffin-{other} --plain.").format(
-                    account=account.name, role=ROLES[account.role], other=other
-                )
-            )
+            said = _("{account} is a {role} account. Use tiffin-{other} --plain.")
+            role = ROLES[account.role]
+            raise Failed(said.format(account=account.name, role=role, other=other))
         if self.console.interactive and not self.one_shot:
             self.console.say(
                 _("You are logged in as {value}.").format(value=account.name.rstrip("."))
@@ -330,12 +325,8 @@ class Shell:
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Print why it is not acknowledged."""
-        self.console.say(
-            _("“{title}” is not marked as read: {words}").format(
-                title=announcement.title, words=words
-            ),
-            "error",
-        )
+        said = _("“{title}” is not marked as read: {words}")
+        self.console.say(said.format(title=announcement.title, words=words), "error")
 
     async def do_announcements(self) -> None:
         """announcements: the newest announcements, with their numbers"""
