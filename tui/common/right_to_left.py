@@ -60,6 +60,7 @@ class LaidOutCache(StylesCache):
         super().__init__()
         self._flows = issubclass(kind, Static | Input | TextArea)
         self._edited = issubclass(kind, Input | TextArea)
+        # such as keys, each before what it does, also where that is read from right to left
         self._parted = getattr(kind, "OF_PARTS", False)
 
     def render_line(self, *line: Any) -> Strip:

@@ -34,7 +34,6 @@ class KeyBar(Widget):
     """
     ALWAYS = ("help", "quit")
     OF_PARTS = True
-    """A key stands before what it does, also where that is read from right to left."""
 
     def __init__(self) -> None:
         super().__init__()

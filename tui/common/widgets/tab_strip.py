@@ -31,7 +31,6 @@ class TabStrip(Widget):
     """
 
     OF_PARTS = True
-    """A number stands before its name, also where that is read from right to left."""
 
     class Picked(Message):
         """Posted when a name was clicked."""

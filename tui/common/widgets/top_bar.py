@@ -21,6 +21,7 @@ NAME_CELLS = 18
 class TopBar(Widget):
     """One line; parts are left out by worth as it narrows."""
 
+    OF_PARTS = True
     DEFAULT_CSS = "TopBar { dock: top; height: 1; background: $bar; padding: 0 1; }"
 
     def __init__(self, role: str) -> None:

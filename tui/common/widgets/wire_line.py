@@ -35,6 +35,7 @@ LEAST_WORDS = 16
 class WireLine(Widget):
     """One meter, drawn in one line; what it is worth least goes first as the line narrows."""
 
+    OF_PARTS = True
     DEFAULT_CSS = """
     WireLine { dock: bottom; height: 1; padding: 0 1; background: $wire; color: $wire-ink; }
     """
