@@ -259,9 +259,7 @@ class TiffinApp(BaseApp, ServicesApp):
         """Redraw the strip of tabs."""
         self.show_tabs()
 
-    def on_panel_badge_changed(self) -> None:
-        """Redraw the strip of tabs."""
-        self.show_tabs()
+    on_panel_badge_changed = on_panel_grid_changed
 
     def on_tab_strip_picked(self, message: TabStrip.Picked) -> None:
         """Go to the panel whose tab was clicked."""

@@ -35,10 +35,14 @@ COARSE = (
     (86_400, _("{count:.0f}d"), 34_560_000),
 )
 """Units of an age: length in seconds, words, and the age from which the next one is used."""
-NEWS_AGES = ((10.0, _("now")), (30.0, "<30s"), (60.0, "<1m"))
+NEWS_AGES = ((10.0, _("now")), (30.0, _("<30s")), (60.0, _("<1m")))
 """Below so many seconds. Drawn anew each second, ages would cost an idle app most of its time."""
 YEAR = 31_557_600
 """Seconds."""
+
+
+ROLES = {"customer": _("customer"), "employee": _("employee"), "support": _("support")}
+"""What an account is, as the screen says it."""
 
 
 def fit(text: str, width: int, *, pad: bool = False) -> str:
@@ -101,8 +105,8 @@ def human_bytes(count: float) -> str:
 def human_age(seconds: float) -> str:
     """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`, `3y`."""
     if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f}s"
-    return f"{seconds:.0f}s" if seconds < 100 else _coarse_age(seconds)
+        return _("{count:.1f}s").format(count=max(0.0, seconds))
+    return _("{count:.0f}s").format(count=seconds) if seconds < 100 else _coarse_age(seconds)
 
 
 def age_lasts(seconds: float) -> float:

@@ -24,7 +24,7 @@ from tui.common.client.outbox import Outbox
 from tui.common.client.retry import retry
 from tui.common.client.token_store import TokenStore
 from tui.common.crash import REPORT
-from tui.common.format import message_for
+from tui.common.format import ROLES, message_for
 from tui.common.language import _
 from tui.plain import words
 from tui.plain.console import Console, ConsoleClosed
@@ -124,9 +124,8 @@ class Shell:
         command = self._commands().get(name.lower())
         try:
             if command is None:
-                raise UsageError(
-                    _("There is no command “{name}”. Type help for all commands.").format(name=name)
-                )
+                said = _("There is no command “{name}”. Type help for all commands.")
+                raise UsageError(said.format(name=name))
             if self.session.account is None and name.lower() not in BEFORE_LOGIN:
                 raise Failed(self._how_to_log_in())
             try:
@@ -158,10 +157,8 @@ class Shell:
         def tell(error: ClientError, wait: float | None) -> None:
             nonlocal told
             if wait is not None and not told:
-                self.console.say(
-                    _("{error} Trying again until it answers.").format(error=message_for(error)),
-                    "error",
-                )
+                said = _("{error} Trying again until it answers.")
+                self.console.say(said.format(error=message_for(error)), "error")
                 told = True
 
         patient = self.console.interactive and not self.one_shot
@@ -187,11 +184,9 @@ class Shell:
         if not fits:
             await self.session.log_out()
             other = "employee" if self.ROLE == "customer" else "customer"
-            raise Failed(
-                _("{account} is a {role} account. Use tiffin-{other} --plain.").format(
-                    account=account.name, role=account.role.value, other=other
-                )
-            )
+            said = _("{account} is a {role} account. Use tiffin-{other} --plain.")
+            role = ROLES[account.role]
+            raise Failed(said.format(account=account.name, role=role, other=other))
         if self.console.interactive and not self.one_shot:
             self.console.say(
                 _("You are logged in as {value}.").format(value=account.name.rstrip("."))
@@ -322,12 +317,8 @@ class Shell:
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Print why it is not acknowledged."""
-        self.console.say(
-            _("“{title}” is not marked as read: {words}").format(
-                title=announcement.title, words=words
-            ),
-            "error",
-        )
+        said = _("“{title}” is not marked as read: {words}")
+        self.console.say(said.format(title=announcement.title, words=words), "error")
 
     async def do_announcements(self) -> None:
         """announcements: the newest announcements, with their numbers"""
