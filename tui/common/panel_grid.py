@@ -52,9 +52,12 @@ class PanelGrid(Container):
             panel.number = number
             panel.on_redraw_wanted = partial(self._redraw.request_panel, panel)
         self.main = None
-        columns = COLUMNS_FOR.get(len(panels), 3)
+        cells = sum(panel.SPAN**2 for panel in panels)
+        columns = COLUMNS_FOR.get(cells, 3)
         self.styles.grid_size_columns = columns
-        self.styles.grid_size_rows = -(-len(panels) // columns) if panels else 1
+        self.styles.grid_size_rows = -(-cells // columns) if panels else 1
+        for panel in panels:
+            panel.styles.column_span = panel.styles.row_span = panel.SPAN
         self.set_class(len(panels) == 2, "-pair")
         await self.mount_all(panels)
         self._update_crowded(self.size.height)

@@ -96,7 +96,11 @@ class RestaurantSummary(Terms):
     @property
     def opens_there(self) -> datetime | None:
         """`opens_at` by the restaurant's clock."""
-        return self.opens_at.astimezone(zone_of(self.time_zone)) if self.opens_at else None
+        return self.there(self.opens_at) if self.opens_at else None
+
+    def there(self, moment: datetime) -> datetime:
+        """A moment by the restaurant's clock."""
+        return moment.astimezone(zone_of(self.time_zone))
 
 
 class NewRestaurant(Terms):

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
+from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import STATUS_LOOKS
-from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.common.format import STATUS_LOOKS, fit
+from tui.employee.kitchen.dialogs import (
+    SOLD_OUT,
+    AcceptScreen,
+    DriverScreen,
+    ReasonScreen,
+    SoldOutScreen,
+)
 from tui.employee.kitchen.hold import Held, HeldSteps, Sending, Timer
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.dialogs.base import Dialog
 
+REASON_CELLS = 400
 FLUSH_SECONDS = 3.0
 """How long quitting waits for the answers to what it sends."""
 
@@ -148,16 +156,43 @@ class OrderActions:
         )
 
     def reject(self, order: Order) -> None:
-        """Reject a new order, or cancel an accepted one; both need a reason."""
-        self._host.ask(
-            ReasonScreen(order),
-            lambda reason: self._send(
-                order,
-                StatusChange(
-                    status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason
-                ),
-            ),
-        )
+        """Reject a new order, or cancel an accepted one; both need a reason. Where that is a dish
+        which is sold out, ask which, and mark it on the menu as well."""
+
+        def answered(reason: str) -> None:
+            if reason == SOLD_OUT:
+                self._host.ask(SoldOutScreen(order), lambda ids: self._sold_out(order, ids))
+            else:
+                self._send(order, _cancelled(order, reason))
+
+        self._host.ask(ReasonScreen(order), answered)
+
+    def _sold_out(self, order: Order, ids: list[str]) -> None:
+        """Cancel the order since these dishes are sold out, and mark them: both or, while it waits
+        and is undone, neither."""
+        dishes = {item.menu_item_id: item.name for item in order.items}
+        names = ", ".join(dishes[one] for one in ids)
+        change = _cancelled(order, fit(f"Sold out: {names}.", REASON_CELLS))
+
+        async def send(now: Order) -> Order:
+            for one in ids:
+                await self._mark_sold_out(now.restaurant.id, one)
+            changed = await self._change(
+                now, change.model_copy(update={"expected_version": now.version})
+            )
+            self._host.toast(f"On the menu, this is sold out now: {names}. s changes the menu.")
+            return changed
+
+        self._hold(order, OrderStatus.CANCELLED, send)
+
+    async def _mark_sold_out(self, restaurant_id: str, dish_id: str) -> None:
+        try:
+            await self._host.api.change_menu_item(
+                restaurant_id, dish_id, MenuItemChange(available=False)
+            )
+        except ApiError as refusal:
+            if refusal.status != 404:  # it is on the menu no more
+                raise
 
     def _ask_minutes(self, order: Order, verb: str, status: OrderStatus) -> None:
         usual = self._host.preparation_minutes
@@ -273,6 +308,10 @@ class OrderActions:
             return
         self._host.apply_order(present)
         self._host.toast(conflict_message(order, present, refusal.message), error=True)
+
+
+def _cancelled(order: Order, reason: str) -> StatusChange:
+    return StatusChange(status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason)
 
 
 def order_in_conflict(refusal: ApiError) -> Order | None:

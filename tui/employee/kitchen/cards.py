@@ -117,6 +117,8 @@ def render_card(
 
 COLUMN_CELLS = 17
 """Least width of a column; as many are shown as there is room for."""
+FIVE_CELLS = 79
+"""From this width on there are all five, two cells narrower if need be."""
 CARD_CACHE_SIZE = 400
 MANY_REGIONS = 3
 """From this many changed columns on, their area is repainted as one."""
@@ -327,7 +329,9 @@ class BoardRenderer:
 
 def columns_that_fit(width: int) -> int:
     """How many columns fit into `width` cells."""
-    return min(len(COLUMNS), max(1, (width + 1) // (COLUMN_CELLS + 1)))
+    if width >= FIVE_CELLS:
+        return len(COLUMNS)
+    return max(1, (width + 1) // (COLUMN_CELLS + 1))
 
 
 def _hidden(heights: list[int], top: int, height: int) -> int:

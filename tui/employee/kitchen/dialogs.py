@@ -10,8 +10,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Button, Input, Label, OptionList, Static
+from textual.widgets import Button, Input, Label, OptionList, SelectionList, Static
 from textual.widgets.option_list import Option
+from textual.widgets.selection_list import Selection
 
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
@@ -21,6 +22,7 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.format import format_order
 
 PRESETS = (10, 15, 20, 30, 45, 60)
@@ -106,15 +108,16 @@ class AcceptScreen(Dialog[int]):
         return int(text) if text.isdecimal() and 1 <= int(text) <= MOST else None
 
 
+SOLD_OUT = "A dish you ordered is sold out."
 REJECTIONS = (
     "We are too busy right now.",
-    "A dish you ordered is sold out.",
+    SOLD_OUT,
     "We are closing for today.",
     "Your address is too far away for us.",
 )
 CANCELLATIONS = (
     "Something went wrong in the kitchen.",
-    "A dish you ordered is sold out.",
+    SOLD_OUT,
     "There is no driver for your order.",
     "We cannot reach you.",
 )
@@ -161,6 +164,65 @@ class ReasonScreen(Dialog[str]):
     def _written(self, event: Input.Submitted) -> None:
         if shows(event.value):
             self.dismiss(in_one_line(event.value).strip())
+
+
+class SoldOutScreen(Dialog[list[str]]):
+    """Answers the ids of an order's dishes that are sold out, in the order's order; None when
+    closed. Of a single dish there is nothing to choose."""
+
+    DEFAULT_CSS = """
+    SoldOutScreen {
+        & > .box { width: 60; }
+        & .hint { height: auto; color: $title; margin-bottom: 1; }
+        & SelectionList { height: auto; max-height: 12; margin-bottom: 1; }
+        & Horizontal { height: 1; align-horizontal: right; }
+    }
+    """
+    AUTO_FOCUS = "SelectionList"
+
+    def __init__(self, order: Order) -> None:
+        super().__init__()
+        self._order = order
+
+    def body(self) -> ComposeResult:
+        """The dishes, each with a box to tick, and a button."""
+        dishes = {item.menu_item_id: item.name for item in self._order.items}
+        with Vertical(classes="box") as box:
+            box.border_title = Content(f"Sold out: which of #{self._order.number}?")
+            box.border_subtitle = "space ticks · enter sends it · esc closes"
+            yield Static(
+                f"They are marked as sold out on the menu, and {plain(self._order.customer.name)}"
+                " will read which.",
+                classes="hint",
+                markup=False,
+            )
+            yield TickList(
+                *(
+                    Selection(Content(fit(name, 48)), key, len(dishes) == 1)
+                    for key, name in dishes.items()
+                )
+            )
+            yield StatusLine()
+            with Horizontal():
+                yield Button("Sold out", id="send", variant="error", compact=True)
+
+    @on(Button.Pressed)
+    def action_send(self) -> None:
+        """Answer what is ticked."""
+        ticked = set(self.query_one(TickList).selected)
+        if not ticked:
+            self.show_status("Tick what is sold out with space.")
+            return
+        self.dismiss([key for key in dict.fromkeys(self._ids()) if key in ticked])
+
+    def _ids(self) -> list[str]:
+        return [item.menu_item_id for item in self._order.items]
+
+
+class TickList(SelectionList[str]):
+    """Space or a click ticks a row; enter is the dialog's."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.send", "Sold out")]
 
 
 NAME_CELLS = 24

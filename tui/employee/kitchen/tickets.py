@@ -9,15 +9,20 @@ import errno
 import os
 import re
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from rich.cells import cell_len
+from textual.widget import Widget
 
 from server.features.orders.schemas import Order
-from tui.common.format import fit, hours_minutes, human_money, wrapped
+from tui.common.client.files import short_path
+from tui.common.format import fit, hours_minutes, money, wrapped
+from tui.common.hosted import deliver, hosted_where
+from tui.common.uploads.dialogs import SaveScreen
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -30,6 +35,10 @@ HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 
 class Host(Protocol):
     """The panel whose orders are printed."""
+
+    @property
+    def here(self) -> Widget:
+        """Where dialogs are opened from."""
 
     def run_change(self, change: Coroutine[object, object, None]) -> None:
         """Run this in the background."""
@@ -57,8 +66,11 @@ class TicketSettings:
     def from_environment(cls) -> "TicketSettings":
         """TIFFIN_TICKETS and, beside it, _WIDTH, _FORMAT (`text`, `escpos`) and _AUTO (`1`).
 
-        By default a printer on the network and a device get ESC/POS, a file text.
+        By default a printer on the network and a device get ESC/POS, a file text. A visitor reaches
+        none of these.
         """
+        if hosted_where():
+            return cls()
         target = os.path.expanduser(os.environ.get("TIFFIN_TICKETS", "").strip())
         width = os.environ.get("TIFFIN_TICKETS_WIDTH", "")
         form = os.environ.get("TIFFIN_TICKETS_FORMAT", "")
@@ -83,12 +95,17 @@ def ticket_lines(order: Order, width: int) -> list[str]:
         lines.append(f"Ready by {hours_minutes(order.ready_by)}")
     lines.append(rule)
     for item in order.items:
-        price = human_money(item.price_cents * item.quantity)
+        price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
         lines += [_sides(first, price, width), *more]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
-    lines += [rule, _sides("Total", human_money(order.total_cents), width)]
+    lines.append(rule)
+    for fee in order.fees:
+        lines.append(_sides(fee.kind.capitalize(), money(fee.cents, order.currency), width))
+    if order.tip_cents:
+        lines.append(_sides("Tip", money(order.tip_cents, order.currency), width))
+    lines.append(_sides("Total", money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]
@@ -120,11 +137,6 @@ class Tickets:
     async def send(self, order: Order) -> None:
         """Print or save the order. Raises TicketError."""
         target = self.settings.target
-        if not target:
-            raise TicketError(
-                "No printer is set. Start the app with TIFFIN_TICKETS=tickets.txt, or a device, or"
-                " a printer's address such as 192.168.1.20:9100."
-            )
         data = ticket_bytes(order, self.settings)
         async with self._turn:
             try:
@@ -154,12 +166,17 @@ class TicketDesk:
         """New orders that have had their ticket by themselves."""
 
     def print(self, order: Order, *, quiet: bool = False) -> None:
-        """Print or save an order's ticket in the background; `quiet` says only what goes wrong."""
+        """Print or save an order's ticket in the background; `quiet` says only what goes wrong.
+        Without a printer, ask where to save it."""
+        if not self.tickets.settings.target:
+            text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
+            save_or_offer(self._host.here, text, f"ticket-{order.number}.txt", "Save the ticket")
+            return
         self._host.run_change(self._print(order, quiet))
 
     def arrived(self, orders: Sequence[Order], since: datetime) -> None:
         """A ticket for each of these new orders that was placed after `since`, once."""
-        if not self.tickets.settings.by_itself:
+        if not (self.tickets.settings.by_itself and self.tickets.settings.target):
             return
         for order in orders:
             if order.timeline[0].at >= since and order.id not in self._printed:
@@ -174,6 +191,26 @@ class TicketDesk:
         else:
             if not quiet:
                 self._host.toast(f"#{order.number} went to {self.tickets.settings.target}.")
+
+
+def save_or_offer(node: Widget, text: str, name: str, title: str) -> None:
+    """Ask where to save a file of that text, or offer it to a visitor as a download."""
+
+    async def fetch() -> AsyncGenerator[bytes, None]:
+        yield text.encode()
+
+    async def offer() -> None:
+        node.notify(await deliver(node.app, fetch, name), title=title)
+
+    if hosted_where():
+        node.run_worker(offer(), group="offer", exit_on_error=True)
+        return
+
+    def saved(path: Path | None) -> None:
+        if path is not None:
+            node.notify(f"Saved as {short_path(path)}.", title=title)
+
+    node.app.push_screen(SaveScreen(fetch, name, title, private=True), saved)
 
 
 async def _to_network(host: str, port: int, data: bytes) -> None:
