@@ -43,18 +43,23 @@ def most_urgent(board: OrderBoard, now: datetime) -> tuple[Order, float] | None:
     return min(left, key=lambda pair: pair[1], default=None)
 
 
-def status_key(board: OrderBoard, muted: bool, now: datetime) -> tuple[object, ...]:
+def status_key(
+    board: OrderBoard, muted: bool, now: datetime, *, paused: bool
+) -> tuple[object, ...]:
     """What footer, summary and headline depend on: equal while none of them would change."""
     urgent = most_urgent(board, now)
     words = (urgent[0].number, due(urgent[0], now).text) if urgent else None
     counts = tuple(board.count(status) for status in COLUMNS)
-    return (counts, board.delivered_today(now.astimezone()), len(board.unseen), muted, words)
+    done = board.delivered_today(now.astimezone())
+    return (counts, done, len(board.unseen), muted, paused, words)
 
 
-def footer(board: OrderBoard, muted: bool, now: datetime) -> Content:
+def footer(board: OrderBoard, muted: bool, now: datetime, *, paused: bool) -> Content:
     """The note at the panel's lower edge."""
     done = board.delivered_today(now.astimezone())
     parts = [(f"{board.open_count} open · {done} done today", "$wire-ink")]
+    if paused:
+        parts.append((" · paused", "bold $warning"))
     if muted:
         parts.append((" · bell off", "bold $warning"))
     elif board.unseen:

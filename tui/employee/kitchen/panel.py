@@ -384,11 +384,13 @@ class KitchenPanel(Panel):
     def _show_status(self, now: datetime) -> None:
         """Badge, footer, summary and headline, where they have changed."""
         board, muted = self.board, self.alarm.muted
-        status = kitchen_text.status_key(board, muted, now)
+        pausing = self.restaurant is not None and paused(self.restaurant, now)
+        status = kitchen_text.status_key(board, muted, now, paused=pausing)
         if status == self._status:
             return
         self._status = status
-        self.set_badge(board.count(OrderStatus.PLACED), kitchen_text.footer(board, muted, now))
+        note = kitchen_text.footer(board, muted, now, paused=pausing)
+        self.set_badge(board.count(OrderStatus.PLACED), note)
         self.set_summary(kitchen_text.summary(board, now))
         self.services.set_headline(kitchen_text.headline(board, now))
 

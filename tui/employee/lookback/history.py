@@ -27,6 +27,7 @@ ENOUGH = 40
 NEAR_THE_END = 10
 """Rows below those in view."""
 CUSTOMER_CELLS = 18
+NARROW_CELLS, NARROW_CUSTOMER_CELLS = 90, 12
 STATUS_CELLS = 11
 
 
@@ -78,11 +79,12 @@ class HistoryList(RowList):
         when = f"{index + 1:>3}. {clock}" if self.of_a_day else f"{at:%Y-%m-%d} {clock}"
         glyph, word, ink = STATUS_LOOKS[order.status]
         quiet = "" if focused else "$wire-ink"
+        name_cells = NARROW_CUSTOMER_CELLS if width < NARROW_CELLS else CUSTOMER_CELLS
         total = f"{money(order.total_cents, order.currency):>{self._money}}"
         left = Content.assemble(
             (f" {when}  ", quiet),
             (f"#{order.number:<6}", "bold"),
-            (fit(order.customer.name, CUSTOMER_CELLS, pad=True) + "  ", ""),
+            (fit(order.customer.name, name_cells, pad=True) + "  ", ""),
         )
         right = Content.assemble(
             f"  {total}  ", (f"{glyph} ", ink), (fit(word, STATUS_CELLS, pad=True), quiet)
@@ -235,7 +237,7 @@ class HistoryScreen(Dialog[None]):
         if orders:
             self.rows.highlighted = len(orders) - 1 if day == self._today else 0
         count = f"{len(orders)} orders" if len(orders) != 1 else "1 order"
-        self._say(f"{day_name(day)} · {count}")
+        self._say(f"{day_name(day)} · {count} · {self._restaurant.time_zone}")
 
     async def _find(self, text: str, before: str | None = None) -> None:
         orders = list(self.rows.orders) if before else []

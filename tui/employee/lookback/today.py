@@ -77,9 +77,9 @@ class TodayScreen(Dialog[None]):
             yield Static("", id="span", markup=False)
             with Horizontal(classes="row"):
                 yield Label("From")
-                yield Input(id="from", compact=True, max_length=25, placeholder="18:00")
+                yield Input(id="from", compact=True, max_length=25, placeholder="00:00")
                 yield Label("to")
-                yield Input(id="to", compact=True, max_length=25, placeholder="20:00")
+                yield Input(id="to", compact=True, max_length=25, placeholder="24:00")
             with Figures():
                 yield Static("", id="figures", markup=False)
                 yield Sparkline(id="by-hour")
@@ -186,7 +186,7 @@ def figures_of(summary: KitchenSummary) -> Iterable[tuple[str, str, str]]:
     if (took := summary.preparation_minutes) is None:
         yield "Preparation", "–", "   nothing is ready yet"
     else:
-        words = f"   half took at most that, nine of ten at most {took.p90:g} min"
+        words = f"   for half of them, {took.p90:g} min for nine of ten"
         yield "Preparation", f"{took.p50:g} min", words
     if summary.finished:
         share = f"{summary.late / summary.finished:.0%}"
