@@ -10,9 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Button, Input, Label, OptionList, SelectionList, Static
+from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
-from textual.widgets.selection_list import Selection
 
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
@@ -22,6 +21,7 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.format import format_order
 
@@ -174,11 +174,11 @@ class SoldOutScreen(Dialog[list[str]]):
     SoldOutScreen {
         & > .box { width: 60; }
         & .hint { height: auto; color: $title; margin-bottom: 1; }
-        & SelectionList { height: auto; max-height: 12; margin-bottom: 1; }
+        & TickList { max-height: 12; margin-bottom: 1; }
         & Horizontal { height: 1; align-horizontal: right; }
     }
     """
-    AUTO_FOCUS = "SelectionList"
+    AUTO_FOCUS = "TickList"
 
     def __init__(self, order: Order) -> None:
         super().__init__()
@@ -186,7 +186,6 @@ class SoldOutScreen(Dialog[list[str]]):
 
     def body(self) -> ComposeResult:
         """The dishes, each with a box to tick, and a button."""
-        dishes = {item.menu_item_id: item.name for item in self._order.items}
         with Vertical(classes="box") as box:
             box.border_title = Content(f"Sold out: which of #{self._order.number}?")
             box.border_subtitle = "space ticks · enter sends it · esc closes"
@@ -196,12 +195,7 @@ class SoldOutScreen(Dialog[list[str]]):
                 classes="hint",
                 markup=False,
             )
-            yield TickList(
-                *(
-                    Selection(Content(fit(name, 48)), key, len(dishes) == 1)
-                    for key, name in dishes.items()
-                )
-            )
+            yield TickList({item.menu_item_id: item.name for item in self._order.items})
             yield StatusLine()
             with Horizontal():
                 yield Button("Sold out", id="send", variant="error", compact=True)
@@ -209,20 +203,57 @@ class SoldOutScreen(Dialog[list[str]]):
     @on(Button.Pressed)
     def action_send(self) -> None:
         """Answer what is ticked."""
-        ticked = set(self.query_one(TickList).selected)
-        if not ticked:
+        if ticked := self.query_one(TickList).ticked:
+            self.dismiss(ticked)
+        else:
             self.show_status("Tick what is sold out with space.")
-            return
-        self.dismiss([key for key in dict.fromkeys(self._ids()) if key in ticked])
-
-    def _ids(self) -> list[str]:
-        return [item.menu_item_id for item in self._order.items]
 
 
-class TickList(SelectionList[str]):
-    """Space or a click ticks a row; enter is the dialog's."""
+class TickList(RowList):
+    """Names with a box each. Space or a click ticks one; enter is the dialog's. A single one is
+    ticked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.send", "Sold out")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "tick", "Tick"),
+        Binding("enter", "screen.send", "Send"),
+    ]
+
+    def __init__(self, names: dict[str, str]) -> None:
+        """`names` by id."""
+        super().__init__()
+        self._names = names
+        self._ticked = set(names) if len(names) == 1 else set[str]()
+        self.styles.height = len(names)
+
+    @property
+    def ticked(self) -> list[str]:
+        """The ids of those that are ticked, from top to bottom."""
+        return [key for key in self._names if key in self._ticked]
+
+    def on_mount(self) -> None:
+        """Draw them."""
+        self.redraw()
+
+    def row_ids(self) -> Sequence[str]:
+        """All of them."""
+        return list(self._names)
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """A box and a name."""
+        key = self.row_ids()[index]
+        box = ("[x] ", "bold $error") if key in self._ticked else ("[ ] ", "$wire-ink")
+        return [Content.assemble(box, fit(self._names[key], width - 4))]
+
+    def clicked(self, x: int) -> bool:
+        """A click ticks."""
+        self.action_tick()
+        return True
+
+    def action_tick(self) -> None:
+        """Tick the highlighted one, or no longer."""
+        if self.highlighted_id is not None:
+            self._ticked ^= {self.highlighted_id}
+            self.redraw()
 
 
 NAME_CELLS = 24

@@ -19,7 +19,7 @@ HELP = (
     ("p", "print or save its ticket"),
     ("s", "menu: sold out, prices, dishes"),
     ("P", "pause: no new orders for a while"),
-    ("+ -", "15 minutes more for everybody, or less"),
+    ("+ -", "15 minutes more for everybody, or fewer"),
     ("h", "history: any order, its ticket again"),
     ("T", "today: taken, minutes, late, dishes"),
     ("n", "go to the next new order"),
@@ -39,7 +39,7 @@ BINDINGS: list[BindingType] = [
     Binding("T", "today", "Today"),
     Binding("P", "pause", "Pause"),
     Binding("plus", f"extra({MORE})", "More minutes", key_display="+", show=False),
-    Binding("minus", f"extra(-{MORE})", "Less minutes", key_display="-", show=False),
+    Binding("minus", f"extra(-{MORE})", "Fewer minutes", key_display="-", show=False),
     Binding("m", "mute", "Mute"),
     Binding("n", "next_new", "Next new", show=False),
 ]
@@ -54,7 +54,7 @@ def commands(run: Callable[[str], Awaitable[object]], *, muted: bool) -> Iterabl
         ("today", "Today", "Orders, takings, minutes and dishes of any day and hours"),
         ("pause", "Pause", "No new orders for a while, or again"),
         (f"extra({MORE})", "More minutes for everybody", f"{MORE} at a time"),
-        (f"extra(-{MORE})", "Less minutes for everybody", f"{MORE} at a time"),
+        (f"extra(-{MORE})", "Fewer minutes for everybody", f"{MORE} at a time"),
         ("mute", bell, "It rings until new orders are seen"),
     ):
         yield SystemCommand(title, words, partial(run, action))

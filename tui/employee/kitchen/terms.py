@@ -120,11 +120,11 @@ def format_terms(restaurant: RestaurantSummary | None, now: datetime) -> str:
     if restaurant is not None and paused(restaurant, now):
         end = restaurant.paused_until
         if end is not None and end - now < LONG:
-            parts.append(f"No new orders until {hours_minutes(end)} · P changes that")
+            parts.append(f"Paused until {hours_minutes(end)} · P changes it")
         else:
-            parts.append("No new orders until you say so · P changes that")
+            parts.append("Paused until you say so · P changes it")
     if restaurant is not None and restaurant.extra_minutes:
-        parts.append(f"+{restaurant.extra_minutes} min for everybody · - takes {MORE} off")
+        parts.append(f"+{restaurant.extra_minutes} min for everybody · - for less")
     return "   ".join(parts)
 
 

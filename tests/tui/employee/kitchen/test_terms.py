@@ -29,23 +29,23 @@ async def test_a_pause_and_more_minutes_are_seen_by_customers_and_every_window(
         await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
         usual = window.kitchen.preparation_minutes
         await window.press("plus", "plus", "minus", "plus")
-        await window.sees("+30 min for everybody · - takes 15 off")
+        await window.sees("+30 min for everybody · - for less")
         assert window.kitchen.preparation_minutes == usual + 30
         listed = (await town.customer.get("/restaurants")).must(200).json["items"]
         assert [one["extra_minutes"] for one in listed if one["id"] == town.restaurant_id] == [30]
         await window.press("P")
         await window.sees("for 15 minutes, until", "4 until I say so")
         await window.press("4")
-        await window.sees("No new orders until you say so")
+        await window.sees("Paused until you say so")
         with pytest.raises(AssertionError, match=r"takes no orders\. Choose"):
             await town.place()
         colleague = {"paused_until": None, "extra_minutes": 0}
         (await town.employee.patch(path, colleague)).must(200)
-        await window.misses("No new orders", "for everybody")
+        await window.misses("Paused", "for everybody")
         await window.press("P", "enter")
-        await window.sees("No new orders until", "P changes that", "· paused")
+        await window.sees("Paused until", "P changes it", "· paused")
         await window.press("P", "enter")
-        await window.misses("No new orders", "paused")
+        await window.misses("Paused", "paused")
         await town.place()
 
 
