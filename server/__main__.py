@@ -24,12 +24,11 @@ from server.core.migrate import MigrationError
 from server.settings import (
     Settings,
     SettingsError,
-    is_loopback,
     load_settings,
     make_folder,
     restrict_permissions,
-    url_of,
 )
+from server.urls import is_loopback, url_of
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -57,7 +57,6 @@ from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
     SettingsError,
-    is_loopback,
     load_settings,
     make_folder,
     restrict_permissions,
@@ -66,6 +65,7 @@ from server.transports.connections import Connections, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
+from server.urls import is_loopback
 from web.host import Limits, NoTerminalPage, WebHost
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ import pyte
 import pytest
 from playwright.async_api import Browser, Page, WebSocket, async_playwright
 
+from support.processes import children_with
 from support.server_process import ServerProcess
 from support.waiting import wait_until
 
@@ -102,14 +103,6 @@ async def position_of_the_employees_restaurant(url: str) -> tuple[int, str]:
     return at, restaurants[at]["name"]
 
 
-def windows_of(server: ServerProcess) -> list[psutil.Process]:
-    return [
-        one
-        for one in psutil.Process(server.pid).children(recursive=True)
-        if "--hosted=browser" in one.cmdline()
-    ]
-
-
 async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     browser: Browser, start_server: StartServer
 ) -> None:
@@ -142,7 +135,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await customer.press("n")
     await customer.sees("sample photos", "Banana bread")
     assert "/" + str(Path.home()).strip("/") not in customer.text.replace("//", "")
-    for one in windows_of(server):
+    for one in children_with("--hosted=browser", server.pid):
         assert one.status() != psutil.STATUS_STOPPED
         environment, home = one.environ(), one.environ()["HOME"]
         assert not [name for name in environment if name.startswith("TIFFIN_")]
@@ -150,7 +143,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
         assert home != str(Path.home())
 
     # a reload ends the window's process, and is signed out: nothing is remembered
-    before = windows_of(server)
+    before = children_with("--hosted=browser", server.pid)
     homes = [one.environ()["HOME"] for one in before]
     assert len(before) == 2
     await page.reload()
@@ -163,11 +156,11 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await customer.sees("New order")
     _, other, _ = await opened(browser, server)
     assert "New order" not in other.text
-    folders = {one.environ()["HOME"] for one in windows_of(server)}
-    assert len(folders) == len(windows_of(server)) == 4
+    folders = {one.environ()["HOME"] for one in children_with("--hosted=browser", server.pid)}
+    assert len(folders) == len(children_with("--hosted=browser", server.pid)) == 4
 
     # a server that is killed takes its windows along, and the page says so
-    left = windows_of(server)
+    left = children_with("--hosted=browser", server.pid)
     server.kill()
     await wait_until(lambda: not any(one.is_running() for one in left))
     await wait_until(lambda: customer.closed)
@@ -212,7 +205,7 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
                     ponged = ponged or json.loads(message.data) == ["pong", "1"]
             assert ponged
             assert b"Nothing was typed" in drawn
-    await wait_until(lambda: not windows_of(server))
+    await wait_until(lambda: not children_with("--hosted=browser", server.pid))
     assert await socket_status(server.url, server.url) == 101
 
 

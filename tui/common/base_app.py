@@ -24,6 +24,8 @@ from tui.common.crash import REPORT
 from tui.common.format import set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
+from tui.common.language import _
+from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
@@ -63,6 +65,7 @@ class BaseApp(TerminalApp):
         """`config`: by default nothing is read or remembered."""
         self.config = config or Config()
         super().__init__()
+        self.lays_out = set_layout(self.config.bidi, os.environ)
         self._bindings = with_ids(type(self), self._bindings)
         self.set_keymap(dict(self.config.keys))
         if self.config.motion == "reduced":
@@ -137,8 +140,10 @@ class BaseApp(TerminalApp):
         if isinstance(event, Paste):
             if len(event.text) > PASTE_CHARACTERS:
                 event.text = event.text[:PASTE_CHARACTERS]
-                words = f"Only the first {PASTE_CHARACTERS:,} characters were pasted."
-                self.notify(words, title="Paste", severity="warning")
+                words = _("Only the first {paste_characters:,} characters were pasted.").format(
+                    paste_characters=PASTE_CHARACTERS
+                )
+                self.notify(words, title=_("Paste"), severity="warning")
             event.text = self._fitting(event.text)
             if not event.text:
                 return
@@ -225,8 +230,10 @@ class BaseApp(TerminalApp):
         self._problems = [*problems]
         if problems:
             lines = [one.replace(f"{self.config.folder}/", "") for one in problems]
-            lines.append("The default is used. In a shell, the app's name and “config” prints all.")
-            self.notify("\n".join(lines), title="Settings", severity="warning", timeout=30)
+            lines.append(
+                _("The default is used. In a shell, the app's name and “config” prints all.")
+            )
+            self.notify("\n".join(lines), title=_("Settings"), severity="warning", timeout=30)
 
     def _register_themes(self) -> str:
         """Register Tiffin's and the user's themes; returns the name of the one to begin with."""
@@ -240,7 +247,9 @@ class BaseApp(TerminalApp):
         if not self.config.theme or self.config.theme in self.available_themes:
             return self.config.theme or night.name
         names = ", ".join(sorted(self.available_themes))
-        words = f"There is no theme “{self.config.theme}”. There are {names}."
+        words = _("There is no theme “{theme}”. There are {names}.").format(
+            theme=self.config.theme, names=names
+        )
         self._problems.append(words)
         return night.name
 
@@ -263,8 +272,10 @@ class BaseApp(TerminalApp):
             try:
                 remember_theme(self.config.remembered, theme.name)
             except OSError as error:
-                words = f"{self.config.remembered} cannot be written: {error.strerror or error}."
-                self.notify(words, title="Theme not remembered", severity="warning")
+                words = _("{remembered} cannot be written: {strerror}.").format(
+                    remembered=self.config.remembered, strerror=error.strerror or error
+                )
+                self.notify(words, title=_("Theme not remembered"), severity="warning")
 
     def action_copy(self) -> None:
         """Copy what is selected where the focus is."""
@@ -280,9 +291,11 @@ class BaseApp(TerminalApp):
             super().bell()
 
     def _register(self, parent: DOMNode, *widgets: Widget, **more: Any) -> list[Widget]:
-        """Give the keys of a new widget their ids."""
+        """Give the keys of a new widget their ids, and lay out what it draws."""
         for widget in widgets:
             if not widget.is_attached:
+                if self.lays_out:
+                    widget._styles_cache = LaidOutCache(type(widget))
                 widget._bindings = named_bindings(type(widget), self.config.vim).copy()
         return super()._register(parent, *widgets, **more)
 

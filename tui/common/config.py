@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from platformdirs import user_config_path
 
+from tui.common import language
 from tui.common.client.address import DEFAULT_SERVER
 from tui.common.client.files import read_regular
 from tui.common.client.token_store import state_folder
@@ -22,6 +23,7 @@ Clock = Literal["24h", "12h"]
 Notifications = Literal["auto", "osc9", "osc777", "off"]
 Progress = Literal["auto", "on", "off"]
 Motion = Literal["full", "reduced"]
+Bidi = Literal["auto", "app", "terminal", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Config:
 
     server: str = DEFAULT_SERVER
     theme: str = ""
+    language: str = ""
+    bidi: Bidi = "auto"
     clock: Clock = "24h"
     bell: bool = True
     notifications: Notifications = "auto"
@@ -50,6 +54,14 @@ class Config:
 SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "server": ("the server's address", ()),
     "theme": ("a theme of Tiffin, Textual or the folder themes; empty: the one chosen last", ()),
+    "language": (
+        "the language of the words; empty: that of the locale, if there is such a catalogue",
+        ("", *language.languages()),
+    ),
+    "bidi": (
+        "who lays out text from right to left: the app or the terminal; off: nobody",
+        get_args(Bidi),
+    ),
     "clock": ("how times of day are written", get_args(Clock)),
     "bell": ("ring for a new order and a chat", ()),
     "notifications": (
@@ -71,6 +83,15 @@ DEFAULTS: dict[str, str | bool] = {name: getattr(Config(), name) for name in SET
 def config_folder() -> Path:
     """The folder of `config.toml` and `themes`; it may not be there yet."""
     return user_config_path("tiffin", appauthor=False)
+
+
+def choose_language() -> None:
+    """Take the words of the language that is set, or else of the locale: before the modules with
+    words are imported. What is wrong with the setting is said by `read_config`."""
+    named = os.environ.get("TIFFIN_LANGUAGE", "").strip()
+    if not named:
+        named = str(_load(config_folder() / "config.toml", [])[0].get("language", ""))
+    language.use(named or language.of_locale())
 
 
 def read_config(**options: str) -> Config:

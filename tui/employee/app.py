@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.app import TiffinApp
 from tui.common.client.address import DEFAULT_SERVER
+from tui.common.config import Config
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account

@@ -128,9 +128,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.cli import run_window
     from tui.lab.screen.app import LabApp
-    from tui.lab.screen.experiment import Experiment
+    from tui.lab.screen.runs import Runs
 
-    return run_window(parser, lambda: LabApp(Experiment(server, begins=not tour), tour=tour))
+    return run_window(parser, lambda: LabApp(Runs(server, begins=not tour), tour=tour))
 
 
 def _list() -> int:

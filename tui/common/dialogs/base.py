@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from tui.common.language import _
 from tui.common.services import Services, services_of
 from tui.common.widgets.status_line import Kind, StatusLine
 from tui.common.widgets.too_small import TooSmall, add_size_classes
@@ -34,13 +35,13 @@ class Dialog(ModalScreen[ResultT]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Close"),
+        Binding("escape", "close", _("Close")),
         Binding("q", "close", show=False),
         Binding("question_mark", "app.help", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),
-        Binding("y", "app.copy", "Copy", show=False),
+        Binding("y", "app.copy", _("Copy"), show=False),
     ]
 
     @cached_property

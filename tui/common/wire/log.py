@@ -17,6 +17,7 @@ from textual.geometry import Offset, Region, Size
 from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes, human_latency
+from tui.common.language import _
 from tui.common.theme import PATTERN_COLOR
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
@@ -43,10 +44,10 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("home", "newest", "Newest", show=False),
-        Binding("up", "move(-1)", "Newer frame", show=False),
-        Binding("down", "move(1)", "Older frame", show=False),
-        Binding("enter", "open", "Open the frame"),
+        Binding("home", "newest", _("Newest"), show=False),
+        Binding("up", "move(-1)", _("Newer frame"), show=False),
+        Binding("down", "move(1)", _("Older frame"), show=False),
+        Binding("enter", "open", _("Open the frame")),
     ]
 
     def __init__(self, wire: "Wire") -> None:

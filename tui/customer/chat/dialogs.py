@@ -17,6 +17,7 @@ from tui.common.chat.session import ChatSession
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import STATUS_LOOKS, clock_time, fit, message_for
+from tui.common.language import _
 from tui.common.sanitize import in_one_line
 from tui.common.widgets.status_line import StatusLine
 
@@ -45,12 +46,12 @@ class ChatsScreen(Dialog[Chat]):
     def body(self) -> ComposeResult:
         """The list, and a line for what is wrong with it."""
         with Vertical(classes="box") as box:
-            box.border_title = "Your chats"
-            box.border_subtitle = "enter opens it · esc closes"
+            box.border_title = _("Your chats")
+            box.border_subtitle = _("enter opens it · esc closes")
             chats = OptionList()
             chats.styles.height = "auto"
             yield chats
-            yield StatusLine("Loading your chats…")
+            yield StatusLine(_("Loading your chats…"))
 
     def on_mount(self) -> None:
         """Load the chats."""
@@ -59,7 +60,7 @@ class ChatsScreen(Dialog[Chat]):
     async def _read(self) -> None:
         api = self.services.api
         found, before = self.query_one(OptionList), None
-        for _ in range(PAGES):
+        for _page in range(PAGES):
             try:
                 page = await api.chats(before=before)
             except ClientError as error:
@@ -70,7 +71,7 @@ class ChatsScreen(Dialog[Chat]):
             before = page.next
             if before is None:
                 break
-        self.show_status("" if self._chats else "No chats yet.", "info")
+        self.show_status("" if self._chats else _("No chats yet."), "info")
         if self._chats and found.highlighted is None:
             found.highlighted = 0
 
@@ -80,7 +81,7 @@ class ChatsScreen(Dialog[Chat]):
         chat = chat if chat_session is None else chat_session.chat
         is_open = chat.status is ChatStatus.OPEN
         when = chat.last_message.sent_at if chat.last_message else chat.opened_at
-        new = f" {unread} new " if unread else ""
+        new = _(" {unread} new ").format(unread=unread) if unread else ""
         return Content.assemble(
             ("● " if is_open else "✓ ", "$success" if is_open else "$wire-ink"),
             (fit(chat.subject, 38, pad=True), "bold" if unread else ""),
@@ -133,18 +134,18 @@ class NewChatScreen(Dialog[NewChat]):
     def body(self) -> ComposeResult:
         """A subject, and the orders."""
         with Vertical(classes="box") as box:
-            box.border_title = "Ask support"
-            box.border_subtitle = "enter opens the chat · ↓ chooses the order · esc keeps it"
-            yield Label("What is it about?", classes="first")
+            box.border_title = _("Ask support")
+            box.border_subtitle = _("enter opens the chat · ↓ chooses the order · esc keeps it")
+            yield Label(_("What is it about?"), classes="first")
             yield Input(
                 self._draft.subject,
-                placeholder="in a few words",
+                placeholder=_("in a few words"),
                 compact=True,
                 max_length=SUBJECT_MOST,
                 select_on_focus=False,
             )
-            yield Label("Which order?")
-            orders = OptionList(Option("None"), id="orders")
+            yield Label(_("Which order?"))
+            orders = OptionList(Option(_("None")), id="orders")
             orders.styles.height = "auto"
             yield orders
             yield StatusLine()
@@ -159,7 +160,8 @@ class NewChatScreen(Dialog[NewChat]):
             self._orders = (await self.services.api.orders(limit=ORDERS)).items
         except ClientError as error:
             self.show_status(
-                f"Your orders cannot be read just now: {message_for(error)}", "warning"
+                _("Your orders cannot be read just now: {error}").format(error=message_for(error)),
+                "warning",
             )
             return
         found = self.query_one(OptionList)
@@ -185,9 +187,16 @@ class NewChatScreen(Dialog[NewChat]):
         order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
         subject = in_one_line(self.query_one(Input).value).strip()
         if not shows(subject) and order is not None:
-            subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
+            subject = fit(
+                _("Order #{number:04d}, {restaurant}").format(
+                    number=order.number, restaurant=order.restaurant.name
+                ),
+                SUBJECT_MOST,
+            )
         if not shows(subject):
-            self.show_status("Say in a few words what it is about, or choose an order.", "warning")
+            self.show_status(
+                _("Say in a few words what it is about, or choose an order."), "warning"
+            )
             self.query_one(Input).focus()
             return
         self._draft.subject = subject

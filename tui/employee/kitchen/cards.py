@@ -10,7 +10,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.client.replayed import MARK
+from tui.common.client.log_feed import MARK
 from tui.common.format import STATUS_LOOKS, fit, wrapped
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
