@@ -12,6 +12,7 @@ from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS, fit
+from tui.common.language import _
 from tui.employee.kitchen.dialogs import (
     SOLD_OUT,
     AcceptScreen,
@@ -104,9 +105,12 @@ class OrderActions:
         by_another = account is not None and last.by.id != account.id
         if by_another and order.status is not OrderStatus.PLACED and age < JUST_NOW_SECONDS:
             now = STATUS_LOOKS[order.status][1]
-            question = f"{last.by.name} has just changed #{order.number}: it is now “{now}”."
+            question = _("{name} has just changed #{number}: it is now “{status}”.").format(
+                name=last.by.name, number=order.number, status=now
+            )
+            title, yes, no = _("The next step as well?"), _("Next step"), _("Leave it")
             self._host.ask(
-                ConfirmScreen("The next step as well?", question, yes="Next step", no="Leave it"),
+                ConfirmScreen(title, question, yes=yes, no=no),
                 lambda yes: self._step(order) if yes else None,
             )
         else:
@@ -115,9 +119,9 @@ class OrderActions:
     def _step(self, order: Order) -> None:
         following = STEPS[STEPS.index(order.status) + 1]
         if order.status is OrderStatus.PLACED:
-            self._ask_minutes(order, "Accept", following)
+            self._ask_minutes(order, _("Accept #{number}"), following)
         elif following is OrderStatus.OUT_FOR_DELIVERY and order.driver is None:
-            self._ask_driver(order, "Assign a driver to", following)
+            self._ask_driver(order, following)
         else:
             self._send(order, StatusChange(status=following, expected_version=order.version))
 
@@ -136,15 +140,16 @@ class OrderActions:
     def change_minutes(self, order: Order) -> None:
         """Change the time of an order that is being made."""
         if order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING):
-            self._ask_minutes(order, "More time for", order.status)
+            self._ask_minutes(order, _("More time for #{number}"), order.status)
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._host.toast(f"#{order.number} is cooked already; only the driver can be late now.")
+            words = _("#{number} is cooked already; only the driver can be late now.")
+            self._host.toast(words.format(number=order.number))
 
     def change_driver(self, order: Order) -> None:
         """Assign a driver, or another one."""
-        self._ask_driver(order, "Assign a driver to", order.status)
+        self._ask_driver(order, order.status)
 
     def assign(self, order: Order, driver_id: str) -> None:
         """Assign that driver; a ready order leaves at once."""
@@ -172,7 +177,7 @@ class OrderActions:
         and is undone, neither."""
         dishes = {item.menu_item_id: item.name for item in order.items}
         names = ", ".join(dishes[one] for one in ids)
-        change = _cancelled(order, fit(f"Sold out: {names}.", REASON_CELLS))
+        change = _cancelled(order, fit(_("Sold out: {names}.").format(names=names), REASON_CELLS))
 
         async def send(now: Order) -> Order:
             for one in ids:
@@ -180,7 +185,8 @@ class OrderActions:
             changed = await self._change(
                 now, change.model_copy(update={"expected_version": now.version})
             )
-            self._host.toast(f"On the menu, this is sold out now: {names}. s changes the menu.")
+            words = _("On the menu, this is sold out now: {names}. s changes the menu.")
+            self._host.toast(words.format(names=names))
             return changed
 
         self._hold(order, OrderStatus.CANCELLED, send)
@@ -194,18 +200,18 @@ class OrderActions:
             if refusal.status != 404:  # it is on the menu no more
                 raise
 
-    def _ask_minutes(self, order: Order, verb: str, status: OrderStatus) -> None:
+    def _ask_minutes(self, order: Order, title: str, status: OrderStatus) -> None:
         usual = self._host.preparation_minutes
         self._host.ask(
-            AcceptScreen(order, verb, usual),
+            AcceptScreen(order, title, usual),
             lambda minutes: self._hold(
                 order, status, lambda now: self._with_minutes(now, status, minutes, usual)
             ),
         )
 
-    def _ask_driver(self, order: Order, verb: str, status: OrderStatus) -> None:
+    def _ask_driver(self, order: Order, status: OrderStatus) -> None:
         self._host.ask(
-            DriverScreen(order, verb),
+            DriverScreen(order),
             lambda driver_id: self._send(
                 order,
                 StatusChange(status=status, expected_version=order.version, driver_id=driver_id),
@@ -253,10 +259,8 @@ class OrderActions:
             else:
                 self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
-            self._host.toast(
-                f"#{order.number} may not have changed: {error.message} Check it and try again.",
-                error=True,
-            )
+            words = _("#{number} may not have changed: {why} Check it and try again.")
+            self._host.toast(words.format(number=order.number, why=error.message), error=True)
         finally:
             sent.set()
             self._sending.discard(sent)
@@ -331,13 +335,17 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
     last = present.timeline[-1]
     if present.status is not seen.status:
         reason = f" ({last.reason})" if last.reason else ""
-        now, before = STATUS_LOOKS[present.status][1], STATUS_LOOKS[seen.status][1]
-        return (
-            f"{last.by.name} was quicker: {number} is now “{now}”{reason}, "
-            f"not “{before}” any more. You changed nothing."
+        return _(
+            "{name} was quicker: {number} is now “{now}”{reason}, not “{before}” any more. You"
+            " changed nothing."
+        ).format(
+            name=last.by.name,
+            number=number,
+            now=STATUS_LOOKS[present.status][1],
+            reason=reason,
+            before=STATUS_LOOKS[seen.status][1],
         )
-    driver = present.driver.name if present.driver else "nobody"
-    return (
-        f"{number} has changed meanwhile: {driver} delivers it now. You changed nothing; "
-        "check it and press the key again."
-    )
+    return _(
+        "{number} has changed meanwhile: {driver} delivers it now. You changed nothing; check it"
+        " and press the key again."
+    ).format(number=number, driver=present.driver.name if present.driver else _("nobody"))

@@ -20,6 +20,7 @@ from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import STATUS_LOOKS, fit
+from tui.common.language import _, ngettext
 from tui.common.styles import ThemeStyles
 from tui.employee.kitchen.cards import (
     FIVE_CELLS,
@@ -156,8 +157,8 @@ class BoardView(Widget, can_focus=True):
 
 LABELS = (
     {status: STATUS_LOOKS[status][1] for status in COLUMNS},
-    dict(zip(COLUMNS, ("Placed", "Acc", "Cook", "Ready", "Way"), strict=True)),
-    dict(zip(COLUMNS, "PACRW", strict=True)),
+    dict(zip(COLUMNS, _("Placed Acc Cook Ready Way").split(), strict=True)),
+    dict(zip(COLUMNS, _("P A C R W").split(), strict=True)),
 )
 """From the widest to the narrowest."""
 
@@ -267,7 +268,11 @@ class OrderSummary(Widget):
             return Content("")
         lines = format_order(self._order, self._now, width)
         if len(lines) > height > 0:
-            words = f"space shows {len(lines) - height + 1} more lines"
+            more = len(lines) - height + 1
+            words = ngettext(
+                "space shows {count} more line", "space shows {count} more lines", more
+            )
+            words = words.format(count=more)
             lines = [*lines[: height - 1], Content.assemble((fit(words, width), "$wire-ink"))]
         return Content("\n").join(lines)
 

@@ -15,6 +15,7 @@ from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
+from tui.common.language import _
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen import keys
@@ -46,9 +47,9 @@ AnswerT = TypeVar("AnswerT")
 class KitchenPanel(Panel):
     """A board of orders by status; enter takes the selected order to its next step."""
 
-    TITLE = "Kitchen"
+    TITLE = _("Kitchen")
     PATTERN = Pattern.SSE
-    WHY = (
+    WHY = _(
         "Orders come often, to every screen of the kitchen, and none may be lost: a stream "
         "brings each within milliseconds and goes on from its cursor after a loss. What the "
         "cook does is sent by requests, so the way back is not needed."
@@ -235,7 +236,7 @@ class KitchenPanel(Panel):
         """The steps whose answer has not come."""
         if not self.busy:
             return None
-        return "A step has not reached the server yet; check its order after the next start."
+        return _("A step has not reached the server yet; check its order after the next start.")
 
     # -- keys
 
@@ -259,7 +260,7 @@ class KitchenPanel(Panel):
     def action_undo(self) -> None:
         """Drop the step that waits: that of the order under the cursor, else the last one."""
         if not self.actions.held.undo(self.cursor.order_id):
-            self.toast("No step waits. What was sent stays in the order's timeline.")
+            self.toast(_("No step waits. What was sent stays in the order's timeline."))
 
     def action_reject(self) -> None:
         """Reject it, or cancel it once it is accepted."""

@@ -18,6 +18,7 @@ from server.features.restaurants.schemas import RestaurantChange, RestaurantSumm
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import hours_minutes
+from tui.common.language import _
 from tui.employee.staleness import Banner
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Terms:
                 return
             extra = min(max(restaurant.extra_minutes + minutes, 0), MOST)
             if extra == restaurant.extra_minutes:
-                words = f"{MOST} more minutes is the most." if extra else "Nothing is added now."
-                self._host.toast(words)
+                words = _("{count} more minutes is the most.").format(count=MOST)
+                self._host.toast(words if extra else _("Nothing is added now."))
             else:
                 await self._change(RestaurantChange(extra_minutes=extra))
 
@@ -104,7 +105,8 @@ class Terms:
         try:
             changed = await self._host.api.change_restaurant(restaurant.id, change)
         except ClientError as error:
-            self._host.toast(f"{error.message} Look above the board, and try again.", error=True)
+            words = _("{why} Look above the board, and try again.")
+            self._host.toast(words.format(why=error.message), error=True)
         else:
             self._host.show_terms(changed)
 
@@ -120,11 +122,13 @@ def format_terms(restaurant: RestaurantSummary | None, now: datetime) -> str:
     if restaurant is not None and paused(restaurant, now):
         end = restaurant.paused_until
         if end is not None and end - now < LONG:
-            parts.append(f"Paused until {hours_minutes(end)} · P changes it")
+            words = _("Paused until {time} · P changes it")
+            parts.append(words.format(time=hours_minutes(end)))
         else:
-            parts.append("Paused until you say so · P changes it")
+            parts.append(_("Paused until you say so · P changes it"))
     if restaurant is not None and restaurant.extra_minutes:
-        parts.append(f"+{restaurant.extra_minutes} min for everybody · - for less")
+        words = _("+{minutes} min for everybody · - for less")
+        parts.append(words.format(minutes=restaurant.extra_minutes))
     return "   ".join(parts)
 
 
@@ -155,20 +159,22 @@ class PauseScreen(Dialog[RestaurantChange]):
         super().__init__()
         self._choices: list[tuple[str, datetime | None]] = [
             (
-                f"for {minutes} minutes, until {hours_minutes(now + timedelta(minutes=minutes))}",
+                _("for {minutes} minutes, until {time}").format(
+                    minutes=minutes, time=hours_minutes(now + timedelta(minutes=minutes))
+                ),
                 now + timedelta(minutes=minutes),
             )
             for minutes in PAUSES
         ]
-        self._choices.append(("until I say so", NO_END))
+        self._choices.append((_("until I say so"), NO_END))
         if paused(restaurant, now):
-            self._choices.insert(0, ("take orders again, now", None))
+            self._choices.insert(0, (_("take orders again, now"), None))
 
     def body(self) -> ComposeResult:
         """A line for each."""
         with Vertical(classes="box") as box:
-            box.border_title = "No new orders"
-            box.border_subtitle = "enter chooses · esc closes"
+            box.border_title = _("No new orders")
+            box.border_subtitle = _("enter chooses · esc closes")
             yield OptionList(
                 *(
                     Option(Content.assemble((f"{number} ", "$primary"), words))

@@ -22,6 +22,7 @@ from server.features.orders.schemas import Order
 from tui.common.client.files import short_path
 from tui.common.format import fit, hours_minutes, money, wrapped
 from tui.common.hosted import deliver, hosted_where
+from tui.common.language import _
 from tui.common.uploads.dialogs import SaveScreen
 
 WIDTHS = (32, 42, 48)
@@ -92,7 +93,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
         _sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
     ]
     if order.ready_by is not None:
-        lines.append(f"Ready by {hours_minutes(order.ready_by)}")
+        lines.append(_("Ready by {time}").format(time=hours_minutes(order.ready_by)))
     lines.append(rule)
     for item in order.items:
         price = money(item.price_cents * item.quantity, order.currency)
@@ -104,8 +105,8 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     for fee in order.fees:
         lines.append(_sides(fee.kind.capitalize(), money(fee.cents, order.currency), width))
     if order.tip_cents:
-        lines.append(_sides("Tip", money(order.tip_cents, order.currency), width))
-    lines.append(_sides("Total", money(order.total_cents, order.currency), width))
+        lines.append(_sides(_("Tip"), money(order.tip_cents, order.currency), width))
+    lines.append(_sides(_("Total"), money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]
@@ -147,12 +148,16 @@ class Tickets:
                         await _to_file(target, data)
             except TimeoutError:
                 raise TicketError(
-                    f"{target} takes nothing. Check that it is on and has paper, then press p."
+                    _(
+                        "{target} takes nothing. Check that it is on and has paper, then press p."
+                    ).format(target=target)
                 ) from None
             except (OSError, OverflowError) as error:
                 why = error.strerror if isinstance(error, OSError) else None
                 raise TicketError(
-                    f"{target}: {why or error}. Check the printer or the path, then press p."
+                    _("{target}: {why}. Check the printer or the path, then press p.").format(
+                        target=target, why=why or error
+                    )
                 ) from None
 
 
@@ -170,7 +175,7 @@ class TicketDesk:
         Without a printer, ask where to save it."""
         if not self.tickets.settings.target:
             text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
-            save_or_offer(self._host.here, text, f"ticket-{order.number}.txt", "Save the ticket")
+            save_or_offer(self._host.here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
             return
         self._host.run_change(self._print(order, quiet))
 
@@ -187,10 +192,14 @@ class TicketDesk:
         try:
             await self.tickets.send(order)
         except TicketError as error:
-            self._host.toast(f"#{order.number} was not printed. {error}", error=True)
+            words = _("#{number} was not printed. {why}")
+            self._host.toast(words.format(number=order.number, why=error), error=True)
         else:
             if not quiet:
-                self._host.toast(f"#{order.number} went to {self.tickets.settings.target}.")
+                words = _("#{number} went to {target}.")
+                self._host.toast(
+                    words.format(number=order.number, target=self.tickets.settings.target)
+                )
 
 
 def save_or_offer(node: Widget, text: str, name: str, title: str) -> None:
@@ -208,7 +217,7 @@ def save_or_offer(node: Widget, text: str, name: str, title: str) -> None:
 
     def saved(path: Path | None) -> None:
         if path is not None:
-            node.notify(f"Saved as {short_path(path)}.", title=title)
+            node.notify(_("Saved as {path}.").format(path=short_path(path)), title=title)
 
     node.app.push_screen(SaveScreen(fetch, name, title, private=True), saved)
 
@@ -234,7 +243,7 @@ async def _to_file(path: str, data: bytes) -> None:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "nothing reads there") from None
+            raise OSError(errno.ENXIO, _("nothing reads there")) from None
         raise
     try:
         while data:
