@@ -16,7 +16,6 @@ from server.features.kitchen import store
 from server.features.kitchen.schemas import DishFigures, HourFigures, KitchenSummary, Preparation
 from server.features.orders.schemas import OrderStatus
 from server.features.orders.service import topic_of
-from server.features.restaurants.hours import zone_of
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService, own_restaurant
 from server.realtime.log import EventLog
@@ -78,8 +77,7 @@ class _Tally:
 
     def __init__(self, restaurant: RestaurantSummary) -> None:
         self.read = 0
-        self._zone = zone_of(restaurant.time_zone)
-        self._time_zone, self._currency = restaurant.time_zone, restaurant.currency
+        self._restaurant = restaurant
         self._orders = self._cancelled = self._revenue = self._finished = self._late = 0
         self._minutes: list[float] = []
         self._hours = [(0, 0)] * 24
@@ -92,10 +90,10 @@ class _Tally:
                 self._cancelled += 1
                 continue
             self._orders += 1
-            ours = row["currency"] == self._currency
+            ours = row["currency"] == self._restaurant.currency
             total = row["total_cents"] if ours else 0
             self._revenue += total
-            hour = from_text(row["placed_at"]).astimezone(self._zone).hour
+            hour = self._restaurant.there(from_text(row["placed_at"])).hour
             count, cents = self._hours[hour]
             self._hours[hour] = (count + 1, cents + total)
             for item in json.loads(row["items"]):
@@ -127,8 +125,8 @@ class _Tally:
             {
                 "from": since,
                 "to": until,
-                "time_zone": self._time_zone,
-                "currency": self._currency,
+                "time_zone": self._restaurant.time_zone,
+                "currency": self._restaurant.currency,
                 "orders": self._orders,
                 "cancelled": self._cancelled,
                 "revenue_cents": self._revenue,

@@ -8,7 +8,6 @@ from typing import ClassVar, TypeVar
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
-from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import RestaurantSummary
@@ -79,7 +78,7 @@ class KitchenPanel(Panel):
         self.terms = Terms(self)
         self.terms_line = TermsLine()
         self.waiting = HeldLine()
-        self.tickets = TicketDesk(self)
+        self.tickets = TicketDesk(self, self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
         self._opened_at: datetime | None = None
@@ -287,11 +286,6 @@ class KitchenPanel(Panel):
         """Print or save the ticket of the order under the cursor."""
         if (order := self._selected_order()) is not None:
             self.tickets.print(order)
-
-    @property
-    def here(self) -> Widget:
-        """Where the tickets' dialogs are opened from."""
-        return self
 
     def action_history(self) -> None:
         """Open the orders of this and other days."""

@@ -24,6 +24,7 @@ from tui.common.format import fit, hours_minutes, money, wrapped
 from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
 from tui.common.uploads.dialogs import SaveScreen
+from tui.employee.kitchen.format import extras
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -36,10 +37,6 @@ HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 
 class Host(Protocol):
     """The panel whose orders are printed."""
-
-    @property
-    def here(self) -> Widget:
-        """Where dialogs are opened from."""
 
     def run_change(self, change: Coroutine[object, object, None]) -> None:
         """Run this in the background."""
@@ -102,10 +99,8 @@ def ticket_lines(order: Order, width: int) -> list[str]:
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
     lines.append(rule)
-    for fee in order.fees:
-        lines.append(_sides(fee.kind.capitalize(), money(fee.cents, order.currency), width))
-    if order.tip_cents:
-        lines.append(_sides(_("Tip"), money(order.tip_cents, order.currency), width))
+    for name, cents in extras(order):
+        lines.append(_sides(name, money(cents, order.currency), width))
     lines.append(_sides(_("Total"), money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
@@ -164,9 +159,10 @@ class Tickets:
 class TicketDesk:
     """Prints what the panel says, and what arrives by itself."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, here: Widget) -> None:
+        """`here` is where dialogs are opened from."""
         self.tickets = Tickets(TicketSettings.from_environment())
-        self._host = host
+        self._host, self._here = host, here
         self._printed: set[str] = set()
         """New orders that have had their ticket by themselves."""
 
@@ -175,7 +171,7 @@ class TicketDesk:
         Without a printer, ask where to save it."""
         if not self.tickets.settings.target:
             text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
-            save_or_offer(self._host.here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
+            save_or_offer(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
             return
         self._host.run_change(self._print(order, quiet))
 

@@ -17,6 +17,7 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import STATUS_LOOKS, fit, hours_minutes, items_in_short, money
+from tui.common.language import _, ngettext
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
@@ -35,9 +36,9 @@ class HistoryList(RowList):
     """An order a line; `left` and `right` change the day."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Details"),
-        Binding("left", "screen.day(-1)", "Day before"),
-        Binding("right", "screen.day(1)", "Day after"),
+        Binding("enter", "select", _("Details")),
+        Binding("left", "screen.day(-1)", _("Day before")),
+        Binding("right", "screen.day(1)", _("Day after")),
     ]
 
     def __init__(self, restaurant: RestaurantSummary) -> None:
@@ -107,8 +108,8 @@ class HistoryScreen(Dialog[None]):
     """
     AUTO_FOCUS = "HistoryList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "find", "Find", key_display="/"),
-        Binding("p", "ticket", "Ticket"),
+        Binding("slash", "find", _("Find"), key_display="/"),
+        Binding("p", "ticket", _("Ticket")),
         Binding("down", "to_list", show=False),
         Binding("up", "find", show=False),
     ]
@@ -130,14 +131,14 @@ class HistoryScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """What is shown, the field, the orders, a line for results."""
         with Vertical(classes="box") as box:
-            box.border_title = "History"
-            box.border_subtitle = "←→ day · / find · enter details · p ticket · esc closes"
+            box.border_title = _("History")
+            box.border_subtitle = _("←→ day · / find · enter details · p ticket · esc closes")
             yield Static("", id="day", markup=False)
             yield Input(
                 id="find",
                 compact=True,
                 max_length=80,
-                placeholder="find by number, customer or dish, of any day",
+                placeholder=_("find by number, customer or dish, of any day"),
             )
             yield HistoryList(self._restaurant)
             yield StatusLine()
@@ -201,8 +202,8 @@ class HistoryScreen(Dialog[None]):
             self._read_day()
             return
         self._following = None
-        self._say(f"Orders with “{self._text}”")
-        self.rows.show([], of_a_day=False, message="Searching…")
+        self._say(_("Orders with “{text}”").format(text=self._text))
+        self.rows.show([], of_a_day=False, message=_("Searching…"))
         self._run(self._find(self._text))
 
     @on(RowList.Scrolled)
@@ -222,40 +223,45 @@ class HistoryScreen(Dialog[None]):
         except ClientError as error:
             self.rows.message = Content.assemble(("✕ ", "bold $error"), error.message)
             self.rows.redraw()
-            self.show_status(f"{error.message} Press enter in the field, or ← and →, to try again.")
+            words = _("{why} Press enter in the field, or ← and →, to try again.")
+            self.show_status(words.format(why=error.message))
 
     def _read_day(self) -> None:
         self._say(day_name(self._day))
-        self.rows.show([], of_a_day=True, message="Loading…")
+        self.rows.show([], of_a_day=True, message=_("Loading…"))
         self._run(self._load(self._day))
 
     async def _load(self, day: date) -> None:
         since, until = day.isoformat(), (day + DAY).isoformat()
         orders = await self.services.api.orders_placed(since, until)
         orders.reverse()  # the day's first is the first
-        self.rows.show(orders, of_a_day=True, message="No orders on this day. ← goes a day back.")
+        nothing = _("No orders on this day. ← goes a day back.")
+        self.rows.show(orders, of_a_day=True, message=nothing)
         if orders:
             self.rows.highlighted = len(orders) - 1 if day == self._today else 0
-        count = f"{len(orders)} orders" if len(orders) != 1 else "1 order"
+        count = ngettext("{count} order", "{count} orders", len(orders))
+        count = count.format(count=len(orders))
         self._say(f"{day_name(day)} · {count} · {self._restaurant.time_zone}")
 
     async def _find(self, text: str, before: str | None = None) -> None:
         orders = list(self.rows.orders) if before else []
         enough = len(orders) + ENOUGH
+        nothing = _("No order with “{text}”.").format(text=text)
         while True:
             page = await self.services.api.found_orders(text, before)
             orders += page.items
-            self.rows.show(orders, of_a_day=False, message=f"No order with “{text}” yet…")
+            self.rows.show(orders, of_a_day=False, message=_("Searching…"))
             before = page.next
             if before is None or len(orders) >= enough:
                 break
-            self.show_status("Searching older orders…", "info")
+            self.show_status(_("Searching older orders…"), "info")
         self._following = before
-        self.rows.message = Content.assemble((f"No order with “{text}”.", "$wire-ink"))
+        self.rows.message = Content.assemble((nothing, "$wire-ink"))
         self.rows.redraw()
-        count = f"{len(orders)} orders" if len(orders) != 1 else "1 order"
-        more = " and more" if before else ""
-        self._say(f"{count}{more} with “{text}”")
+        words = ngettext("{count} order with “{text}”", "{count} orders with “{text}”", len(orders))
+        if before:
+            words = _("{count} orders and more with “{text}”")
+        self._say(words.format(count=len(orders), text=text))
 
     def _say(self, what: str) -> None:
         self.query_one("#day", Static).update(Content(fit(what, 70)))
@@ -265,7 +271,7 @@ class HistoryScreen(Dialog[None]):
 class HistoryDetailsScreen(OrderDetailsScreen):
     """An order of the past; `p` prints its ticket."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "ticket", "Ticket")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "ticket", _("Ticket"))]
 
     def __init__(self, order: Order, print_ticket: Callable[[Order], None]) -> None:
         super().__init__(order, lambda: None)
@@ -274,7 +280,7 @@ class HistoryDetailsScreen(OrderDetailsScreen):
     def on_mount(self) -> None:
         """Say the key."""
         super().on_mount()
-        self.query_one(".box").border_subtitle = "p ticket · esc closes"
+        self.query_one(".box").border_subtitle = _("p ticket · esc closes")
 
     def action_ticket(self) -> None:
         """Print or save its ticket."""

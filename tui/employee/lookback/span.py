@@ -3,7 +3,9 @@
 import re
 from datetime import date, datetime, time, timedelta
 
+from tui.common import language
 from tui.common.client.errors import ClientError
+from tui.common.language import _
 
 DAY = timedelta(days=1)
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
@@ -23,7 +25,7 @@ def span_of(day: date, since: str, until: str) -> tuple[datetime, datetime]:
     if end <= start and not _DATE.match(until.strip()):
         end += DAY
     if end <= start:
-        raise SpanError("The end is before the beginning.")
+        raise SpanError(_("The end is before the beginning."))
     return start, end
 
 
@@ -47,9 +49,14 @@ def _moment(text: str, day: date, *, end: bool = False) -> datetime | None:
             return datetime.combine(day, time(hour, minute))
     except ValueError:
         pass
-    raise SpanError(f"“{text.strip()}” is no time. Type 18, 18:30, 6pm or 2026-01-31 18:30.")
+    words = _("“{text}” is no time. Type 18, 18:30, 6pm or 2026-01-31 18:30.")
+    raise SpanError(words.format(text=text.strip()))
 
 
 def day_name(day: date) -> str:
-    """`Sat 28 Nov 2026`."""
-    return f"{day:%a} {day.day} {day:%b} {day.year}"
+    """`Sat 28 Nov 2026`, or what the user's language has instead."""
+    if language.current() == language.ENGLISH:
+        return f"{day:%a} {day.day} {day:%b} {day.year}"
+    from babel.dates import format_date  # it takes a while, and English can do without
+
+    return format_date(day, "EEE d MMM y", language.current())

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from io import StringIO
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for, money
+from tui.common.language import _, ngettext
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.tickets import save_or_offer
 from tui.employee.lookback.span import DAY, day_name, span_of
@@ -32,8 +34,8 @@ class Figures(VerticalScroll):
     """What scrolls; `left` and `right` change the day."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "screen.day(-1)", "Day before"),
-        Binding("right", "screen.day(1)", "Day after"),
+        Binding("left", "screen.day(-1)", _("Day before")),
+        Binding("right", "screen.day(1)", _("Day after")),
     ]
 
 
@@ -56,9 +58,9 @@ class TodayScreen(Dialog[None]):
     """
     AUTO_FOCUS = "Figures"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "save", "Save as CSV"),
-        Binding("slash", "span", "From, to", key_display="/"),
-        Binding("r,f5", "read", "Read again"),
+        Binding("s", "save", _("Save as CSV")),
+        Binding("slash", "span", _("From, to"), key_display="/"),
+        Binding("r,f5", "read", _("Read again")),
     ]
 
     def __init__(self, restaurant: RestaurantSummary, now: datetime) -> None:
@@ -72,13 +74,13 @@ class TodayScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The span, its figures, the hours, the dishes."""
         with Vertical(classes="box") as box:
-            box.border_title = "Today"
-            box.border_subtitle = "←→ day · / from, to · s saves as CSV · esc closes"
+            box.border_title = _("Today")
+            box.border_subtitle = _("←→ day · / from, to · s saves as CSV · esc closes")
             yield Static("", id="span", markup=False)
             with Horizontal(classes="row"):
-                yield Label("From")
+                yield Label(_("From"))
                 yield Input(id="from", compact=True, max_length=25, placeholder="00:00")
-                yield Label("to")
+                yield Label(_("to"))
                 yield Input(id="to", compact=True, max_length=25, placeholder="24:00")
             with Figures():
                 yield Static("", id="figures", markup=False)
@@ -123,7 +125,7 @@ class TodayScreen(Dialog[None]):
         except ClientError as error:
             self.show_error(error)
             return
-        self.show_status("Reading…", "info")
+        self.show_status(_("Reading…"), "info")
         work = self._read(start, end)
         self.run_worker(work, group="today", exclusive=True, exit_on_error=True)
 
@@ -141,7 +143,7 @@ class TodayScreen(Dialog[None]):
             return
         since = self._restaurant.there(summary.since)
         name = f"orders-{since:%Y-%m-%d}.csv"
-        save_or_offer(self, csv_of(summary), name, "Save the figures")
+        save_or_offer(self, csv_of(summary), name, _("Save the figures"))
 
     # -- drawing
 
@@ -158,42 +160,50 @@ class TodayScreen(Dialog[None]):
         shown = day_name(start.date())
         if not whole:
             last = end.date() if end.hour or end.minute else (end - DAY).date()
-            other = f" {day_name(last)}" if last != start.date() else ""
+            other = f"{day_name(last)} " if last != start.date() else ""
             until = f"{end:%H:%M}" if end.hour or end.minute else "24:00"
-            shown = f"{shown} {start:%H:%M} to{other} {until}"
+            shown = _("{start} to {end}").format(
+                start=f"{shown} {start:%H:%M}", end=f"{other}{until}"
+            )
         self.query_one("#span", Static).update(Content(f"{shown}, {summary.time_zone}"))
         lines = [
-            Content.assemble((f"{name:<{NAME_CELLS}}", "$title"), (value, "bold"), (more, ""))
+            Content.assemble(
+                (fit(name, NAME_CELLS, pad=True), "$title"), (value, "bold"), f"   {more}"
+            )
             for name, value, more in figures_of(summary)
         ]
         self.query_one("#figures", Static).update(Content("\n").join(lines))
         self.query_one(Sparkline).data = [hour.orders for hour in summary.hours]
         axis = "".join(f"{hour:<{HOUR_CELLS * 3}}" for hour in range(0, 24, 3))
-        self.query_one("#hours", Static).update(Content(f"{axis}orders by the hour"))
+        self.query_one("#hours", Static).update(Content(axis + _("orders by the hour")))
         self.query_one("#dishes", Static).update(Content("\n").join(_dishes(summary)))
         self.show_status("")
 
 
 def figures_of(summary: KitchenSummary) -> Iterable[tuple[str, str, str]]:
     """What the figures are called, their values, and what is said of them."""
-    cancelled = f"   {summary.cancelled} cancelled" if summary.cancelled else ""
-    yield "Orders", str(summary.orders), cancelled
+    cancelled = _("{count} cancelled").format(count=summary.cancelled)
+    yield _("Orders"), str(summary.orders), cancelled if summary.cancelled else ""
     each = ""
     if summary.orders:
         mean = money(round(summary.revenue_cents / summary.orders), summary.currency)
-        each = f"   {mean} an order, with fees and tips"
-    yield "Taken", money(summary.revenue_cents, summary.currency), each
+        each = _("{money} an order, with fees and tips").format(money=mean)
+    yield _("Taken"), money(summary.revenue_cents, summary.currency), each
     if (took := summary.preparation_minutes) is None:
-        yield "Preparation", "–", "   nothing is ready yet"
+        yield _("Preparation"), "–", _("nothing is ready yet")
     else:
-        words = f"   for half of them, {took.p90:g} min for nine of ten"
-        yield "Preparation", f"{took.p50:g} min", words
+        half = _("{minutes} min").format(minutes=f"{took.p50:g}")
+        most = _("for half of them, {minutes} min for nine of ten")
+        yield _("Preparation"), half, most.format(minutes=f"{took.p90:g}")
     if summary.finished:
-        share = f"{summary.late / summary.finished:.0%}"
-        yield "Late", share, f"   {summary.late} of the {summary.finished} that were ready"
+        share = _("{late} of the {count} that were ready")
+        share = share.format(late=summary.late, count=summary.finished)
+        yield _("Late"), f"{summary.late / summary.finished:.0%}", share
     if (busiest := summary.busiest_hour) is not None:
-        hour = f"{busiest:02d}:00 to {busiest + 1:02d}:00"
-        yield "Busiest", hour, f"   {summary.hours[busiest].orders} orders"
+        hour = _("{start} to {end}").format(start=f"{busiest:02d}:00", end=f"{busiest + 1:02d}:00")
+        count = summary.hours[busiest].orders
+        orders = ngettext("{count} order", "{count} orders", count).format(count=count)
+        yield _("Busiest"), hour, orders
 
 
 def _dishes(summary: KitchenSummary) -> Iterable[Content]:
@@ -205,12 +215,16 @@ def _dishes(summary: KitchenSummary) -> Iterable[Content]:
 
 def csv_of(summary: KitchenSummary) -> str:
     """A table of the whole span, each hour and each dish, with amounts in the currency's units."""
+    from babel.numbers import get_currency_precision  # it takes a while
+
+    digits = get_currency_precision(summary.currency)
     text = StringIO()
     table = csv.writer(text)
     table.writerow(["what", "name", "count", "amount", "currency"])
 
     def row(what: str, name: str, count: object, cents: int | None = None) -> None:
-        amount = () if cents is None else (f"{cents / 100:.2f}", summary.currency)
+        units = Decimal(cents or 0).scaleb(-digits)
+        amount = () if cents is None else (f"{units:f}", summary.currency)
         # a spreadsheet would take such a name for a formula
         safe = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
         table.writerow([what, safe, count, *amount])
