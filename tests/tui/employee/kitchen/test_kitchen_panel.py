@@ -372,6 +372,25 @@ async def test_every_size_shows_the_order_and_all_counts(
             assert window.kitchen.cursor.order_id == new.id
 
 
+async def test_from_132_columns_on_all_columns_of_the_board_in_front_are_in_view(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, (132, 30)) as window:
+        kitchen = window.kitchen
+        await window.sees("Placed 1", "On its way 0", f"#{order.number}")
+        await wait_until(lambda: kitchen.view.shows_all, what="five columns")
+        await window.press("z")  # more room: the order is beside them
+        await wait_until(lambda: kitchen.details.size.width > 20, what="the order")
+        assert kitchen.view.shows_all
+        await window.press("z", "2")
+        await wait_until(lambda: not kitchen.view.shows_all, what="another panel in front")
+        await window.press("1")
+        await wait_until(lambda: kitchen.view.shows_all, what="five columns again")
+        await window.pilot.resize_terminal(131, 30)
+        await wait_until(lambda: not kitchen.view.shows_all, what="the narrower layout")
+
+
 async def test_the_card_shows_the_board_or_two_lines(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
