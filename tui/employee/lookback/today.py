@@ -51,7 +51,7 @@ class TodayScreen(Dialog[None]):
         & .row > Input { width: 19; margin-right: 2; }
         & Figures { height: 1fr; }
         & Figures Static { height: auto; }
-        & #by-hour { height: 2; width: 72; margin-top: 1; }
+        & #by-hour { height: 2; width: 72; }
         & #hours { color: $wire-ink; margin-bottom: 1; }
         & StatusLine { margin-top: 0; }
     }
@@ -172,10 +172,11 @@ class TodayScreen(Dialog[None]):
             )
             for name, value, more in figures_of(summary)
         ]
+        lines += [Content(""), Content.assemble((_("Orders by the hour"), "$title"))]
         self.query_one("#figures", Static).update(Content("\n").join(lines))
         self.query_one(Sparkline).data = [hour.orders for hour in summary.hours]
         axis = "".join(f"{hour:<{HOUR_CELLS * 3}}" for hour in range(0, 24, 3))
-        self.query_one("#hours", Static).update(Content(axis + _("orders by the hour")))
+        self.query_one("#hours", Static).update(Content(axis.rstrip()))
         self.query_one("#dishes", Static).update(Content("\n").join(_dishes(summary)))
         self.show_status("")
 
