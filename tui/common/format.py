@@ -1,7 +1,7 @@
 """How data becomes text on the screen: cut to width, with short numbers, ages, times and money."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
@@ -154,9 +154,9 @@ def set_clock(*, twelve_hours: bool) -> None:
 _twelve_hours = False
 
 
-def hours_minutes(moment: datetime) -> str:
-    """The local time of day: `12:46`, or `12:46pm` by the user's setting."""
-    local = moment.astimezone()
+def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
+    """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
+    local = moment.astimezone(zone)
     if _twelve_hours:
         return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
     return f"{local:%H:%M}"
