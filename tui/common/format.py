@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from copy import copy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil
@@ -41,10 +41,14 @@ COARSE = (
     (86_400, _("{count:.0f}d"), 34_560_000),
 )
 """Units of an age: length in seconds, words, and the age from which the next one is used."""
-NEWS_AGES = ((10.0, _("now")), (30.0, "<30s"), (60.0, "<1m"))
+NEWS_AGES = ((10.0, _("now")), (30.0, _("<30s")), (60.0, _("<1m")))
 """Below so many seconds. Drawn anew each second, ages would cost an idle app most of its time."""
 YEAR = 31_557_600
 """Seconds."""
+
+
+ROLES = {"customer": _("customer"), "employee": _("employee"), "support": _("support")}
+"""What an account is, as the screen says it."""
 
 
 def fit(text: str, width: int, *, pad: bool = False) -> str:
@@ -113,8 +117,8 @@ def human_bytes(count: float) -> str:
 def human_age(seconds: float) -> str:
     """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`, `3y`."""
     if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f}s"
-    return f"{seconds:.0f}s" if seconds < 100 else _coarse_age(seconds)
+        return _("{count:.1f}s").format(count=max(0.0, seconds))
+    return _("{count:.0f}s").format(count=seconds) if seconds < 100 else _coarse_age(seconds)
 
 
 def age_lasts(seconds: float) -> float:
@@ -162,9 +166,9 @@ def set_clock(*, twelve_hours: bool) -> None:
 _twelve_hours = False
 
 
-def hours_minutes(moment: datetime) -> str:
-    """The local time of day: `12:46`, or `12:46pm` by the user's setting."""
-    local = moment.astimezone()
+def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
+    """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
+    local = moment.astimezone(zone)
     if _twelve_hours:
         return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
     return f"{local:%H:%M}"
@@ -273,6 +277,13 @@ FEES = {"delivery": _("Delivery")}
 def fee_name(kind: str) -> str:
     """What a kind of fee is called; the server may have more of them."""
     return FEES.get(kind, plain(kind).capitalize())
+
+
+def beside_dishes(order: "Order") -> list[tuple[str, str]]:
+    """The fees and the tip of an order: a name, and how much."""
+    parts = [(fee_name(fee.kind), fee.cents) for fee in order.fees]
+    parts += [(_("Tip"), order.tip_cents)] if order.tip_cents else []
+    return [(name, money(cents, order.currency)) for name, cents in parts]
 
 
 def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:

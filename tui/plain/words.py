@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from server.features.announcements.schemas import ReadAnnouncement
+from server.features.announcements.schemas import ReadAnnouncement, Severity
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import clock_time, money
@@ -19,6 +19,11 @@ STATUS_WORDS = {
     OrderStatus.OUT_FOR_DELIVERY: _("is on its way"),
     OrderStatus.DELIVERED: _("is delivered"),
     OrderStatus.CANCELLED: _("is cancelled"),
+}
+SEVERITIES = {
+    Severity.INFO: _("Info"),
+    Severity.WARNING: _("Warning"),
+    Severity.CRITICAL: _("Critical"),
 }
 ChoiceT = TypeVar("ChoiceT")
 
@@ -100,7 +105,7 @@ def of_announcement(announcement: ReadAnnouncement, now: datetime) -> str:
     """An announcement with its severity, author and time."""
     at = clock_time(announcement.published_at, now)
     return _("{severity} from {by}, {at}: {title}. {body}").format(
-        severity=announcement.severity.value.capitalize(),
+        severity=SEVERITIES[announcement.severity],
         by=announcement.by.name,
         at=at,
         title=announcement.title,

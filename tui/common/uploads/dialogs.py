@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import DirectoryTree, Input, Static
 
 from tui.common.client.errors import ClientError
@@ -267,9 +268,16 @@ def save_or_deliver(
         app.push_screen(SaveScreen(fetch, name, title, private=private), saved)
 
 
-async def whole(text: str) -> AsyncGenerator[bytes, None]:
-    """A text that is at hand, as `SaveScreen` fetches a file."""
-    yield text.encode()
+def save_text(node: Widget, text: str, name: str, title: str, *, private: bool = True) -> None:
+    """The same for a text that is at hand; a toast tells what became of it."""
+
+    async def fetch() -> AsyncGenerator[bytes, None]:
+        yield text.encode()
+
+    def tell(words: str, kind: Kind) -> None:
+        node.notify(words, title=title, severity="error" if kind == "error" else "information")
+
+    save_or_deliver(node.app, fetch, name, tell, title, private=private)
 
 
 MOST_ENTRIES = 2000

@@ -13,7 +13,7 @@ from textual.widgets import ContentSwitcher
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
 from server.features.shared.schemas import Address
-from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
@@ -35,6 +35,7 @@ from tui.customer.ordering.restaurants import RestaurantList, load_for
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
+CLOSED = "urn:tiffin:problem:closed"
 SENDING = _("Sending…  esc stops")
 STOPPED = _("Stopped, but it may have arrived.")
 FIRST_ARRIVED = _("Your first attempt did arrive: that is your order, without your later changes.")
@@ -160,7 +161,10 @@ class NewOrderScreen(Dialog[Order]):
         checkout = self.query_one(Checkout)
         try:
             basket.quote = await self.services.api.quote(checkout.content())
-        except (ClientError, ValueError):
+        except (ClientError, ValueError) as error:
+            closed = isinstance(error, ApiError) and error.problem.type == CLOSED
+            if closed and basket is self._basket and self.page == "checkout":
+                self.show_status(message_for(error))  # by a pause since the menu was read, say
             return  # sending it says what is wrong
         if basket is self._basket and self.page == "checkout":
             checkout.redraw()

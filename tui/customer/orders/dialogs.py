@@ -17,16 +17,14 @@ from textual.widgets import Button, Input, Static
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, clock_time, money
+from tui.common.format import STATUS_LOOKS, beside_dishes, clock_time, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
-from tui.common.uploads.dialogs import save_or_deliver, whole
+from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.key_bar import KeyBar
-from tui.common.widgets.status_line import Kind
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     actor_name,
-    beside_dishes,
     payment,
     promise_kept,
     receipt,
@@ -151,16 +149,9 @@ class OrderDetailsScreen(Dialog[str]):
 
 def save_receipt(node: Widget, order: Order, now: datetime) -> None:
     """Have the order's receipt saved, as it is at that time."""
-
-    def tell(words: str, kind: Kind) -> None:
-        node.notify(
-            words, title=_("Receipt"), severity="error" if kind == "error" else "information"
-        )
-
     name = in_one_line(plain(f"{order.restaurant.name}-{order.number:04d}.txt"))
     name = re.sub(r"[^\w.-]+", "-", name.lower())
-    text = receipt(order, now)
-    save_or_deliver(node.app, lambda: whole(text), name, tell, _("Save the receipt"))
+    save_text(node, receipt(order, now), name, _("Save the receipt"))
 
 
 def _items(order: Order, width: int) -> Content:

@@ -8,8 +8,8 @@ from textual.content import Content
 from server.features.orders.schemas import STEPS, Order, OrderStatus, TimelineEntry
 from tui.common.format import (
     STATUS_LOOKS,
+    beside_dishes,
     clock_time,
-    fee_name,
     hours_minutes,
     loading_message,
     money,
@@ -185,13 +185,6 @@ def footer(store: OrderStore, loading: bool, error: str) -> Content:
 RECEIPT_CELLS = 48
 
 
-def beside_dishes(order: Order) -> list[tuple[str, str]]:
-    """The fees and the tip of an order: a name, and how much."""
-    parts = [(fee_name(fee.kind), fee.cents) for fee in order.fees]
-    parts += [(_("Tip"), order.tip_cents)] if order.tip_cents else []
-    return [(name, money(cents, order.currency)) for name, cents in parts]
-
-
 def promise_kept(order: Order, now: datetime) -> str:
     """The promised time, and what became of it: `18:40, came 4 min late`."""
     assert order.promised_at is not None
@@ -199,7 +192,7 @@ def promise_kept(order: Order, now: datetime) -> str:
     if order.status is not OrderStatus.DELIVERED:
         return told
     late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
-    words = _("{time}, came {minutes} min late") if late > 0 else _("{time}, came in time")
+    words = _("{time}, came {minutes} min late") if late > 0 else _("{time}, came on time")
     return words.format(time=told, minutes=late)
 
 

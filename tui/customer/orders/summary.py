@@ -10,14 +10,13 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, fit, items_in_short, money
+from tui.common.format import beside_dishes, clock_time, fit, items_in_short, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
-    beside_dishes,
     in_minutes,
     is_late,
     placed_at,
