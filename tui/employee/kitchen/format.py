@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, fit, hours_minutes, money, wrapped
+from tui.common.format import STATUS_LOOKS, beside_dishes, fit, hours_minutes, money, wrapped
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
@@ -195,23 +195,13 @@ def items(order: Order, width: int) -> list[Content]:
         lines += _item(item, order.currency, width)
     if order.note:
         lines += _note_lines(order.note, width, "» ")
-    for name, cents in extras(order):
-        lines.append(_priced(name, cents, order.currency, width))
+    lines += [_priced(name, price, width) for name, price in beside_dishes(order)]
     total = money(order.total_cents, order.currency)
     count = sum(item.quantity for item in order.items)
     words = ngettext("{count} dish", "{count} dishes", count).format(count=count)
     words = fit(words, width - len(total) - 1, pad=True)
     lines.append(Content.assemble((words, "$wire-ink"), " ", (total, "bold")))
     return lines
-
-
-def extras(order: Order) -> list[tuple[str, int]]:
-    """What its total has beside the dishes: names, and minor units."""
-    found = [
-        (_("Delivery") if fee.kind == "delivery" else fee.kind.capitalize(), fee.cents)
-        for fee in order.fees
-    ]
-    return [*found, (_("Tip"), order.tip_cents)] if order.tip_cents else found
 
 
 def people(order: Order, width: int) -> list[Content]:
@@ -261,15 +251,14 @@ def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) ->
     return lines
 
 
-def _priced(name: str, cents: int, currency: str, width: int) -> Content:
-    price = money(cents, currency)
+def _priced(name: str, price: str, width: int) -> Content:
     name = fit(name, width - len(price) - 1, pad=True)
     return Content.assemble((name, ""), (f" {price}", "$wire-ink"))
 
 
 def _item(item: OrderItem, currency: str, width: int) -> list[Content]:
-    name, cents = f"{item.quantity}× {item.name}", item.price_cents * item.quantity
-    lines = [_priced(name, cents, currency, width)]
+    price = money(item.price_cents * item.quantity, currency)
+    lines = [_priced(f"{item.quantity}× {plain(item.name)}", price, width)]
     return lines + (_note_lines(item.note, width, "   » ") if item.note else [])
 
 

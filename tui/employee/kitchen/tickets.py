@@ -9,22 +9,18 @@ import errno
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
-from rich.cells import cell_len
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
-from tui.common.client.files import short_path
-from tui.common.format import fit, hours_minutes, money, wrapped
-from tui.common.hosted import deliver, hosted_where
+from tui.common.format import beside_dishes, fit, hours_minutes, money, sides, wrapped
+from tui.common.hosted import hosted_where
 from tui.common.language import _
-from tui.common.uploads.dialogs import SaveScreen
-from tui.employee.kitchen.format import extras
+from tui.common.uploads.dialogs import save_text
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -87,7 +83,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     placed = order.timeline[0].at.astimezone()
     lines = [
         fit(order.restaurant.name, width),
-        _sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
+        sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
     ]
     if order.ready_by is not None:
         lines.append(_("Ready by {time}").format(time=hours_minutes(order.ready_by)))
@@ -95,13 +91,12 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     for item in order.items:
         price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
-        lines += [_sides(first, price, width), *more]
+        lines += [sides(first, price, width), *more]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
     lines.append(rule)
-    for name, cents in extras(order):
-        lines.append(_sides(name, money(cents, order.currency), width))
-    lines.append(_sides(_("Total"), money(order.total_cents, order.currency), width))
+    lines += [sides(name, price, width) for name, price in beside_dishes(order)]
+    lines.append(sides(_("Total"), money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]
@@ -116,11 +111,6 @@ def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:
     if not settings.escpos:
         return (text + "\n").encode()
     return INIT + PAGE_858 + text.encode("cp858", errors="replace") + CUT
-
-
-def _sides(left: str, right: str, width: int) -> str:
-    left = fit(left, width - len(right) - 1)
-    return left + " " * (width - cell_len(left) - len(right)) + right
 
 
 class Tickets:
@@ -171,7 +161,7 @@ class TicketDesk:
         Without a printer, ask where to save it."""
         if not self.tickets.settings.target:
             text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
-            save_or_offer(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
+            save_text(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
             return
         self._host.run_change(self._print(order, quiet))
 
@@ -196,26 +186,6 @@ class TicketDesk:
                 self._host.toast(
                     words.format(number=order.number, target=self.tickets.settings.target)
                 )
-
-
-def save_or_offer(node: Widget, text: str, name: str, title: str) -> None:
-    """Ask where to save a file of that text, or offer it to a visitor as a download."""
-
-    async def fetch() -> AsyncGenerator[bytes, None]:
-        yield text.encode()
-
-    async def offer() -> None:
-        node.notify(await deliver(node.app, fetch, name), title=title)
-
-    if hosted_where():
-        node.run_worker(offer(), group="offer", exit_on_error=True)
-        return
-
-    def saved(path: Path | None) -> None:
-        if path is not None:
-            node.notify(_("Saved as {path}.").format(path=short_path(path)), title=title)
-
-    node.app.push_screen(SaveScreen(fetch, name, title, private=True), saved)
 
 
 async def _to_network(host: str, port: int, data: bytes) -> None:

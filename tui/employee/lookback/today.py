@@ -20,8 +20,8 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for, money
 from tui.common.language import _, ngettext
+from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.kitchen.tickets import save_or_offer
 from tui.employee.lookback.span import DAY, day_name, span_of
 
 NAME_CELLS = 12
@@ -143,7 +143,7 @@ class TodayScreen(Dialog[None]):
             return
         since = self._restaurant.there(summary.since)
         name = f"orders-{since:%Y-%m-%d}.csv"
-        save_or_offer(self, csv_of(summary), name, _("Save the figures"))
+        save_text(self, csv_of(summary), name, _("Save the figures"))
 
     # -- drawing
 
