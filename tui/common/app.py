@@ -247,8 +247,6 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow(())
         self.set_headline("")
 
-    # -- painting
-
     def _show_connections(self) -> None:
         self.bar.follow([panel.meter for panel in self.panels])
 
@@ -261,9 +259,7 @@ class TiffinApp(BaseApp, ServicesApp):
         """Redraw the strip of tabs."""
         self.show_tabs()
 
-    def on_panel_badge_changed(self) -> None:
-        """Redraw the strip of tabs."""
-        self.show_tabs()
+    on_panel_badge_changed = on_panel_grid_changed
 
     def on_tab_strip_picked(self, message: TabStrip.Picked) -> None:
         """Go to the panel whose tab was clicked."""
@@ -275,8 +271,6 @@ class TiffinApp(BaseApp, ServicesApp):
             return
         self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
-
-    # -- actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are; the lab is another program, and not hosted."""

@@ -294,7 +294,7 @@ class BaseApp(TerminalApp):
         """Give the keys of a new widget their ids, and lay out what it draws."""
         for widget in widgets:
             if not widget.is_attached:
-                if self.lays_out:
+                if self.lays_out and not isinstance(widget, Screen):  # it may show another's lines
                     widget._styles_cache = LaidOutCache(type(widget))
                 widget._bindings = named_bindings(type(widget), self.config.vim).copy()
         return super()._register(parent, *widgets, **more)

@@ -9,6 +9,7 @@ the cursor of a field is where the next letter goes.
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from unicodedata import decomposition
 
@@ -30,12 +31,13 @@ _ANY_LETTER = re.compile(f"[{_LETTERS}]")
 _LEFT_TO_RIGHT = re.compile(f"[^\\W\\d_{_LETTERS}]")
 _PLACES = "\u2500-\u259f\u2800-\u28ff"
 """What keeps its place: lines, blocks and the dots of maps."""
-_PARTS = re.compile(f" ?[{_PLACES}]+ ?|  +")
+_PARTS = re.compile(f"^ +| +$| ?[{_PLACES}]+ ?|  +")
 _WHOLE_LINE = re.compile(
     f"([{_PLACES}]*)( *)((?:(?!  )[^{_PLACES}])*[^ {_PLACES}])( *)([{_PLACES}]*)"
 )
 _NON_JOINER, _STRETCH, _LAM = "\u200c", "\u0640", "\u0644"
-_SPACE = -1
+LAM_ALEF = frozenset(map(chr, range(0xFEF5, 0xFEFD)))
+"""Two letters in one cell."""
 
 _on = False
 
@@ -58,27 +60,46 @@ class LaidOutCache(StylesCache):
         super().__init__()
         self._flows = issubclass(kind, Static | Input | TextArea)
         self._edited = issubclass(kind, Input | TextArea)
+        # such as keys, each before what it does, also where that is read from right to left
+        self._parted = getattr(kind, "OF_PARTS", False)
 
     def render_line(self, *line: Any) -> Strip:
         """A line with borders and padding."""
-        return laid_out(super().render_line(*line), flows=self._flows, edited=self._edited)
+        strip = super().render_line(*line)
+        return laid_out(strip, flows=self._flows, edited=self._edited, parted=self._parted)
 
 
-def laid_out(strip: Strip, *, flows: bool = False, edited: bool = False) -> Strip:
+def laid_out(
+    strip: Strip, *, flows: bool = False, edited: bool = False, parted: bool = False
+) -> Strip:
     """The line as it is seen. Where it `flows`, it is not of columns: text from right to left
-    begins at the right. Of `edited` text each letter keeps a cell of its own, for the cursor."""
+    begins at the right. Of `edited` text each letter keeps a cell of its own, for the cursor. A
+    line that is `parted` is laid out style by style, as one of keys and what they do."""
     if not _on or not any(_ANY_LETTER.search(part.text) for part in strip._segments):
         return strip
     cells = cells_of(strip)
     starts = [at for at, cell in enumerate(cells) if cell is not None] + [len(cells)]
     units = [cell for cell in cells if cell is not None]
-    order = _order("".join(cell[0][:1] or " " for cell in units), _breaks(units), flows, edited)
+    order: list[tuple[str, int]] = []
+    for first, last in _runs(units) if parted else [(0, len(units))]:
+        text = "".join(cell[0][:1] or " " for cell in units[first:last])
+        run = _order(text, _breaks(units[first:last]), flows, edited)
+        order += [(char, first + source) for char, source in run]
     laid: list[Cell] = []
     for char, source in order:
         cell = units[source]
-        laid.append((char + cell[0][1:], cell[1]))
+        marks = "" if char == " " else cell[0][1:]
+        if char in LAM_ALEF:
+            marks += units[source + 1][0][1:]
+        laid.append((char + marks, cell[1]))
         laid += [None] * (starts[source + 1] - starts[source] - 1)
     return Strip(_segments(laid), len(cells))
+
+
+def _runs(units: list[tuple[str, Any]]) -> list[tuple[int, int]]:
+    """First and last unit of each style."""
+    changes = [at for at in range(1, len(units)) if units[at][1] != units[at - 1][1]]
+    return list(pairwise([0, *changes, len(units)]))
 
 
 def _breaks(units: list[tuple[str, Any]]) -> frozenset[int]:

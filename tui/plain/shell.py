@@ -24,7 +24,7 @@ from tui.common.client.outbox import Outbox
 from tui.common.client.retry import retry
 from tui.common.client.token_store import TokenStore
 from tui.common.crash import REPORT
-from tui.common.format import message_for
+from tui.common.format import ROLES, message_for
 from tui.common.language import _
 from tui.plain import words
 from tui.plain.console import Console, ConsoleClosed
@@ -67,8 +67,6 @@ class Shell:
         self._announcements: AnnouncementFeed | None = None
         wire.on_change = lambda _within: self._check_connection()
         self.session.on_signed_out = self._signed_out
-
-    # -- the process
 
     async def run(self, command: Sequence[str], *, demo: bool) -> int:
         """Carry out one command, or those that are typed; the exit code: 0, 1 after a failure, 2
@@ -126,9 +124,8 @@ class Shell:
         command = self._commands().get(name.lower())
         try:
             if command is None:
-                raise UsageError(
-                    _("There is no command “{name}”. Type help for all commands.").format(name=name)
-                )
+                said = _("There is no command “{name}”. Type help for all commands.")
+                raise UsageError(said.format(name=name))
             if self.session.account is None and name.lower() not in BEFORE_LOGIN:
                 raise Failed(self._how_to_log_in())
             try:
@@ -154,18 +151,14 @@ class Shell:
         names = [name for name in dir(self) if name.startswith("do_")]
         return {name[3:].replace("_", "-"): getattr(self, name) for name in names}
 
-    # -- the account
-
     async def _resume(self, demo: bool) -> None:
         told = False
 
         def tell(error: ClientError, wait: float | None) -> None:
             nonlocal told
             if wait is not None and not told:
-                self.console.say(
-                    _("{error} Trying again until it answers.").format(error=message_for(error)),
-                    "error",
-                )
+                said = _("{error} Trying again until it answers.")
+                self.console.say(said.format(error=message_for(error)), "error")
                 told = True
 
         patient = self.console.interactive and not self.one_shot
@@ -191,11 +184,9 @@ class Shell:
         if not fits:
             await self.session.log_out()
             other = "employee" if self.ROLE == "customer" else "customer"
-            raise Failed(
-                _("{account} is a {role} account. Use tiffin-{other} --plain.").format(
-                    account=account.name, role=account.role.value, other=other
-                )
-            )
+            said = _("{account} is a {role} account. Use tiffin-{other} --plain.")
+            role = ROLES[account.role]
+            raise Failed(said.format(account=account.name, role=role, other=other))
         if self.console.interactive and not self.one_shot:
             self.console.say(
                 _("You are logged in as {value}.").format(value=account.name.rstrip("."))
@@ -239,8 +230,6 @@ class Shell:
 
     async def do_quit(self) -> None:
         """quit: leave; your session is remembered"""
-
-    # -- news
 
     def start_news(self, account: Account) -> None:
         """Print what happens from now on."""
@@ -311,8 +300,6 @@ class Shell:
         self.start_news(self.session.account)
         self.code = self.code or await (done or asyncio.get_running_loop().create_future())
 
-    # -- announcements
-
     def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this for the feed of announcements."""
         self.work(doing, group)
@@ -330,12 +317,8 @@ class Shell:
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Print why it is not acknowledged."""
-        self.console.say(
-            _("“{title}” is not marked as read: {words}").format(
-                title=announcement.title, words=words
-            ),
-            "error",
-        )
+        said = _("“{title}” is not marked as read: {words}")
+        self.console.say(said.format(title=announcement.title, words=words), "error")
 
     async def do_announcements(self) -> None:
         """announcements: the newest announcements, with their numbers"""
@@ -353,8 +336,6 @@ class Shell:
         one = words.choose(number, [item.title for item in items], items, _("announcement"))
         await self.api.acknowledge(one.id)
         self.console.say(_("“{title}” is marked as read.").format(title=one.title))
-
-    # -- chats
 
     def join(self, chat: Chat) -> ChatSession:
         """Stay in that chat, and print what others write."""

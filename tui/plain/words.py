@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from server.features.announcements.schemas import ReadAnnouncement
+from server.features.announcements.schemas import ReadAnnouncement, Severity
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, human_money
+from tui.common.format import clock_time, money
 from tui.common.language import _, ngettext
 from tui.plain.errors import Failed
 
@@ -20,12 +20,12 @@ STATUS_WORDS = {
     OrderStatus.DELIVERED: _("is delivered"),
     OrderStatus.CANCELLED: _("is cancelled"),
 }
+SEVERITIES = {
+    Severity.INFO: _("Info"),
+    Severity.WARNING: _("Warning"),
+    Severity.CRITICAL: _("Critical"),
+}
 ChoiceT = TypeVar("ChoiceT")
-
-
-def money(cents: int) -> str:
-    """`24.80 euros`."""
-    return _("{cents} euros").format(cents=human_money(cents))
 
 
 def orders(count: int) -> str:
@@ -72,7 +72,9 @@ def contents(order: Order) -> str:
     ]
     note = _(" Note: {note}.").format(note=order.note) if order.note else ""
     return _("{lines}.{note} Total {total_cents}.").format(
-        lines=", ".join(lines), note=note, total_cents=money(order.total_cents)
+        lines=", ".join(lines),
+        note=note,
+        total_cents=money(order.total_cents, order.currency, spoken=True),
     )
 
 
@@ -103,7 +105,7 @@ def of_announcement(announcement: ReadAnnouncement, now: datetime) -> str:
     """An announcement with its severity, author and time."""
     at = clock_time(announcement.published_at, now)
     return _("{severity} from {by}, {at}: {title}. {body}").format(
-        severity=announcement.severity.value.capitalize(),
+        severity=SEVERITIES[announcement.severity],
         by=announcement.by.name,
         at=at,
         title=announcement.title,

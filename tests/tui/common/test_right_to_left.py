@@ -36,6 +36,11 @@ def test_columns_and_borders_keep_their_place() -> None:
     assert seen("plain  ─── 12 │") == "plain  ─── 12 │"
 
 
+def test_keys_stand_before_what_they_do() -> None:
+    keys = [Segment("^q", Style(bold=True)), Segment(" סלם  "), Segment("?", Style(bold=True))]
+    assert laid_out(Strip(keys), parted=True).text == f"^q {'סלם'[::-1]}  ?"
+
+
 def test_what_a_text_begins_with_decides_its_direction() -> None:
     assert seen("Order 12 from דוד (new)") == "Order 12 from דוד"[:14] + "דוד"[::-1] + " (new)"
     assert seen("דוד (12) Tom") == "Tom (12) " + "דוד"[::-1]
@@ -53,6 +58,8 @@ def test_in_arabic_whatever_has_arabic_letters_begins_at_the_right(
 def test_letters_have_the_forms_of_their_place() -> None:
     assert seen("ببب با") == "ﺎﺑ ﺐﺒﺑ"
     assert seen("ب\u0640ب") == "ﺐ\u0640ﺑ"
+    for word in ("كاملًا", "كاملاً"):
+        assert laid_out(Strip([Segment(word)])).text == " ﻼ\u064bﻣﺎﻛ"
 
 
 def test_a_field_begins_at_the_right_and_its_cursor_moves_with_the_letters() -> None:

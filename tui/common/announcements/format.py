@@ -4,18 +4,28 @@ from datetime import datetime
 
 from textual.content import Content
 
-from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
+from server.features.announcements.schemas import (
+    Announcement,
+    Audience,
+    ReadAnnouncement,
+    Severity,
+)
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, clock_time, fit, loading_message
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 
 LABELS: dict[Severity, tuple[str, str]] = {
-    Severity.INFO: ("INFO", "$secondary"),
-    Severity.WARNING: ("NOTICE", "bold $warning"),
-    Severity.CRITICAL: ("ALERT", "bold $error"),
+    Severity.INFO: (_("INFO"), "$secondary"),
+    Severity.WARNING: (_("NOTICE"), "bold $warning"),
+    Severity.CRITICAL: (_("ALERT"), "bold $error"),
 }
 """Word and colour of each severity; the word is enough without colour."""
+AUDIENCES = {
+    Audience.EVERYONE: _("everyone"),
+    Audience.CUSTOMERS: _("customers"),
+    Audience.EMPLOYEES: _("employees"),
+}
 MARK = "● "
 INDENT = "  "
 AGE_CELLS = 5

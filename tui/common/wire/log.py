@@ -37,6 +37,7 @@ MS_CELLS = 5
 class FrameLog(ThinBarView, Filterable, can_focus=True):
     """Only lines in view that differ are drawn. While paused it keeps what it showed."""
 
+    OF_PARTS = True
     DEFAULT_CSS = """
     FrameLog {
         scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: auto; background: $surface;

@@ -44,6 +44,7 @@ class PatternTable(Widget):
     """A line a pattern in use, and one that says what the ages are; columns go from the right as it
     narrows. Draws lines that differ."""
 
+    OF_PARTS = True
     DEFAULT_CSS = "PatternTable { height: auto; }"
 
     def __init__(self, wire: "Wire") -> None:

@@ -155,7 +155,11 @@ class ComposeScreen(Dialog[Announcement]):
                 yield Choice(options, draft.severity, id="severity")
             with Horizontal(classes="row -close"):
                 yield Label(_("For"))
-                yield Choice([(str(one), one) for one in Audience], draft.audience, id="audience")
+                yield Choice(
+                    [(announcement_text.AUDIENCES[one], one) for one in Audience],
+                    draft.audience,
+                    id="audience",
+                )
             with Horizontal(classes="row -close"):
                 yield Label(_("Expires"))
                 times = [(name, at) for at, (name, _) in enumerate(LIFETIMES)]
@@ -241,7 +245,10 @@ class ComposeScreen(Dialog[Announcement]):
         until = _(" until they have read it") if new.severity is Severity.CRITICAL else ""
         people = ngettext("One person sees", "{count:,} people see", count).format(count=count)
         words = _("{people} “{title}” over whatever they do{until}: {audience}.").format(
-            people=people, title=new.title, until=until, audience=new.audience
+            people=people,
+            title=new.title,
+            until=until,
+            audience=announcement_text.AUDIENCES[new.audience],
         )
         question = ConfirmScreen(_("Announce"), words, yes=_("Announce"), no=_("Not yet"))
         answered: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()

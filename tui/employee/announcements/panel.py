@@ -16,6 +16,7 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Scope,
 )
+from tui.common.announcements import format as announcement_text
 from tui.common.announcements.format import INDENT
 from tui.common.announcements.panel import AnnouncementsPanel
 from tui.common.client.errors import ClientError, ResetStream, SignedOut
@@ -109,7 +110,8 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
             self.changed()
         self.rows.select(made.id)
         self.notify(
-            _("Sent to {audience}.").format(audience=made.audience), title=plain(made.title)
+            _("Sent to {audience}.").format(audience=announcement_text.AUDIENCES[made.audience]),
+            title=plain(made.title),
         )
 
     def action_withdraw(self) -> None:
@@ -127,7 +129,9 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
         words = _(
             "“{title}” disappears from every window of {audience}, read or not. This "
             "can't be undone."
-        ).format(title=announcement.title, audience=announcement.audience)
+        ).format(
+            title=announcement.title, audience=announcement_text.AUDIENCES[announcement.audience]
+        )
         self.app.push_screen(
             ConfirmScreen(_("Withdraw"), words, yes=_("Withdraw it"), no=_("Keep it"), danger=True),
             answered,
@@ -169,7 +173,7 @@ def _for_whom(announcement: ReadAnnouncement) -> str:
     """What stands behind the label; nothing where it is for everyone."""
     if announcement.audience is Audience.EVERYONE:
         return ""
-    return _(" for {audience}:").format(audience=announcement.audience)
+    return _(" for {audience}:").format(audience=announcement_text.AUDIENCES[announcement.audience])
 
 
 STILL_SECONDS = 0.25
