@@ -127,7 +127,7 @@ dev-env:
 
 # Without the model everything runs but photos, and the server says so; the tests need it.
 model:
-	@$(PY) tools/model.py || true
+	@$(PY) -m server.features.uploads.fetch_model || true
 
 azurite:
 	@$(PY) tools/azurite.py

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     web_windows_per_address: Annotated[int, Field(ge=0)] = 6
     web_idle_seconds: Annotated[float, Field(ge=0)] = 900
     web_memory_mb: Annotated[int, Field(ge=0)] = 512
+    web_town: Literal["shared", "own"] = "shared"
+    web_towns: Annotated[int, Field(ge=0)] = 10
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     database_connections: Annotated[int, Field(ge=2)] = 8

@@ -1,4 +1,5 @@
-"""Takes the pictures in README: the running apps at a running demo server, as SVG.
+"""Takes the pictures in README: the running apps at a running demo server, as SVG, and the page
+with both of them in Chromium, as PNG.
 
 Where a picture shows a driver on the way, the driver really drives, from the restaurant on.
 
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from playwright.async_api import WebSocket, async_playwright
 
 from server.features.drivers.schemas import DriverPosition, Point
 from tui.common.app import TiffinApp
@@ -65,7 +68,7 @@ PICTURES = {
     "driver-medium": Picture(CustomerApp, (100, 30), ("2",), drive_seconds=40),
     "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), drive_seconds=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("6",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("6",), drive_seconds=40),
     "chat-medium": Picture(CustomerApp, (100, 30), ("3",)),
     "announcements-narrow": Picture(CustomerApp, (80, 24), ("4",)),
     "photo-medium": Picture(CustomerApp, (100, 30), ("5",)),
@@ -79,6 +82,11 @@ PICTURES = {
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
 }
 
+WEB_PICTURES = {"web-wide": (1600, 800)}
+WEB_SECONDS = 40.0
+"""How long the drivers drive before that is taken."""
+SHOWN = {"customer": b"On its way", "employee": b"Cooking"}
+"""What the apps in the page draw once somebody has logged in."""
 LAB_PICTURES = {"lab-wide": (160, 48), "lab-medium": (100, 30), "lab-narrow": (80, 24)}
 LAB_PLAN = Plan(seconds=60, network="office")
 LAB_SECONDS = (5.0, 2.5)
@@ -285,6 +293,41 @@ def _all_have_news(runs: Runs) -> bool:
     return not any(seen[pattern].lacks(newest) for pattern in seen if pattern != SHORT_POLL)
 
 
+async def take_web(size: tuple[int, int], url: str, town: Town) -> bytes:
+    """Open the page with both apps and log in with Enter; returns the page as PNG."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise FileNotFoundError("Chromium is not installed: it takes the picture of the page")
+    drawn = dict.fromkeys(SHOWN, b"")
+
+    def connected(socket: WebSocket) -> None:
+        role = socket.url.rpartition("/web/")[2].partition("/")[0]
+
+        def received(frame: str | bytes) -> None:
+            if isinstance(frame, bytes):
+                drawn[role] += frame
+
+        socket.on("framereceived", received)
+
+    async with town.driving(), async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        page = await browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("websocket", connected)
+        await page.goto(url)
+        for role, words in SHOWN.items():
+            await wait_until(lambda role=role: b"Enter the demo" in drawn[role], "its log-in")
+            frame = next(one for one in page.frames if one.url.endswith(f"/web/{role}"))
+            await frame.locator(".xterm-helper-textarea").focus()
+            await page.keyboard.press("Enter")
+            await wait_until(lambda role=role, words=words: words in drawn[role], "its panels")
+        await asyncio.sleep(WEB_SECONDS)
+        taken = await page.screenshot()
+        await browser.close()
+    return taken
+
+
 def _without_fonts(drawn: str) -> str:
     return re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
 
@@ -299,7 +342,9 @@ async def main(names: list[str]) -> None:
         os.environ |= limits | COLOURS | {"TIFFIN_DATA_DIR": folder}
         os.environ.pop("NO_COLOR", None)
         os.environ.setdefault("U2NET_HOME", str(ROOT / ".tiffin" / "rembg"))
-        server = Child(Path(folder) / "server.log", "server", "--demo", "--port", str(port))
+        server = Child(
+            Path(folder) / "server.log", "server", "--demo", "--web", "--port", str(port)
+        )
         try:
             await asyncio.to_thread(wait_ready, server, url)
             async with aiohttp.ClientSession() as http:
@@ -307,7 +352,12 @@ async def main(names: list[str]) -> None:
                 town = Town(http, url, accounts[0]["password"])
                 await make_busy(town)
                 await make_sociable(town)
-                for name in names or (*PICTURES, *LAB_PICTURES):
+                for name in names or (*PICTURES, *LAB_PICTURES, *WEB_PICTURES):
+                    if name in WEB_PICTURES:
+                        taken = await take_web(WEB_PICTURES[name], url, town)
+                        (OUT / f"{name}.png").write_bytes(taken)
+                        print(OUT.name, name)
+                        continue
                     if name in LAB_PICTURES:
                         drawn = await take_lab(LAB_PICTURES[name], url)
                     else:

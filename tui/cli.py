@@ -108,4 +108,6 @@ def run_window(parser: argparse.ArgumentParser, make: Callable[[], App[None]]) -
         window.run()
     except Exception as error:
         REPORT.record(error)
+    if window._driver is not None:  # an end that failed leaves output to be written by its thread
+        window._driver.close()
     return 1 if REPORT.print_message() else window.return_code or 0

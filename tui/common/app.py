@@ -247,8 +247,6 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow(())
         self.set_headline("")
 
-    # -- painting
-
     def _show_connections(self) -> None:
         self.bar.follow([panel.meter for panel in self.panels])
 
@@ -273,8 +271,6 @@ class TiffinApp(BaseApp, ServicesApp):
             return
         self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
-
-    # -- actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are; the lab is another program, and not hosted."""

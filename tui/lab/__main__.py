@@ -23,7 +23,7 @@ from tui.lab.compare import compare
 from tui.lab.dials import PRESETS
 from tui.lab.experiments import EXPERIMENTS
 from tui.lab.export import write
-from tui.lab.records import READERS, Pace, Plan, Shape
+from tui.lab.records import LTE_TAIL_SECONDS, READERS, Pace, Plan, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,6 +102,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         type=_patterns,
         metavar="A,B",
         help=f"some of {','.join(READERS)}",
+    )
+    add(
+        "--radio-tail",
+        type=_number(float, above=0),
+        metavar="N",
+        help=f"seconds that a phone's radio stays on after a packet ({LTE_TAIL_SECONDS:g})",
     )
     add(
         "--isolated",

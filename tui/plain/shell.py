@@ -68,8 +68,6 @@ class Shell:
         wire.on_change = lambda _within: self._check_connection()
         self.session.on_signed_out = self._signed_out
 
-    # -- the process
-
     async def run(self, command: Sequence[str], *, demo: bool) -> int:
         """Carry out one command, or those that are typed; the exit code: 0, 1 after a failure, 2
         for one that was not understood, 128 and a signal's number where that ended it."""
@@ -153,8 +151,6 @@ class Shell:
         names = [name for name in dir(self) if name.startswith("do_")]
         return {name[3:].replace("_", "-"): getattr(self, name) for name in names}
 
-    # -- the account
-
     async def _resume(self, demo: bool) -> None:
         told = False
 
@@ -235,8 +231,6 @@ class Shell:
     async def do_quit(self) -> None:
         """quit: leave; your session is remembered"""
 
-    # -- news
-
     def start_news(self, account: Account) -> None:
         """Print what happens from now on."""
         if self._live:
@@ -306,8 +300,6 @@ class Shell:
         self.start_news(self.session.account)
         self.code = self.code or await (done or asyncio.get_running_loop().create_future())
 
-    # -- announcements
-
     def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this for the feed of announcements."""
         self.work(doing, group)
@@ -344,8 +336,6 @@ class Shell:
         one = words.choose(number, [item.title for item in items], items, _("announcement"))
         await self.api.acknowledge(one.id)
         self.console.say(_("“{title}” is marked as read.").format(title=one.title))
-
-    # -- chats
 
     def join(self, chat: Chat) -> ChatSession:
         """Stay in that chat, and print what others write."""

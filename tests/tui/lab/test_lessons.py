@@ -19,7 +19,7 @@ from tui.lab.lessons.lesson import (
     lessons,
 )
 from tui.lab.results import Finding
-from tui.lab.screen.page import LETTERS, Page, pages_of, rows_of, title_of, written
+from tui.lab.screen.page import LETTERS, Page, keys_of, pages_of, rows_of, title_of, written
 from tui.lab.servers import UNLIMITED
 
 ROOT = Path(__file__).parents[3]
@@ -120,6 +120,18 @@ def test_a_title_is_not_cut(width: int, title: str) -> None:
     guessed = replace(page, state="answered", guess=0, figures={"long_poll_first_news": 9.0})
     assert len(title_of(guessed, [guessed], width)) <= width
     assert "1 of 1" in title_of(guessed, [guessed], width)
+
+
+@pytest.mark.parametrize(
+    ("width", "keys"),
+    [
+        (90, "page ↓ for more · space runs it again · ← → lessons · esc leaves, T comes back"),
+        (76, "page ↓ for more · space runs it again · ← → lessons"),
+    ],
+)
+def test_the_keys_of_a_page_are_not_cut(width: int, keys: str) -> None:
+    page = replace(PAGES["tunnel"], state="answered")
+    assert keys_of(page, width, goes_on=True) == keys
 
 
 @pytest.mark.parametrize("experiment", RIGHT if SECONDS else QUICK)

@@ -265,6 +265,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         gap, outage = self._open_gap(counter), self._meter.outage
         if gap is None or outage is None:
             return
+        outage.counted = 0  # what a stream before this one missed is in the snapshot since
         outage.counts = lambda: counter.state is State.WAITING
         try:
             async with gap:

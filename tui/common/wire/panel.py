@@ -71,7 +71,6 @@ class WirePanel(Panel):
     def start(self) -> None:
         """Draw what has crossed the wire until now."""
         self.needs_redraw = True
-        self._show_hint()
 
     @property
     def watches_wire(self) -> bool:
@@ -100,6 +99,7 @@ class WirePanel(Panel):
         self.query_one(PatternTable).show(totals)
         self._log.update_lines()
         self.set_summary(_in_short(totals))
+        self._show_hint()
 
     def copyable(self) -> Sequence[Copyable]:
         """The selected frame, or the newest in view."""
@@ -139,15 +139,14 @@ class WirePanel(Panel):
         return self.query_one(FrameLog)
 
     def _show_hint(self) -> None:
-        if self._log.paused:
-            note = Content.assemble(
-                (_("‖ paused"), "bold $warning"), (_(" · p resumes"), "$wire-ink")
-            )
-        else:
-            note = Content.assemble(
-                (_("enter opens · / filters · p pauses · e exports"), "$wire-ink")
-            )
-        self.set_badge(0, note)
+        """The panel's keys, where they work: not on a card."""
+        front = self.has_class("-main")
+        parts = [(_("‖ paused"), "bold $warning")] if self._log.paused else []
+        if front and self._log.paused:
+            parts.append((_(" · p resumes"), "$wire-ink"))
+        elif front:
+            parts.append((_("enter opens · / filters · p pauses · e exports"), "$wire-ink"))
+        self.set_badge(0, Content.assemble(*parts))
 
 
 def _in_short(totals: "list[PatternTotals]") -> Content:

@@ -166,7 +166,7 @@ class HeldSteps:
                 self._run(now, held.send(now))
 
         self._host.ask(
-            ConfirmScreen("Somebody else was there", question, yes="Send it", no="Leave it"),
+            ConfirmScreen("Changed meanwhile", question, yes="Send it", no="Leave it"),
             answered,
         )
 

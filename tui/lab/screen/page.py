@@ -85,6 +85,17 @@ def title_of(page: Page, pages: Sequence[Page], width: int) -> str:
     return title if len(title) <= width else f"{place}{score}"
 
 
+def keys_of(page: Page, width: int, *, goes_on: bool) -> str:
+    """What keys do on it, the less needed left out where it is narrow; `goes_on`: below the last
+    line in view."""
+    keys = ["page ↓ for more"] if goes_on else []
+    keys += ["space runs it again"] if page.state == "answered" else []
+    keys += ["← → lessons", "esc leaves, T comes back"]
+    while len(found := " · ".join(keys)) > width and len(keys) > 1:
+        keys.pop()
+    return found
+
+
 def score_of(pages: Sequence[Page]) -> tuple[int, int]:
     """How many guesses were right, and of how many."""
     guessed = [one.agrees for one in pages if one.agrees is not None]

@@ -15,10 +15,8 @@ from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
 from tui.lab.lessons.lesson import Lesson, Step, Summary, figures_of
 from tui.lab.screen.lines import Lines
-from tui.lab.screen.page import LETTERS, Page, pages_of, rows_of, score_of, title_of
+from tui.lab.screen.page import LETTERS, Page, keys_of, pages_of, rows_of, score_of, title_of
 from tui.lab.screen.runs import Runs
-
-KEYS = "← → lessons · esc leaves, T comes back"
 
 
 class TourPanel(Lines, can_focus=True):
@@ -87,9 +85,8 @@ class TourPanel(Lines, can_focus=True):
         self._from = max(0, min(self._from, len(rows) - height))
         self.show(rows[self._from :])
         self.border_title = Content(title_of(page, self.pages, width - 2))
-        more = "page ↓ for more · " if len(rows) - self._from > height else ""
-        again = "space runs it again · " if page.state == "answered" else ""
-        self.border_subtitle = Content(f"{more}{again}{KEYS}")
+        goes_on = len(rows) - self._from > height
+        self.border_subtitle = Content(keys_of(page, width - 2, goes_on=goes_on))
 
     def on_resize(self, _: events.Resize) -> None:
         """Draw for the new size."""

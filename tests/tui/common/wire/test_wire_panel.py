@@ -71,7 +71,10 @@ async def test_p_holds_the_log_still_and_lets_it_run(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await sees(app, "2 Wire")
+        assert "enter opens" not in shown(app), "on a card it does not"
         await pilot.press("2")
+        await sees(app, "enter opens")
         traffic(app, 3)
         await sees(app, "board 2")
         await pilot.press("p")

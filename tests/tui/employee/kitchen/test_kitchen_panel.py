@@ -15,7 +15,7 @@ from support.rest import Rest
 from support.screen import shown
 from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_until
-from tui.common.client import replayed
+from tui.common.client import log_feed
 from tui.common.client.clock import ServerClock
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.kitchen import actions, feed
@@ -225,7 +225,7 @@ async def test_a_cut_stream_replays_what_was_missed(
         await window.has(order, S.PLACED)
         await window.sees("back after ", " s: 1 replayed ·", f"↺ #{order.number}")
         with monkeypatch.context() as patch:
-            patch.setattr(replayed, "MARK_SECONDS", -1)
+            patch.setattr(log_feed, "MARK_SECONDS", -1)
             window.kitchen.board.replayed.add(order.id)
             window.kitchen.needs_redraw = True
             await wait_until(lambda: "↺" not in shown(window.app), what="the mark going")

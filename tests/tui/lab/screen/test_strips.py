@@ -135,6 +135,7 @@ def test_marks_heartbeats_ages_and_the_source_have_their_cells() -> None:
     [
         pytest.param(SSE, "connection", "↗═◆═╌╌╌◆══", id="a stream that a proxy keeps back"),
         pytest.param(SSE_FALLBACK, "request", "↗═◆═╌╌╌◆══", id="a poll in place of a stream"),
+        pytest.param(SOCKETIO, "request", "↗═◆═╌╌╌◆══", id="a poll of Socket.IO without WebSocket"),
     ],
 )
 def test_what_is_committed_and_not_here_is_on_its_way(pattern: str, kind: str, strip: str) -> None:
