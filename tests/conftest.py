@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Nothing of what is imported and collected becomes garbage; see `pytest_collection_finish`.
 gc.disable()
 os.environ.pop("NO_COLOR", None)
+os.environ["LC_ALL"] = "C.UTF-8"  # money is written as the locale does
 os.environ["COLORTERM"] = "truecolor"  # an app has another palette where there are fewer colours
 # A run in the background of a script, or under nohup, ignores these signals, and children inherit
 # that. They do not inherit a handler: with one here they start with the default action.

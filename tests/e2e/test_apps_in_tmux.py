@@ -99,10 +99,10 @@ def test_the_apps_survive_any_sizes_in_any_order(apps: tuple[Window, Window]) ->
         window.resize(80, 24)
         window.sees(title, number, " Wire")
         window.press("?")
-        window.sees("Keys")
+        window.sees("─ Help ─")
         for columns, rows in [(50, 12), (160, 48), (80, 24)]:
             window.resize(columns, rows)
-        window.sees("Keys")
+        window.sees("─ Help ─")
         window.press("Escape")
         window.sees(title, number)
         assert window.exit_code is None

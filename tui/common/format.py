@@ -1,7 +1,12 @@
 """How data becomes text on the screen: cut to width, with short numbers, ages, times and money."""
 
+import os
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from contextlib import suppress
+from copy import copy
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,6 +18,7 @@ from tui.common.language import _
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
+    from babel import Locale
     from textual.content import Content
 
     from server.features.orders.schemas import Order
@@ -53,6 +59,12 @@ def fit(text: str, width: int, *, pad: bool = False) -> str:
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return set_cell_size(text, width) if pad else text
+
+
+def sides(left: str, right: str, width: int) -> str:
+    """`left`, cut to the room there is, and `right` at the other edge."""
+    left = fit(left, width - cell_len(right) - 1)
+    return left + " " * (width - cell_len(left) - cell_len(right)) + right
 
 
 @lru_cache(maxsize=1024)
@@ -154,9 +166,9 @@ def set_clock(*, twelve_hours: bool) -> None:
 _twelve_hours = False
 
 
-def hours_minutes(moment: datetime) -> str:
-    """The local time of day: `12:46`, or `12:46pm` by the user's setting."""
-    local = moment.astimezone()
+def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
+    """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
+    local = moment.astimezone(zone)
     if _twelve_hours:
         return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
     return f"{local:%H:%M}"
@@ -206,24 +218,70 @@ def human_latency(milliseconds: float) -> str:
 
 
 def human_money(cents: int) -> str:
-    """Minor units without the currency: `24.80`."""
+    """Hundredths as a number to edit: `24.80`."""
     return f"{cents / 100:.2f}"
 
 
-SIGNS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
-WHOLE = ("JPY", "KRW", "CLP", "ISK", "VND")
-"""Currencies that are shown without a minor unit."""
+DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+}
+"""Digits of a currency's minor unit by ISO 4217, where they are not two. Babel's are those that are
+usual in shops, and would round an amount."""
+BARE = str.maketrans({"\xa0": " ", "\u202f": " "} | dict.fromkeys("\u200e\u200f\u061c"))
+"""Spaces as one types them, and no marks of direction."""
 
 
-def money(cents: int, currency: str = "EUR") -> str:
-    """Minor units with the currency's sign, or its code: `€ 24.80`, `CHF 24.80`, `¥ 2480`."""
-    amount = str(cents) if currency in WHOLE else human_money(cents)
-    return f"{SIGNS.get(currency, currency)} {amount}"
+@lru_cache(maxsize=4096)
+def money(cents: int, currency: str, *, spoken: bool = False) -> str:
+    """Minor units as the user's locale writes them: `€24.80`, `24,80 €`, `CHF 24.80`, `¥2,480`; in
+    words, `24.80 euros`, where they are `spoken`."""
+    from babel.numbers import format_currency  # some 30 ms, which the first paint has no need of
+
+    digits = next((digits for digits, codes in DIGITS.items() if currency in codes), 2)
+    where = money_locale()
+    pattern = copy(where.decimal_formats[None] if spoken else where.currency_formats["standard"])
+    pattern.frac_prec = (digits, digits)
+    text = format_currency(
+        Decimal(cents).scaleb(-digits),
+        currency,
+        pattern,
+        where,
+        currency_digits=False,
+        format_type="name" if spoken else "standard",
+    )
+    # CLDR has a space between a code and digits, which Babel leaves out
+    return re.sub(r"(?<=[^\W\d])(?=\d)", " ", plain(text.translate(BARE)))
 
 
-def euros(cents: int) -> str:
-    """Minor units as `€ 24.80`."""
-    return money(cents)
+@lru_cache(maxsize=1)
+def money_locale() -> "Locale":
+    """The locale of the environment; English where it says none that Babel knows."""
+    from babel import Locale, UnknownLocaleError
+
+    said = (os.environ.get(name) for name in ("LC_ALL", "LC_MONETARY", "LANG"))
+    name = re.split(r"[.@]", next(filter(None, said), ""))[0]
+    if name in ("C", "POSIX"):  # which Babel writes without thousands
+        name = "en"
+    for wanted in (name, name.partition("_")[0]):
+        with suppress(ValueError, UnknownLocaleError):
+            return Locale.parse(wanted)
+    return Locale("en")
+
+
+FEES = {"delivery": _("Delivery")}
+
+
+def fee_name(kind: str) -> str:
+    """What a kind of fee is called; the server may have more of them."""
+    return FEES.get(kind, plain(kind).capitalize())
+
+
+def beside_dishes(order: "Order") -> list[tuple[str, str]]:
+    """The fees and the tip of an order: a name, and how much."""
+    parts = [(fee_name(fee.kind), fee.cents) for fee in order.fees]
+    parts += [(_("Tip"), order.tip_cents)] if order.tip_cents else []
+    return [(name, money(cents, order.currency)) for name, cents in parts]
 
 
 def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:

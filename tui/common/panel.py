@@ -64,6 +64,8 @@ class Panel(Vertical):
     CARD_BODY: ClassVar[tuple[int, int] | None] = None
     """The least columns and rows at which the body is readable as a card: a card that large shows
     the body instead of the summary. None: a card always shows the summary."""
+    SPAN: ClassVar[int] = 1
+    """How many columns and rows of the wide grid it takes while it is in front."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, for contents that cannot be read when they change faster."""
     NOTHING_TO_CUT: ClassVar[str] = _("Not connected; nothing to cut.")

@@ -8,6 +8,7 @@ from tui.common.app import TiffinApp
 
 if TYPE_CHECKING:
     from tui.common.panel import Panel
+    from tui.customer.orders.panel import OrdersPanel
 
 
 class CustomerApp(TiffinApp):
@@ -15,6 +16,13 @@ class CustomerApp(TiffinApp):
 
     ROLE = "customer"
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
+
+    def on_orders_panel_ask_support(self, event: "OrdersPanel.AskSupport") -> None:
+        """Chats are the chat panel's, which knows the orders' and not the other way round."""
+        from tui.customer.chat.panel import ChatPanel
+
+        if (panel := self.find_panel(ChatPanel)) is not None:
+            panel.ask_about(event.order)
 
     def panel_classes(self) -> Sequence[type["Panel"]]:
         """The panels, in the order of their numbers."""

@@ -18,7 +18,7 @@ from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMen
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import fit, human_money
+from tui.common.format import fit, human_money, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.status_line import StatusLine
@@ -49,6 +49,7 @@ class MenuScreen(Dialog[None]):
         super().__init__()
         self._restaurant_id = restaurant_id
         self._dishes: list[MenuItem] = []
+        self._currency = ""
         self._turn = asyncio.Lock()
         """Requests go one after another, in the order of the keys."""
 
@@ -160,7 +161,7 @@ class MenuScreen(Dialog[None]):
         self.query_one(".box").border_title = Content(
             _("Menu of {restaurant}").format(restaurant=plain(restaurant.name))
         )
-        self._dishes = restaurant.menu
+        self._dishes, self._currency = restaurant.menu, restaurant.currency
         self._fill()
 
     async def _toggle(self, dish_id: str) -> None:
@@ -200,16 +201,18 @@ class MenuScreen(Dialog[None]):
         dishes = self.query_one(OptionList)
         at, before = dishes.highlighted or 0, dishes.highlighted_option
         width = max(20, dishes.scrollable_content_region.width - 2)
-        dishes.set_options([Option(format_dish(dish, width), id=dish.id) for dish in self._dishes])
+        dishes.set_options(
+            [Option(format_dish(one, self._currency, width), id=one.id) for one in self._dishes]
+        )
         wanted = dish_id or (before.id if before is not None else None)
         ids = [dish.id for dish in self._dishes]
         if ids:
             dishes.highlighted = ids.index(wanted) if wanted in ids else min(at, len(ids) - 1)
 
 
-def format_dish(dish: MenuItem, width: int) -> Content:
+def format_dish(dish: MenuItem, currency: str, width: int) -> Content:
     """Whether it is available, its name, its price at the right edge."""
-    price = human_money(dish.price_cents).rjust(7)
+    price = money(dish.price_cents, currency).rjust(7)
     off = "" if dish.available else _(" sold out")
     name = fit(dish.name, width - 2 - len(off) - len(price))
     gap = " " * max(0, width - 2 - cell_len(name) - len(off) - len(price))

@@ -12,8 +12,10 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.retry import is_permanent
+from tui.common.format import money
 from tui.common.language import _
-from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for, out_of_reach
+from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for
+from tui.customer.ordering.format import not_now, out_of_reach, tags_in_words
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.model import OrderStore
 from tui.plain import words
@@ -97,7 +99,7 @@ class CustomerShell(Shell):
     async def do_restaurants(self) -> None:
         """restaurants: all restaurants, with their numbers"""
         for number, one in enumerate(await self.api.restaurants(), 1):
-            away = out_of_reach(one, self._account.address)
+            away = not_now(one) or out_of_reach(one, self._account.address)
             self.console.say(
                 _(
                     "{number}: {name}, {cuisine}, about {preparation_minutes} minutes. {away}"
@@ -105,7 +107,7 @@ class CustomerShell(Shell):
                     number=number,
                     name=one.name,
                     cuisine=one.cuisine,
-                    preparation_minutes=one.preparation_minutes,
+                    preparation_minutes=one.preparation_minutes + one.extra_minutes,
                     away=away or one.description,
                 ),
                 data=one,
@@ -125,10 +127,10 @@ class CustomerShell(Shell):
         self.console.say(_("Menu of {menu}.").format(menu=self._menu.name))
         for number, dish in enumerate(self._menu.menu, 1):
             sold_out = "" if dish.available else _(" Sold out.")
+            price = money(dish.price_cents, self._menu.currency, spoken=True)
+            tags = f" {tags_in_words(dish.tags).capitalize()}." if dish.tags else ""
             self.console.say(
-                f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out} "
-                f"{dish.description}",
-                data=dish,
+                f"{number}: {dish.name}, {price}.{sold_out} {dish.description}{tags}", data=dish
             )
 
     async def do_add(self, quantity: str, dish: str, *more: str) -> None:
@@ -189,7 +191,7 @@ class CustomerShell(Shell):
             _("Basket at {restaurant}: {lines}. Total {due_cents}.").format(
                 restaurant=self._basket.restaurant.name,
                 lines=lines,
-                due_cents=words.money(self._basket.due_cents),
+                due_cents=_due(self._basket),
             )
         )
 
@@ -217,12 +219,15 @@ class CustomerShell(Shell):
         seen = basket.quote
         basket.quote = await self.api.quote(basket.content(address))
         if basket.quote.fees and (seen is None or seen.fees != basket.quote.fees):
-            fees = ", ".join(f"{fee.kind} {words.money(fee.cents)}" for fee in basket.quote.fees)
+            fees = ", ".join(
+                f"{fee.kind} {money(fee.cents, basket.restaurant.currency, spoken=True)}"
+                for fee in basket.quote.fees
+            )
             raise Failed(
                 _(
                     "Nothing was ordered yet. With {fees} the total is {due_cents}. Type order "
                     "again to accept that."
-                ).format(fees=fees, due_cents=words.money(basket.due_cents))
+                ).format(fees=fees, due_cents=_due(basket))
             )
         content = basket.content(address)
         if content not in basket.unconfirmed:
@@ -258,9 +263,7 @@ class CustomerShell(Shell):
             _(
                 "Nothing was ordered, as the menu has changed. {changes}{removed} The "
                 "total is {due_cents} now. Type order again to accept that."
-            ).format(
-                changes=" ".join(changes), removed=removed, due_cents=words.money(basket.due_cents)
-            )
+            ).format(changes=" ".join(changes), removed=removed, due_cents=_due(basket))
         )
 
     def _filled_basket(self) -> Basket:
@@ -367,3 +370,8 @@ def _whole(given: str) -> int:
     if given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given) > 0:
         return int(given)
     raise UsageError(_("“{given}” is not a whole number above 0.").format(given=given))
+
+
+def _due(basket: Basket) -> str:
+    """What is paid at the door."""
+    return money(basket.due_cents, basket.restaurant.currency, spoken=True)

@@ -10,6 +10,7 @@ from server.features.orders.schemas import Order, OrderStatus, StatusChange
 from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
+from tui.common.format import money
 from tui.common.language import _
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, OrderBoard
@@ -220,11 +221,11 @@ class EmployeeShell(Shell):
 
     async def do_menu(self) -> None:
         """menu: the dishes, with their numbers"""
-        for number, dish in enumerate((await self.api.restaurant(self._restaurant_id())).menu, 1):
+        restaurant = await self.api.restaurant(self._restaurant_id())
+        for number, dish in enumerate(restaurant.menu, 1):
             sold_out = "" if dish.available else _(" Sold out.")
-            self.console.say(
-                f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out}", data=dish
-            )
+            price = money(dish.price_cents, restaurant.currency, spoken=True)
+            self.console.say(f"{number}: {dish.name}, {price}.{sold_out}", data=dish)
 
     async def do_sold_out(self, dish: str, *more: str) -> None:
         """sold-out DISH: customers cannot order it any more"""

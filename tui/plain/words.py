@@ -7,7 +7,7 @@ from typing import TypeVar
 from server.features.announcements.schemas import ReadAnnouncement, Severity
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, human_money
+from tui.common.format import clock_time, money
 from tui.common.language import _, ngettext
 from tui.plain.errors import Failed
 
@@ -26,11 +26,6 @@ SEVERITIES = {
     Severity.CRITICAL: _("Critical"),
 }
 ChoiceT = TypeVar("ChoiceT")
-
-
-def money(cents: int) -> str:
-    """`24.80 euros`."""
-    return _("{cents} euros").format(cents=human_money(cents))
 
 
 def orders(count: int) -> str:
@@ -77,7 +72,9 @@ def contents(order: Order) -> str:
     ]
     note = _(" Note: {note}.").format(note=order.note) if order.note else ""
     return _("{lines}.{note} Total {total_cents}.").format(
-        lines=", ".join(lines), note=note, total_cents=money(order.total_cents)
+        lines=", ".join(lines),
+        note=note,
+        total_cents=money(order.total_cents, order.currency, spoken=True),
     )
 
 

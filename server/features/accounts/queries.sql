@@ -6,22 +6,26 @@ VALUES
 ON CONFLICT (email) DO NOTHING;
 
 -- name: account_by_id^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, work_address, avatar_url,
+    demo
 FROM accounts WHERE id = :id;
 
 -- name: lock_account^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, work_address, avatar_url,
+    demo
 FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: contact^
 SELECT name, phone FROM accounts WHERE id = :id /*+ FOR NO KEY UPDATE */;
 
 -- name: account_by_email^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, work_address, avatar_url,
+    demo
 FROM accounts WHERE email = :email;
 
 -- name: demo_account^
-SELECT id, email, password_hash, role, name, restaurant_id, phone, address, avatar_url, demo
+SELECT id, email, password_hash, role, name, restaurant_id, phone, address, work_address, avatar_url,
+    demo
 FROM accounts WHERE role = :role AND demo IS NOT NULL
 ORDER BY demo, id
 LIMIT 1;
@@ -34,7 +38,9 @@ INSERT INTO account_counts (role, number) VALUES (:role, :more)
 ON CONFLICT (role) DO UPDATE SET number = account_counts.number + excluded.number;
 
 -- name: update_profile!
-UPDATE accounts SET name = :name, phone = :phone, address = :address WHERE id = :id;
+UPDATE accounts
+SET name = :name, phone = :phone, address = :address, work_address = :work_address
+WHERE id = :id;
 
 -- name: set_avatar!
 UPDATE accounts SET avatar_url = :avatar_url WHERE id = :id;

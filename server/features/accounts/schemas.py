@@ -153,6 +153,7 @@ class RefreshGrant(Wire):
 class Account(Wire):
     """An account, as its owner sees it.
 
+    `address` is the home, `work_address` where else the account often has orders delivered.
     `support` is false for an employee who may neither see support chats nor announce; else it is
     left out.
     """
@@ -164,6 +165,7 @@ class Account(Wire):
     restaurant_id: str | None = absent()
     phone: str | None = absent()
     address: Address | None = absent()
+    work_address: Address | None = absent()
     avatar_url: str | None = absent()
     support: bool | None = absent()
 
@@ -204,6 +206,7 @@ class ProfileChange(Wire):
     name: Name = left_alone()
     phone: Phone | None = None
     address: Address | None = None
+    work_address: Address | None = None
 
 
 class PasswordChange(Wire):

@@ -126,13 +126,14 @@ async def number_of(tx: Transaction, role: Role) -> int:
 
 
 async def update_profile(tx: Transaction, account: Account) -> None:
-    """Store its name, phone and address."""
+    """Store its name, phone and addresses."""
     await _queries.update_profile(
         tx,
         id=account.id,
         name=account.name,
         phone=account.phone,
         address=_address_in(account.address),
+        work_address=_address_in(account.work_address),
     )
 
 
@@ -366,8 +367,9 @@ def _account(row: Row | None) -> StoredAccount | None:
     if row is None:
         return None
     shown: dict[str, Any] = {name: row[name] for name in row if name not in _HIDDEN}
-    if shown["address"] is not None:
-        shown["address"] = json.loads(shown["address"])
+    for name in ("address", "work_address"):
+        if shown[name] is not None:
+            shown[name] = json.loads(shown[name])
     account = Account.model_validate(shown)
     return StoredAccount(account, row["password_hash"], demo=row["demo"] is not None)
 

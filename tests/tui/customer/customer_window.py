@@ -105,8 +105,10 @@ class Kitchen:
         return self
 
     async def restaurant(self) -> dict[str, Any]:
-        """The restaurant with its menu."""
+        """The restaurant with its menu, by category as the app lists it."""
         found: dict[str, Any] = (await self.rest.get(f"/restaurants/{self.id}")).must(200).json
+        categories = [dish["category"] for dish in found["menu"]]
+        found["menu"].sort(key=lambda dish: categories.index(dish["category"]))
         return found
 
     async def basket(self, quantity: int = 1) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,21 +12,19 @@ from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.errors import ClientError
-from tui.common.client.files import short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
-from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.uploads.dialogs import save_or_deliver
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.status_line import StatusLine
 from tui.common.widgets.too_small import LEAST_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
     from server.features.accounts.schemas import Account, ProfileChange
     from tui.common.uploads.panel import PhotoPanel
@@ -179,24 +176,9 @@ class AccountScreen(Dialog[None]):
 
     @on(Button.Pressed, "#export")
     def _export_pressed(self) -> None:
-        def saved(path: Path | None) -> None:
-            if path is not None:
-                self.show_status(
-                    _("Your data is in {path}.").format(path=plain(short_path(path))), "done"
-                )
-
         fetch, name = self.services.api.export, "tiffin-my-data.json"
-        if hosted_where():
-            self.run_worker(self._offer(fetch, name), group="export", exit_on_error=False)
-            return
-        screen = SaveScreen(fetch, name, _("Save my data"), private=True)
-        self.app.push_screen(screen, saved)
-
-    async def _offer(self, fetch: "Callable[[], AsyncGenerator[bytes, None]]", name: str) -> None:
-        try:
-            self.show_status(await deliver(self.app, fetch, name), "done")
-        except ClientError as error:
-            self.show_status(error.message)
+        title = _("Save my data")
+        save_or_deliver(self.app, fetch, name, self.show_status, title, private=True)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -43,6 +43,8 @@ class Overlay:
     """The way ahead, next first; drawn dashed."""
     hud: str = ""
     """Text for the corner, as `6 min · 1.6 km · 24 km/h`; empty for none."""
+    aim: LatLng | None = None
+    """Where the crosshair is; it need not be in view."""
 
     @property
     def watched(self) -> Marker | None:
@@ -113,6 +115,12 @@ class View:
         """Column and row of a position; outside the window where it is not in view."""
         x, y = self.dot(to_mercator(lat_lng))
         return int(x // 2), int(y // 4)
+
+    def lat_lng(self, column: int, row: int) -> LatLng:
+        """The position in the middle of a cell."""
+        east = (2 * column + 1 - self.columns) / self.scale
+        north = (2 * self.rows - 4 * row - 2) / self.scale
+        return to_lat_lng((self.x + east, self.y + north))
 
     def box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
         """West, south, east and north in the plane, `margin` dots wider on each side."""

@@ -29,6 +29,10 @@ from tui.common.map.palette import Palette, Rgb, mix, style
 LABEL_CELLS = 22
 ARROWS = "▲▶▼◀"
 GLYPHS = {"driver": "●", "restaurant": "◆", "home": "⌂"}
+CROSSHAIR = (
+    (-2, 0, "━"), (-1, 0, "━"), (1, 0, "━"), (2, 0, "━"), (0, -1, "┃"), (0, 1, "┃"), (0, 0, "╋"),
+)  # fmt: skip
+"""Cells right and down of its middle."""
 PILL = 3
 """Cells."""
 
@@ -251,6 +255,9 @@ def draw(
         if (span := _marker_span(marker, view)) is not None
     }
     occupied.taken += at.values()
+    if overlay.aim is not None:
+        column, row = view.cell(overlay.aim)
+        occupied.taken += [Span(row + down, column + right, 1) for right, down, _ in CROSSHAIR]
     paper = palette["label"]
     _corner(drawn, overlay.hud, occupied, style(palette["label-ink"], paper, True))
     _bar(
@@ -273,6 +280,8 @@ def draw(
         for column, char in enumerate(pill(marker, palette.mono), span.column):
             if 0 <= column < view.columns:
                 drawn[span.row * view.columns + column] = (char, pill_style)
+    if overlay.aim is not None:
+        _crosshair(drawn, view.cell(overlay.aim), rendered, palette)
     return drawn
 
 
@@ -292,6 +301,17 @@ def _lines(
             row, column = divmod(cell, view.columns)
             basemap: Rgb = rendered.rows[row][column][2]
             drawn[cell] = (chr(BRAILLE | mask), style(ink, basemap))
+
+
+def _crosshair(
+    drawn: Drawn, at: tuple[int, int], rendered: RenderedBasemap, palette: Palette
+) -> None:
+    for right, down, char in CROSSHAIR:
+        column, row = at[0] + right, at[1] + down
+        if 0 <= row < len(rendered.rows) and 0 <= column < len(rendered.rows[row]):
+            paper: Rgb = rendered.rows[row][column][2]
+            cell = row * len(rendered.rows[row]) + column
+            drawn[cell] = (char, style(palette["label-ink"], paper, True))
 
 
 def _names(drawn: Drawn, occupied: Occupied, rendered: RenderedBasemap, palette: Palette) -> None:

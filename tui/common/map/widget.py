@@ -96,6 +96,12 @@ class Camera:
             self.mode = CameraMode.FREE
         self._view = self._view.zoomed(STEP**steps, at)
 
+    def centre(self, at: LatLng, *, close: bool = False) -> None:
+        """Have this position in the middle, from `close` if so asked, and stop following."""
+        self.mode = CameraMode.FREE
+        view = self._view
+        self._view = (View(view.columns, view.rows) if close else view).centred(at)
+
     def pan(self, right: float, down: float) -> None:
         """Move by so many dots, and stop following."""
         self.mode = CameraMode.FREE

@@ -4,18 +4,21 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Protocol
 
+from textual.notifications import SeverityLevel
+
 from server.features.uploads.schemas import NewUpload
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.hosted import deliver, hosted_where
+from tui.common.hosted import hosted_where
 from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.uploads import format as uploads_format
-from tui.common.uploads.dialogs import PickScreen, SaveScreen
+from tui.common.uploads.dialogs import PickScreen, save_or_deliver
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.local_picture import LocalPicture
 from tui.common.uploads.manager import Row, UploadManager
 from tui.common.uploads.samples import SampleScreen
+from tui.common.widgets.status_line import Kind
 
 
 class PhotosInView(Protocol):
@@ -82,13 +85,11 @@ class PhotoActions:
         async def fetch() -> AsyncGenerator[bytes, None]:
             yield await panel.api.picture(url)
 
-        async def offer() -> None:
-            panel.notify(await deliver(panel.app, fetch, name), title=panel.TITLE)
+        def tell(words: str, kind: Kind) -> None:
+            severity: SeverityLevel = "error" if kind == "error" else "information"
+            panel.notify(words, title=panel.TITLE, severity=severity)
 
-        if hosted_where():
-            self._photos.run_with_toast("photo-save", offer())
-        else:
-            panel.app.push_screen(SaveScreen(fetch, name), self._saved)
+        save_or_deliver(panel.app, fetch, name, tell)
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""
@@ -122,9 +123,3 @@ class PhotoActions:
             ),
             lambda sure: self._manager.drop(job) if sure else None,
         )
-
-    def _saved(self, path: Path | None) -> None:
-        if path is not None:
-            self._panel.notify(
-                _("Saved as {path}.").format(path=plain(str(path))), title=self._panel.TITLE
-            )

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text, TextType
 from textual import events, on
@@ -15,16 +15,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import DirectoryTree, Input, Static
 
 from tui.common.client.errors import ClientError
 from tui.common.client.files import UnfitFile, home, short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
-from tui.common.widgets.status_line import StatusLine
+from tui.common.widgets.status_line import Kind, StatusLine
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 
 class PictureTree(DirectoryTree):
@@ -233,6 +238,46 @@ class SaveScreen(Dialog[Path]):
             await asyncio.to_thread(draft.replace, path)
         finally:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
+
+
+def save_or_deliver(
+    app: "App[None]",
+    fetch: Callable[[], AsyncGenerator[bytes, None]],
+    name: str,
+    tell: Callable[[str, Kind], None],
+    title: str = _("Save the picture"),
+    *,
+    private: bool = False,
+) -> None:
+    """Have a file saved; a visitor of a hosted app gets it as a download. The parameters are those
+    of `SaveScreen`; `tell` is told what became of it, if it was not given up."""
+
+    def saved(path: Path | None) -> None:
+        if path is not None:
+            tell(_("Saved as {path}.").format(path=plain(str(path))), "done")
+
+    async def offer() -> None:
+        try:
+            tell(await deliver(app, fetch, name), "done")
+        except ClientError as error:
+            tell(error.message, "error")
+
+    if hosted_where():
+        app.run_worker(offer(), group=f"deliver-{name}", exclusive=True, exit_on_error=False)
+    else:
+        app.push_screen(SaveScreen(fetch, name, title, private=private), saved)
+
+
+def save_text(node: Widget, text: str, name: str, title: str, *, private: bool = True) -> None:
+    """The same for a text that is at hand; a toast tells what became of it."""
+
+    async def fetch() -> AsyncGenerator[bytes, None]:
+        yield text.encode()
+
+    def tell(words: str, kind: Kind) -> None:
+        node.notify(words, title=title, severity="error" if kind == "error" else "information")
+
+    save_or_deliver(node.app, fetch, name, tell, title, private=private)
 
 
 MOST_ENTRIES = 2000

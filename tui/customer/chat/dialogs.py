@@ -187,12 +187,7 @@ class NewChatScreen(Dialog[NewChat]):
         order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
         subject = in_one_line(self.query_one(Input).value).strip()
         if not shows(subject) and order is not None:
-            subject = fit(
-                _("Order #{number:04d}, {restaurant}").format(
-                    number=order.number, restaurant=order.restaurant.name
-                ),
-                SUBJECT_MOST,
-            )
+            subject = subject_of(order)
         if not shows(subject):
             self.show_status(
                 _("Say in a few words what it is about, or choose an order."), "warning"
@@ -201,6 +196,14 @@ class NewChatScreen(Dialog[NewChat]):
             return
         self._draft.subject = subject
         self.dismiss(NewChat(subject=subject, order_id=None if order is None else order.id))
+
+
+def subject_of(order: Order) -> str:
+    """What a chat about an order is called: its number and its restaurant."""
+    subject = _("Order #{number:04d}, {restaurant}").format(
+        number=order.number, restaurant=order.restaurant.name
+    )
+    return fit(subject, SUBJECT_MOST)
 
 
 def _in_short(order: Order) -> Content:

@@ -10,7 +10,8 @@ from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from server.features.chat.schemas import Chat, ChatMessage, NewChat
+from server.features.chat.schemas import Chat, ChatMessage, ChatStatus, NewChat
+from server.features.orders.schemas import Order
 from tui.common.chat import format as chat_format
 from tui.common.chat.composer import HINT
 from tui.common.chat.panel import TYPING_SECONDS, ChatAlert, ConversationPanel
@@ -22,7 +23,7 @@ from tui.common.client.retry import retry
 from tui.common.format import message_for
 from tui.common.language import _
 from tui.common.sanitize import plain
-from tui.customer.chat.dialogs import ChatsScreen, NewChatDraft, NewChatScreen
+from tui.customer.chat.dialogs import ChatsScreen, NewChatDraft, NewChatScreen, subject_of
 from tui.customer.orders.panel import OrdersPanel
 
 NO_CHAT = Content.assemble(
@@ -252,6 +253,29 @@ class ChatPanel(ConversationPanel):
 
         self.app.push_screen(NewChatScreen(self._order_in_view(), self.draft), answered)
 
+    def ask_about(self, order: Order) -> None:
+        """Go to the open chat about that order, or open one."""
+        self.services.go_to(self)
+        self.run_worker(self._ask_about(order), group="open-chat", exit_on_error=False)
+
+    async def _ask_about(self, order: Order) -> None:
+        try:
+            chats = (await self.api.chats(ChatStatus.OPEN, limit=LISTED)).items
+        except ClientError as error:
+            self.notify(message_for(error), title="Chat not opened", severity="warning")
+            return
+        about = next((chat for chat in chats if chat.order and chat.order.id == order.id), None)
+        if about is None:
+            await self._open(NewChat(subject=subject_of(order), order_id=order.id))
+        else:
+            self._enter(about)
+
+    def _enter(self, chat: Chat) -> None:
+        self.show_session(self.open_session(chat))
+        self.chat_view.redraw(in_view=True)
+        if self.in_view:
+            self.chat_view.enter()
+
     async def _open(self, new: NewChat) -> None:
         if self._asked is None or self._asked[0] != new:
             self._asked = (new, str(uuid.uuid4()))
@@ -265,11 +289,10 @@ class ChatPanel(ConversationPanel):
             )
             self.notify(words, title=_("Chat not opened"), severity="warning")
             return
-        self._asked, self.draft = None, NewChatDraft()
-        self.show_session(self.open_session(chat))
-        self.chat_view.redraw(in_view=True)
-        if self.in_view:
-            self.chat_view.enter()
+        self._asked = None
+        if (self.draft.subject.strip(), self.draft.order_id) == (new.subject, new.order_id):
+            self.draft = NewChatDraft()
+        self._enter(chat)
 
     def unsaved(self) -> str | None:
         """What is not on the disk, and a question that was begun: that is in this window alone."""

@@ -4,13 +4,12 @@ import uuid
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import euros, human_distance, money
-from tui.common.sanitize import plain
-from tui.common.tracking.track import metres_between
+from tui.common.format import money
+from tui.common.language import _
+from tui.common.sanitize import in_one_line, plain
 
 MAX_QUANTITY = 99
 MAX_LINES = 50
@@ -46,6 +45,8 @@ class Basket:
         self.note = ""
         self.address: str | None = None
         """The address as typed; None until something is typed."""
+        self.place: Address | None = None
+        """The address that was chosen, on the map say; None is the profile's."""
         self.quote: Quote | None = None
         """What the server said last of its fees; they depend on restaurant and address."""
         self.tip_percent = 0
@@ -67,12 +68,12 @@ class Basket:
             then = item.model_copy(
                 update={"name": ordered.name, "price_cents": ordered.price_cents}
             )
-            changes += _changes(then, item)
+            changes += _changes(then, item, restaurant.currency)
             line = basket.lines.setdefault(item.id, Line(item, 0))
             line.quantity = min(MAX_QUANTITY, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
         if missing:
-            changes.insert(0, f"Not available now: {', '.join(missing)}.")
+            changes.insert(0, _("Not available now: {dishes}.").format(dishes=", ".join(missing)))
         return basket, changes
 
     @property
@@ -127,12 +128,14 @@ class Basket:
             now, name = menu.get(line.item.id), plain(line.item.name)
             if now is None or not now.available:
                 if line.item.available:
-                    why = "is not on the menu any more" if now is None else "is sold out"
-                    changes.append(f"{name} {why}.")
+                    gone = _("{dish} is not on the menu any more.")
+                    changes.append(
+                        (gone if now is None else _("{dish} is sold out.")).format(dish=name)
+                    )
                 # Keep what was seen, to compare with when it comes back.
                 now = line.item.model_copy(update={"available": False})
             else:
-                changes += _changes(line.item, now)
+                changes += _changes(line.item, now, restaurant.currency)
             line.item = now
         return changes
 
@@ -178,57 +181,25 @@ class Basket:
         )
 
 
-def _changes(before: MenuItem, now: MenuItem) -> list[str]:
+def _changes(before: MenuItem, now: MenuItem, currency: str) -> list[str]:
     """What has changed of a dish, in sentences. The description counts: it may name an allergen."""
     name, called = plain(before.name), plain(now.name)
-    changes = [f"{name} is called {called} now."] if name != called else []
+    changes = (
+        [_("{old} is called {new} now.").format(old=name, new=called)] if name != called else []
+    )
     if before.price_cents != now.price_cents:
-        changes.append(f"{called}: {euros(now.price_cents)} now, not {euros(before.price_cents)}.")
+        price, old = (money(one.price_cents, currency) for one in (now, before))
+        changes.append(
+            _("{dish}: {price} now, not {old}.").format(dish=called, price=price, old=old)
+        )
     if before.description != now.description:
         words = plain(now.description)
         changes.append(
-            f"{called} has a new description: {words}"
+            _("{dish} has a new description: {words}").format(dish=called, words=words)
             if words
-            else f"{called} no longer has a description."
+            else _("{dish} no longer has a description.").format(dish=called)
         )
     return changes
-
-
-def not_now(restaurant: RestaurantSummary) -> str:
-    """That the restaurant takes no orders now, and until when; "" if it does."""
-    if restaurant.open_now:
-        return ""
-    word = "Takes no orders" if restaurant.paused_until else "Closed"
-    return (
-        f"{word} until {restaurant.opens_there:%a %H:%M}." if restaurant.opens_there else f"{word}."
-    )
-
-
-def below_minimum(basket: Basket) -> str:
-    """What is missing to the restaurant's minimum; "" where nothing is."""
-    place = basket.restaurant
-    missing = place.minimum_cents - basket.total_cents
-    if missing <= 0:
-        return ""
-    least, more = money(place.minimum_cents, place.currency), money(missing, place.currency)
-    return f"{plain(place.name)} delivers from {least}: {more} are missing. Esc adds dishes."
-
-
-def metres_to(restaurant: RestaurantSummary, address: Address) -> float:
-    """As the crow flies."""
-    here = Point(lat=restaurant.lat, lng=restaurant.lng)
-    return metres_between(here, Point(lat=address.lat, lng=address.lng))
-
-
-def out_of_reach(restaurant: RestaurantSummary, known: Address | None) -> str:
-    """That the restaurant does not deliver to that address; "" if it does."""
-    if known is None or not restaurant.delivery_radius_m:
-        return ""
-    away = metres_to(restaurant, known)
-    if away <= restaurant.delivery_radius_m:
-        return ""
-    radius = human_distance(restaurant.delivery_radius_m)
-    return f"It delivers within {radius}, and you are {human_distance(away)} away."
 
 
 def address_for(text: str, known: Address | None, restaurant: RestaurantSummary) -> Address:
@@ -251,7 +222,9 @@ def address_for(text: str, known: Address | None, restaurant: RestaurantSummary)
 def map_note(text: str, known: Address | None) -> str:
     """A note on where the map shows the address, if the text alone does not tell."""
     if known is None:
-        return "Position: near the restaurant; set yours in the profile, f2."
+        return _("Position: near the restaurant; f4 sets yours on the map.")
     if text.strip() != known.text.strip():
-        return "Position: still the one in your profile; f2 changes it."
+        return _("Position: still {address}; f4 sets another on the map.").format(
+            address=in_one_line(known.text)
+        )
     return ""

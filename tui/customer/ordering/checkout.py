@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
@@ -12,18 +13,20 @@ from textual.widgets import Button, Input, Label, Static
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
-from tui.common.format import field_of, money
+from tui.common.format import fee_name, field_of, money
+from tui.common.language import _
+from tui.common.map.basemap import Basemap, load_basemap
+from tui.common.map.streets import Streets, StreetSuggester
 from tui.common.sanitize import in_one_line, plain
-from tui.customer.ordering.basket import (
-    address_for,
-    below_minimum,
-    map_note,
-    not_now,
-    out_of_reach,
-)
+from tui.common.services import services_of
+from tui.customer.ordering.address import AddressScreen
+from tui.customer.ordering.basket import address_for, map_note
+from tui.customer.ordering.format import below_minimum, not_now, out_of_reach
 from tui.customer.ordering.menu import BasketList
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from server.features.orders.schemas import Order, PlaceOrder
     from server.features.shared.schemas import Address
     from tui.common.client.api import Api
@@ -43,6 +46,7 @@ class Checkout(Vertical):
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
+        & > .row > #others { margin-left: 1; }
         & > #place-on-map { height: 1; padding-left: 11; color: $wire-ink; text-overflow: ellipsis;
             text-wrap: nowrap; }
         & > .button { height: 1; margin-top: 1; padding-left: 10; }
@@ -52,47 +56,60 @@ class Checkout(Vertical):
     .-short Checkout > #place-on-map.-told { display: block; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f4", "address", _("Address"))]
+
     class Send(Message):
         """The button was pressed."""
 
     class Edited(Message):
         """A field has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: "Sequence[Address]") -> None:
+        """`recent` are addresses of earlier orders."""
         super().__init__(id="checkout")
+        self._recent = recent
         self.basket: Basket | None = None
+        self._suggester = StreetSuggester()
         self._known: Address | None = None
+        self._shown: Address | None = None
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
         yield BasketList()
         yield Static("", id="total", markup=False)
         with Horizontal(id="tip-row"):
-            yield Label("Tip")
+            yield Label(_("Tip"))
             tip = Button("", id="tip", compact=True)
             tip.active_effect_duration = 0  # it takes no key meanwhile
             yield tip
         with Horizontal(classes="row"):
-            yield Label("Address")
-            yield Input(id="address", compact=True, max_length=200)
+            yield Label(_("Address"))
+            yield Input(id="address", compact=True, max_length=200, suggester=self._suggester)
+            others = Button(_("f4 others"), id="others", compact=True)
+            others.can_focus = False  # by the keyboard it is f4
+            yield others
         yield Static("", id="place-on-map", markup=False)
         with Horizontal(classes="row"):
-            yield Label("Note")
+            yield Label(_("Note"))
             yield Input(
                 id="order-note",
                 compact=True,
                 max_length=500,
-                placeholder="for the kitchen or the driver (optional)",
+                placeholder=_("for the kitchen or the driver (optional)"),
             )
         with Horizontal(classes="button"):
-            yield Button("Place the order", id="send", variant="primary", compact=True)
+            yield Button(_("Place the order"), id="send", variant="primary", compact=True)
 
-    def show(self, basket: "Basket", known: "Address | None") -> None:
-        """Show this basket; `known` is the profile's address."""
-        fresh = basket is not self.basket
-        self.basket, self._known = basket, known
+    def show(self, basket: "Basket") -> None:
+        """Show this basket."""
+        fresh, account = basket is not self.basket, services_of(self).session.account
+        known = account.address if account else None
+        self._known = basket.place or known
+        fresh = fresh or self._known != self._shown
+        self.basket, self._shown = basket, self._known
         if fresh:
-            text = basket.address if basket.address is not None else known.text if known else ""
+            known_text = self._known.text if self._known else ""
+            text = known_text if basket.address is None else basket.address
             self.query_one("#address", Input).value = in_one_line(text)
             self.query_one("#order-note", Input).value = in_one_line(basket.note)
         self.query_one(BasketList).show(basket)
@@ -128,22 +145,22 @@ class Checkout(Vertical):
         """Why the order cannot be sent, and the field it is about; "" if it can."""
         assert self.basket is not None
         if not self.basket.lines:
-            return "The basket is empty. Esc goes back to the menu.", None
+            return _("The basket is empty. Esc goes back to the menu."), None
         if self.basket.sold_out:
             names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
-            return f"Sold out: {names}. Remove it with 0, or esc for another dish.", None
+            words = _("Sold out: {dishes}. Remove it with 0, or esc for another dish.")
+            return words.format(dishes=names), None
         if words := not_now(self.basket.restaurant):
-            return f"{words} Your basket is kept; choose another restaurant, or order then.", None
+            kept = _("{closed} Your basket is kept; choose another restaurant, or order then.")
+            return kept.format(closed=words), None
         if words := below_minimum(self.basket):
             return words, None
         words = out_of_reach(self.basket.restaurant, self._known)
         if words:
-            return (
-                f"{words} Choose one nearer to you, or set your position in the profile, f2.",
-                None,
-            )
+            other = _("{far} Choose one nearer to you, or another address, f4.")
+            return other.format(far=words), None
         if not self.query_one("#address", Input).value.strip():
-            return "Enter a delivery address.", "address"
+            return _("Enter a delivery address."), "address"
         return "", None
 
     @on(Input.Changed)
@@ -174,6 +191,35 @@ class Checkout(Vertical):
             self.basket.tip_percent = TIPS[(at + 1) % len(TIPS)]
             self._show_total()
 
+    @on(Button.Pressed, "#others")
+    def _others(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.action_address()
+
+    def on_mount(self) -> None:
+        """Load the town's map, to suggest its streets."""
+
+        def show(basemap: Basemap) -> None:
+            self._suggester.streets = Streets.of(basemap)
+
+        api = services_of(self).api
+        self.run_worker(load_basemap(api, show), group="map", exit_on_error=False)
+
+    def action_address(self) -> None:
+        """Choose where to deliver."""
+        basket = self.basket
+        if basket is None:
+            return
+
+        def chosen(address: "Address | None") -> None:
+            if address is not None:
+                basket.place, basket.address = address, None
+            self.show(basket)  # also because the home may have been changed
+            self.post_message(BasketList.Changed())
+
+        screen = AddressScreen(basket.restaurant, self._known, self._recent)
+        self.app.push_screen(screen, chosen)
+
     @on(Button.Pressed, "#send")
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
@@ -183,33 +229,33 @@ class Checkout(Vertical):
         assert self.basket is not None
         basket, currency = self.basket, self.basket.restaurant.currency
         parts = (
-            [(fee.kind.capitalize(), fee.cents) for fee in basket.quote.fees]
-            if basket.quote
-            else []
+            [(fee_name(fee.kind), fee.cents) for fee in basket.quote.fees] if basket.quote else []
         )
         if basket.tip_cents:
-            parts.append(("Tip", basket.tip_cents))
+            parts.append((_("Tip"), basket.tip_cents))
         if parts:
-            parts.insert(0, ("Dishes", basket.total_cents))
+            parts.insert(0, (_("Dishes"), basket.total_cents))
         total = money(basket.due_cents, currency)
         width = len(total)
-        when = f", in about {basket.quote.eta_minutes} min" if basket.quote else ""
+        paid = _("Paid at the door.  Total  ")
+        if basket.quote:
+            paid = _("Paid at the door, in about {minutes} min.  Total  ").format(
+                minutes=basket.quote.eta_minutes
+            )
         lines = [
             Content.assemble((f"{name}  ", "$wire-ink"), f"{money(cents, currency):>{width}}")
             for name, cents in parts
         ]
-        lines.append(
-            Content.assemble((f"Paid at the door{when}.  Total  ", "$wire-ink"), (total, "bold"))
-        )
+        lines.append(Content.assemble((paid, "$wire-ink"), (total, "bold")))
         self.query_one("#total", Static).update(Content("\n").join(lines))
         percent = (
-            f"{basket.tip_percent} %, press for another"
+            _("{percent} %, press for another").format(percent=basket.tip_percent)
             if basket.tip_percent
-            else "none, press to add"
+            else _("none, press to add")
         )
         tip, send = self.query_one("#tip", Button), self.query_one("#send", Button)
         tip.label = Content(percent)
-        send.label = Content(f"Place the order · {total}")
+        send.label = Content(_("Place the order · {total}").format(total=total))
         for button in (tip, send):
             button.refresh(layout=True)  # else it keeps the width of the label before
 
@@ -223,7 +269,7 @@ class Checkout(Vertical):
 
 TIPS = (0, 5, 10, 15)
 """Per cent of the dishes."""
-SAFE_TO_RETRY = "Your basket is kept. Sending it again will not order twice."
+SAFE_TO_RETRY = _("Your basket is kept. Sending it again will not order twice.")
 
 
 async def place_order(api: "Api", basket: "Basket", content: "PlaceOrder") -> "tuple[Order, bool]":

@@ -1,29 +1,25 @@
-"""The menu to fill a basket from, the basket beside it, the photo and the note of a dish."""
+"""The menu to fill a basket from, and the basket beside it."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
-from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Input, Label
 
 from server.features.restaurants.schemas import MenuItem
-from tui.common.client.errors import ClientError
-from tui.common.format import euros, fit, human_money
-from tui.common.sanitize import in_one_line, plain
-from tui.common.services import services_of
-from tui.common.uploads.bitmap import NotDrawable
-from tui.common.widgets.picture import PictureView
+from tui.common.format import fit, money
+from tui.common.language import _
+from tui.common.sanitize import plain
+from tui.common.widgets.filter import matcher
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.format import tag_in_words, tags_in_words
 
+OTHERS = _("Other dishes")
+"""Of no category, on a menu that has categories."""
 STEPPER_CELLS = 12
 """` [−]  2 [+] `, where there is room for it."""
 MINUS, PLUS = range(1, 4), range(8, 11)
@@ -31,16 +27,16 @@ MINUS, PLUS = range(1, 4), range(8, 11)
 STEPPER_FROM_COLUMNS = 44
 QUANTITY_CELLS = 5
 QUANTITY_BINDINGS: tuple[BindingType, ...] = (
-    Binding("plus,equals_sign", "more(1)", "More", key_display="+"),
-    Binding("minus", "more(-1)", "Fewer", key_display="-"),
+    Binding("plus,equals_sign", "more(1)", _("More"), key_display="+"),
+    Binding("minus", "more(-1)", _("Fewer"), key_display="-"),
     Binding("right", "more(1)", show=False),
     Binding("left", "more(-1)", show=False),
     *(
-        Binding(str(digit), f"quantity({digit})", "Quantity", show=digit == 0, key_display="0-9")
+        Binding(str(digit), f"quantity({digit})", _("Quantity"), show=digit == 0, key_display="0-9")
         for digit in range(10)
     ),
-    Binding("delete", "quantity(0)", "None", show=False),
-    Binding("e", "note", "Note"),
+    Binding("delete", "quantity(0)", _("None"), show=False),
+    Binding("e", "note", _("Note")),
 )
 """Keys that change the selected dish, in the menu and in the basket."""
 
@@ -68,25 +64,25 @@ class DishList(RowList):
 
     def action_more(self, by: int) -> None:
         """Add so many of the selected dish."""
-        item = self._item()
+        item = self.selected
         if item is not None and self.basket is not None:
             self._set(item, self.basket.quantity(item.id) + by)
 
     def action_quantity(self, quantity: int) -> None:
         """Set the quantity of the selected dish."""
-        item = self._item()
+        item = self.selected
         if item is not None:
             self._set(item, quantity)
 
     def action_note(self) -> None:
         """Ask for a note for the selected dish."""
-        item = self._item()
+        item = self.selected
         if item is not None:
             self.post_message(self.NoteWanted(item))
 
     def clicked(self, x: int) -> bool:
         """One more or one fewer, where that is drawn."""
-        item = self._item()
+        item = self.selected
         if item is None or self.basket is None or not _has_stepper(self._width):
             return False
         if x not in PLUS and (x not in MINUS or not self.basket.quantity(item.id)):
@@ -98,7 +94,9 @@ class DishList(RowList):
     def _width(self) -> int:
         return self.scrollable_content_region.width
 
-    def _item(self) -> MenuItem | None:
+    @property
+    def selected(self) -> MenuItem | None:
+        """The selected dish."""
         at = self.highlighted_index
         return None if at is None else self.dish(at)
 
@@ -110,50 +108,81 @@ class DishList(RowList):
 
 
 class MenuList(DishList):
-    """Quantity, dish, description, price. Sold-out dishes cannot be selected."""
+    """Quantity, dish, diet, description, price, by category. Sold-out dishes cannot be selected."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Add"), *QUANTITY_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", _("Add")),
+        *QUANTITY_BINDINGS,
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="menu")
         self.items: list[MenuItem] = []
+        self._listed: list[MenuItem | str] = []
+        """The dishes that the filter leaves, and the names of their categories."""
+        self._prices: dict[str, str] = {}
         self._money = 0
         """Cells of the longest price."""
 
     def row_ids(self) -> Sequence[str]:
-        """The dishes, as the menu has them."""
-        return [item.id for item in self.items]
+        """The dishes by category, each category below its name."""
+        return [f"= {one}" if isinstance(one, str) else one.id for one in self._listed]
 
     def dish(self, index: int) -> MenuItem:
         """The dish of that row."""
-        return self.items[index]
+        item = self._listed[index]
+        assert isinstance(item, MenuItem), "a category cannot be selected"
+        return item
 
     def selectable(self, index: int) -> bool:
-        """Only what is available."""
-        return self.items[index].available
+        """Only dishes that are available."""
+        item = self._listed[index]
+        return isinstance(item, MenuItem) and item.available
 
     def show(self, items: list[MenuItem], basket: Basket) -> None:
         """Show this menu, to fill this basket."""
         if basket is not self.basket:
             self.highlighted = None
         self.items, self.basket = items, basket
-        self._money = max((len(human_money(item.price_cents)) for item in items), default=0)
+        currency = basket.restaurant.currency
+        self._prices = {item.id: money(item.price_cents, currency) for item in items}
+        self._money = max(map(cell_len, self._prices.values()), default=0)
         if not items:
-            self.message = Content("There is nothing on this menu yet. Esc goes back.")
+            self.message = Content(_("There is nothing on this menu yet. Esc goes back."))
         self.redraw()
 
+    def redraw(self) -> None:
+        """The dishes, the basket or the filter have changed."""
+        matches = matcher(self.filter_text)
+        by_category: dict[str, list[MenuItem | str]] = {}
+        for item in self.items:
+            words = f"{item.name} {item.category} {tags_in_words(item.tags)} {item.description}"
+            if matches(words):
+                by_category.setdefault(item.category, []).append(item)
+        self._listed = [item for items in by_category.values() for item in items]
+        if any(item.category for item in self.items):
+            self._listed = [
+                row for name, items in by_category.items() for row in (name or OTHERS, *items)
+            ]
+        super().redraw()
+
     def filter_key(self, index: int) -> str:
-        """Name, category, tags and description."""
-        item = self.items[index]
-        return f"{item.name} {item.category} {' '.join(item.tags)} {item.description}"
+        """The filter itself: `redraw` has left out what does not match."""
+        return self.filter_text
+
+    def filter_counts(self) -> tuple[int, int, str]:
+        """Dishes, without the names of categories."""
+        return sum(isinstance(one, MenuItem) for one in self._listed), len(self.items), ""
 
     def action_select(self) -> None:
         """Add one of the selected dish."""
         self.action_more(1)
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
-        """One dish."""
-        item = self.items[index]
+        """One dish, or the name of a category."""
+        item = self._listed[index]
+        if isinstance(item, str):
+            return [Content.assemble((" " + fit(item, width - 1), "bold $title"))]
         line = self.basket.lines.get(item.id) if self.basket else None
         quantity, cells = _quantity(line.quantity if line else 0, width)
         if not item.available:
@@ -163,19 +192,26 @@ class MenuList(DishList):
         left = room - cell_len(name)
         told, ink = item.description, "$wire-ink"
         if not item.available:
-            told, ink = "sold out", "$warning"
+            told, ink = _("sold out"), "$warning"
         elif line and line.note:
             told, ink = f"“{plain(line.note)}”", "$accent"
+        implied = ["vegetarian"] if "vegan" in item.tags else []
+        diet = " ".join(
+            tag_in_words(one) for one in item.tags if ":" not in one and one not in implied
+        )
+        fits = item.available and not (line and line.note) and 0 < cell_len(diet) <= left - 4
+        diet = f"  {diet}" if fits else ""
+        left -= cell_len(diet)
         more = f"  {fit(told, left - 2)}" if left >= 6 and told else ""
         quiet = "" if item.available else "$wire-ink"
         return [
             Content.assemble(
                 quantity,
                 (name, quiet or ("bold" if line else "")),
+                (diet, "$success"),
                 (more, ink),
                 (" " * max(0, left - cell_len(more)), ""),
-                ("  € ", "$wire-ink"),
-                (f"{human_money(item.price_cents):>{self._money}} ", quiet),
+                (f"  {self._prices[item.id]:>{self._money}} ", quiet),
             )
         ]
 
@@ -187,7 +223,7 @@ class BasketList(DishList):
 
     def __init__(self) -> None:
         super().__init__(id="basket")
-        self.message = Content("The basket is empty. Esc goes back to the menu.")
+        self.message = Content(_("The basket is empty. Esc goes back to the menu."))
 
     def row_ids(self) -> Sequence[str]:
         """The dishes in the basket."""
@@ -213,12 +249,14 @@ def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False
     """One line of a basket: quantity, with a `stepper` if it can be clicked, dish, note, what it
     costs."""
     line = list(basket.lines.values())[index]
-    money = max(len(human_money(one.cents)) for one in basket.lines.values())
+    currency = basket.restaurant.currency
+    price = money(line.cents, currency)
+    money_cells = max(cell_len(money(one.cents, currency)) for one in basket.lines.values())
     quantity, cells = _quantity(line.quantity, width if stepper else 0)
-    room = _room(width, money, cells)
+    room = _room(width, money_cells, cells)
     sold_out = not line.item.available
     name = fit(line.item.name, room)
-    told = "sold out" if sold_out else f"“{plain(line.note)}”" if line.note else ""
+    told = _("sold out") if sold_out else f"“{plain(line.note)}”" if line.note else ""
     left = room - cell_len(name)
     more = f"  {fit(told, left - 2)}" if told and left >= 6 else ""
     return Content.assemble(
@@ -226,8 +264,7 @@ def basket_line(basket: Basket, index: int, width: int, *, stepper: bool = False
         (name, "$wire-ink strike" if sold_out else ""),
         (more, "$warning" if sold_out else "$accent"),
         (" " * max(0, left - cell_len(more)), ""),
-        ("  € ", "$wire-ink"),
-        (f"{human_money(line.cents):>{money}} ", ""),
+        (f"  {price:>{money_cells}} ", ""),
     )
 
 
@@ -252,7 +289,7 @@ def _quantity(quantity: int, width: int) -> tuple[Content, int]:
 def _room(width: int, money: int, cells: int) -> int:
     """Cells between a dish's quantity, which takes `cells`, and its price, which takes `money` and
     is never cut."""
-    return max(0, width - cells - len("  € ") - money - len(" "))
+    return max(0, width - cells - len("  ") - money - len(" "))
 
 
 class BasketSummary(Widget):
@@ -268,13 +305,13 @@ class BasketSummary(Widget):
     def render(self) -> Content:
         """A heading, the lines that fit, the total."""
         basket, width = self.basket, self.content_size.width
-        heading = Content.assemble((" Your basket", "bold"))
+        heading = Content.assemble((_(" Your basket"), "bold"))
         if basket is None or not basket.lines:
             return Content("\n").join(
                 [
                     heading,
                     Content(""),
-                    Content.assemble((" Nothing yet; enter adds a dish.", "$wire-ink")),
+                    Content.assemble((_(" Nothing yet; enter adds a dish."), "$wire-ink")),
                 ]
             )
         room = max(1, self.content_size.height - 5)
@@ -282,115 +319,14 @@ class BasketSummary(Widget):
         shown = count if count <= room else room - 1
         lines = [basket_line(basket, at, width) for at in range(shown)]
         if shown < count:
-            lines.append(Content.assemble((f"    and {count - shown} more", "$wire-ink")))
-        total = euros(basket.total_cents)
+            lines.append(
+                Content.assemble(
+                    (_("    and {count} more").format(count=count - shown), "$wire-ink")
+                )
+            )
+        total = money(basket.total_cents, basket.restaurant.currency)
         rule = Content.assemble((" " + "─" * max(0, width - 2), "$edge"))
         last = Content.assemble(
-            ("     Total", "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")
+            (_("     Total"), "bold"), " " * max(1, width - 11 - len(total)), (total, "bold")
         )
         return Content("\n").join([heading, Content(""), *lines, rule, last])
-
-
-NAME_CELLS = 28
-
-
-class DishNote(Horizontal):
-    """A field for a dish's note; hidden until `ask`. Enter posts `Written` and hides it."""
-
-    DEFAULT_CSS = """
-    DishNote {
-        height: 1; display: none;
-        & > Label { width: auto; max-width: 50%; color: $title; margin-right: 1; }
-        & > Input { width: 1fr; }
-    }
-    """
-
-    class Written(Message):
-        """A note was written; "" removes it."""
-
-        def __init__(self, dish: MenuItem, note: str) -> None:
-            super().__init__()
-            self.dish, self.note = dish, note
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._dish: MenuItem | None = None
-
-    def compose(self) -> ComposeResult:
-        """Whose note, and the field."""
-        yield Label("", markup=False)
-        yield Input(compact=True, max_length=500, placeholder="e.g. no nuts; enter saves it")
-
-    def ask(self, dish: MenuItem, note: str) -> None:
-        """Ask for a note for `dish`; `note` is the current one."""
-        self._dish = dish
-        self.query_one(Label).update(Content(f"Note for {fit(dish.name, NAME_CELLS)}"))
-        field = self.query_one(Input)
-        field.value = in_one_line(note)
-        self.display = True
-        # styles now, not with the next frame: a hidden widget takes no focus
-        self.app.stylesheet.update(self)
-        field.focus()
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.display = False
-        if self._dish is not None:
-            self.post_message(self.Written(self._dish, event.value.strip()))
-
-
-MAX_PIXELS = 240
-"""Pixels."""
-DELAY_SECONDS = 0.12
-"""Photos of dishes that the cursor only passes are not fetched."""
-NO_PHOTO = Content.assemble(("no photo yet", "$wire-ink"))
-UNAVAILABLE = Content.assemble(("the photo cannot be loaded now", "$wire-ink"))
-BROKEN = Content.assemble(("its photo cannot be shown", "$wire-ink"))
-
-
-class DishPhoto(PictureView, can_focus=False):
-    """The photo of the selected dish, fetched in the background and cached."""
-
-    DEFAULT_CSS = "DishPhoto { height: 12; margin-bottom: 1; }"
-
-    def __init__(self) -> None:
-        super().__init__(id="dish-photo", chequered=False)
-        self._dish: MenuItem | None = None
-        self._requested: tuple[str, str | None] | None = None
-
-    def show_dish(self, dish: MenuItem | None) -> None:
-        """Show the photo of this dish."""
-        self._dish = dish
-        wanted = None if dish is None else (dish.id, dish.photo_url)
-        if wanted == self._requested or not self.size.width or not self.can_draw:
-            return
-        self._requested = wanted
-        self.workers.cancel_group(self, "dish-photo")
-        url = dish.photo_url if dish is not None else None
-        if url is None:
-            self.show(None, None, Content("") if dish is None else NO_PHOTO)
-            return
-        known = services_of(self).picture_cache.known(url, longest=MAX_PIXELS, trim=True)
-        if known is not None:
-            self.show(None, known)
-        else:
-            self.run_worker(self._fetch(url), group="dish-photo", exit_on_error=False)
-
-    def on_resize(self) -> None:
-        """There may be room for it now."""
-        super().on_resize()
-        self.show_dish(self._dish)
-
-    async def _fetch(self, url: str) -> None:
-        await asyncio.sleep(DELAY_SECONDS)
-        try:
-            picture_cache = services_of(self).picture_cache
-            picture = await picture_cache.picture(url, longest=MAX_PIXELS, trim=True)
-        except NotDrawable:
-            self.show(None, None, BROKEN)
-        except ClientError:
-            self._requested = None  # the next time it is fetched again
-            self.show(None, None, UNAVAILABLE)
-        else:
-            self.show(None, picture)

@@ -12,17 +12,20 @@ from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
 from tui.common.format import fit, human_distance, message_for, money
+from tui.common.language import _
 from tui.common.widgets.row_list import RowList
-from tui.customer.ordering.basket import Basket, metres_to, not_now, out_of_reach
+from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.format import metres_to, not_now, out_of_reach
 
 MINUTES_CELLS = 15
+OPEN = _("Open now")
 
 
 class RestaurantList(RowList):
     """Name, cuisine, minutes, and what is in a basket; the second line is a description."""
 
     ROW_LINES = 3
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Menu")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Menu"))]
 
     def __init__(self, baskets: Mapping[str, Basket]) -> None:
         super().__init__(id="restaurants")
@@ -30,7 +33,7 @@ class RestaurantList(RowList):
         self._baskets = baskets
         self.known: Address | None = None
         """The delivery address of the profile."""
-        self.message = Content.assemble(("Loading restaurants…", "$wire-ink"))
+        self.message = Content.assemble((_("Loading restaurants…"), "$wire-ink"))
 
     def row_ids(self) -> Sequence[str]:
         """The restaurants, as the server lists them."""
@@ -40,22 +43,32 @@ class RestaurantList(RowList):
         """Show these."""
         self.restaurants = restaurants
         if not restaurants:
-            self.message = Content("No restaurant delivers here yet.")
+            self.message = Content(_("No restaurant delivers here yet."))
         self.redraw()
 
     def filter_key(self, index: int) -> str:
-        """Name, cuisine and description."""
-        restaurant = self.restaurants[index]
-        return f"{restaurant.name} {restaurant.cuisine} {restaurant.description}"
+        """What is shown of it, and all of its description."""
+        one = self.restaurants[index]
+        open_now = OPEN if one.open_now else not_now(one)
+        return " ".join((one.name, one.cuisine, self._nearness(one), open_now, one.description))
+
+    def _nearness(self, restaurant: RestaurantSummary) -> str:
+        """How far it is, and how long a dish takes."""
+        minutes = _("about {minutes} min").format(
+            minutes=restaurant.preparation_minutes + restaurant.extra_minutes
+        )
+        if self.known is None:
+            return minutes
+        return f"{human_distance(metres_to(restaurant, self.known))}  {minutes}"
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One restaurant, and a blank line."""
         restaurant = self.restaurants[index]
         basket = self._baskets.get(restaurant.id)
-        begun = f"{basket.count} in your basket  " if basket and basket.count else ""
-        minutes = f"about {restaurant.preparation_minutes + restaurant.extra_minutes} min"
-        if self.known is not None:
-            minutes = f"{human_distance(metres_to(restaurant, self.known))}  {minutes}"
+        begun = ""
+        if basket and basket.count:
+            begun = _("{count} in your basket  ").format(count=basket.count)
+        minutes = self._nearness(restaurant)
         room = width - 3 - len(begun) - max(MINUTES_CELLS, len(minutes))
         name = fit(restaurant.name, max(8, room * 2 // 3))
         left = Content.assemble(
@@ -65,11 +78,15 @@ class RestaurantList(RowList):
         right = Content.assemble((begun, "$primary"), (minutes, "$wire-ink"))
         gap = max(1, width - left.cell_length - right.cell_length - 1)
         far = not_now(restaurant) or out_of_reach(restaurant, self.known)
-        more = far or "  ".join((*terms(restaurant), restaurant.description or restaurant.address))
-        return [
-            Content.assemble(left, " " * gap, right),
-            Content.assemble((" " + fit(more, width - 2), "$warning" if far else "$wire-ink")),
-        ]
+        if far:
+            second = Content.assemble((" " + fit(far, width - 2), "$warning"))
+        else:
+            more = "  ".join((*terms(restaurant), restaurant.description or restaurant.address))
+            room = width - len(OPEN) - 4
+            second = Content.assemble(
+                (f" {OPEN}  ", "$success"), (fit(more, room) if room > 0 else "", "$wire-ink")
+            )
+        return [Content.assemble(left, " " * gap, right), second]
 
 
 def terms(restaurant: RestaurantSummary) -> list[str]:
@@ -79,10 +96,10 @@ def terms(restaurant: RestaurantSummary) -> list[str]:
         found.append(f"★ {restaurant.rating.average:.1f}")
     if fee.base_cents or fee.per_km_cents:
         base = money(fee.base_cents, currency)
-        each = f" + {money(fee.per_km_cents, currency)}/km" if fee.per_km_cents else ""
-        found.append(f"Fee {base}{each}.")
+        words = _("Fee {base} + {each}/km.") if fee.per_km_cents else _("Fee {base}.")
+        found.append(words.format(base=base, each=money(fee.per_km_cents, currency)))
     if restaurant.minimum_cents:
-        found.append(f"From {money(restaurant.minimum_cents, currency)}.")
+        found.append(_("From {least}.").format(least=money(restaurant.minimum_cents, currency)))
     return found
 
 
@@ -101,7 +118,7 @@ async def load_for(rows: RowList, ask: Callable[[], Awaitable[ResultT]]) -> Resu
     def show(error: ClientError, wait: float | None) -> None:
         if isinstance(error, SignedOut):
             return
-        again = "Esc goes back." if wait is None else "Retrying; esc goes back."
+        again = _("Esc goes back.") if wait is None else _("Retrying; esc goes back.")
         rows.message = Content.assemble(
             ("✕ ", "bold $error"), message_for(error), (f"\n{again}", "$wire-ink")
         )

@@ -1,6 +1,6 @@
 """The new order: choose a restaurant, fill a basket, check out."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -8,53 +8,37 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant
-from tui.common.client.errors import ClientError, SignedOut
+from server.features.shared.schemas import Address
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import field_of, fit, message_for, money
+from tui.common.format import field_of, message_for, money
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
-from tui.customer.ordering.basket import Basket, below_minimum, not_now
+from tui.customer.ordering.basket import Basket
+from tui.customer.ordering.breadcrumb import Breadcrumb
 from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refusal, place_order
-from tui.customer.ordering.menu import BasketSummary, DishList, DishNote, DishPhoto, MenuList
+from tui.customer.ordering.dish import DishDetails, DishNote, DishPhoto
+from tui.customer.ordering.format import below_minimum, not_now
+from tui.customer.ordering.menu import BasketSummary, DishList, MenuList
 from tui.customer.ordering.restaurants import RestaurantList, load_for
-
-PAGES = {"restaurants": "Restaurant", "dishes": "Dishes", "checkout": "Checkout"}
-NAME_CELLS = 40
-
-
-class Breadcrumb(Static):
-    """One line: the pages in order, the open one in the accent colour, and the restaurant."""
-
-    DEFAULT_CSS = "Breadcrumb { height: 1; }"
-
-    def show(self, page: str, restaurant: str) -> None:
-        """`page` is the open one; `restaurant` is the name of the chosen one, or ""."""
-        names = [
-            Content.assemble((f"{at} {name}", "bold $primary" if key == page else "$wire-ink"))
-            for at, (key, name) in enumerate(PAGES.items(), 1)
-        ]
-        self.update(
-            Content.assemble(
-                Content(" › ").join(names), ("    " + fit(restaurant, NAME_CELLS), "bold")
-            )
-        )
-
 
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
-SENDING = "Sending…  esc stops"
-STOPPED = "Stopped, but it may have arrived."
-FIRST_ARRIVED = "Your first attempt did arrive: that is your order, without your later changes."
+CLOSED = "urn:tiffin:problem:closed"
+SENDING = _("Sending…  esc stops")
+STOPPED = _("Stopped, but it may have arrived.")
+FIRST_ARRIVED = _("Your first attempt did arrive: that is your order, without your later changes.")
 
 
 class NewOrderScreen(Dialog[Order]):
@@ -81,13 +65,19 @@ class NewOrderScreen(Dialog[Order]):
     """
     AUTO_FOCUS = "#restaurants"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "checkout", "Checkout"),
-        Binding("escape", "close", "Back"),
+        Binding("b", "checkout", _("Checkout")),
+        Binding("escape", "close", _("Back")),
     ]
 
-    def __init__(self, baskets: dict[str, Basket], again: Order | None = None) -> None:
-        """`again` is an order to start a basket from."""
+    def __init__(
+        self,
+        baskets: dict[str, Basket],
+        again: Order | None = None,
+        recent: Sequence[Address] = (),
+    ) -> None:
+        """`again` is an order to start a basket from, `recent` are addresses of earlier ones."""
         super().__init__()
+        self._recent = recent
         self._baskets = baskets
         self._again = again
         self._basket: Basket | None = None
@@ -96,7 +86,7 @@ class NewOrderScreen(Dialog[Order]):
     def body(self) -> ComposeResult:
         """Three pages in one box, a line for messages, the keys."""
         with Vertical(classes="box") as box:
-            box.border_title = "New order"
+            box.border_title = _("New order")
             yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
                 yield RestaurantList(self._baskets)
@@ -106,8 +96,9 @@ class NewOrderScreen(Dialog[Order]):
                         with Vertical(id="beside"):
                             yield DishPhoto()
                             yield BasketSummary()
+                    yield DishDetails()
                     yield DishNote()
-                yield Checkout()
+                yield Checkout(self._recent)
             yield FilterField()
             yield StatusLine()
         yield KeyBar()
@@ -158,10 +149,9 @@ class NewOrderScreen(Dialog[Order]):
     def action_checkout(self) -> None:
         """Go to the checkout, unless the basket is empty."""
         if self._basket is None or not self._basket.lines:
-            self.show_status("The basket is empty. Choose a dish with enter.")
+            self.show_status(_("The basket is empty. Choose a dish with enter."))
             return
-        account = self.services.session.account
-        self.query_one(Checkout).show(self._basket, account.address if account else None)
+        self.query_one(Checkout).show(self._basket)
         self._show_page("checkout")
         if words := not_now(self._basket.restaurant) or below_minimum(self._basket):
             self.show_status(words)
@@ -171,7 +161,10 @@ class NewOrderScreen(Dialog[Order]):
         checkout = self.query_one(Checkout)
         try:
             basket.quote = await self.services.api.quote(checkout.content())
-        except (ClientError, ValueError):
+        except (ClientError, ValueError) as error:
+            closed = isinstance(error, ApiError) and error.problem.type == CLOSED
+            if closed and basket is self._basket and self.page == "checkout":
+                self.show_status(message_for(error))  # by a pause since the menu was read, say
             return  # sending it says what is wrong
         if basket is self._basket and self.page == "checkout":
             checkout.redraw()
@@ -216,7 +209,7 @@ class NewOrderScreen(Dialog[Order]):
         self._baskets[basket.restaurant.id] = basket
         menu = self.query_one(MenuList)
         menu.show([], basket)
-        menu.message = Content.assemble(("Loading the menu…", "$wire-ink"))
+        menu.message = Content.assemble((_("Loading the menu…"), "$wire-ink"))
         self.query_one(BasketSummary).show(basket)
         self._show_page("dishes")
 
@@ -247,10 +240,9 @@ class NewOrderScreen(Dialog[Order]):
 
     @on(RowList.OptionHighlighted, "#menu")
     def _show_photo(self) -> None:
-        menu = self.query_one(MenuList)
-        at = menu.highlighted_index
-        dish = None if at is None else menu.dish(at)
+        dish = self.query_one(MenuList).selected
         self.query_one(DishPhoto).show_dish(dish)
+        self.query_one(DishDetails).show_dish(dish)
 
     # -- filling
 
@@ -263,10 +255,11 @@ class NewOrderScreen(Dialog[Order]):
             self.query_one(RestaurantList).redraw()
             return
         box.border_subtitle = Content(
-            f"{basket.count} {'dish' if basket.count == 1 else 'dishes'} · "
-            f"{money(basket.total_cents, basket.restaurant.currency)}"
+            ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count).format(
+                count=basket.count, total=money(basket.total_cents, basket.restaurant.currency)
+            )
             if basket.count
-            else "basket empty"
+            else _("basket empty")
         )
         self.query_one(BasketSummary).show(basket)
         self.query_one(MenuList).redraw()
@@ -361,7 +354,10 @@ class NewOrderScreen(Dialog[Order]):
         elif menu_refused:
             await self._quote(basket)
             total = money(basket.due_cents, basket.restaurant.currency)
-            self.show_status(f"With its fees it is {total}. Look at it, then send it.", "warning")
+            self.show_status(
+                _("With its fees it is {total}. Look at it, then send it.").format(total=total),
+                "warning",
+            )
 
     def _ask(self, basket: Basket, changes: list[str], before: int) -> None:
         """Show what has changed since it was sent, and ask whether to order anyway."""
@@ -371,9 +367,20 @@ class NewOrderScreen(Dialog[Order]):
             return  # nothing is left to order
         currency = basket.restaurant.currency
         due = money(total, currency)
-        lines = [f"The menu of {plain(basket.restaurant.name)} has changed.", "", *changes]
+        lines = [
+            _("The menu of {restaurant} has changed.").format(
+                restaurant=plain(basket.restaurant.name)
+            ),
+            "",
+            *changes,
+        ]
         if total != before:
-            lines += ["", f"The total: {due} now, not {money(before, currency)}."]
+            lines += [
+                "",
+                _("The total: {total} now, not {before}.").format(
+                    total=due, before=money(before, currency)
+                ),
+            ]
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -381,9 +388,11 @@ class NewOrderScreen(Dialog[Order]):
                 self._basket_changed()
                 self._send_wanted()
 
-        rest = "Order the rest" if lost else "Place the order"
+        rest = _("Order the rest · {total}") if lost else _("Place the order · {total}")
         self.app.push_screen(
-            ConfirmScreen("Still order it?", "\n".join(lines), yes=f"{rest} · {due}", no="Not now"),
+            ConfirmScreen(
+                _("Still order it?"), "\n".join(lines), yes=rest.format(total=due), no=_("Not now")
+            ),
             answered,
         )
 

@@ -1,5 +1,6 @@
 """The dialogs of an order: everything about it, and cancelling it."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -10,29 +11,35 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, clock_time, euros, fit, human_money
+from tui.common.format import STATUS_LOOKS, beside_dishes, clock_time, money
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
+from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     actor_name,
+    payment,
+    promise_kept,
+    receipt,
     status_before_end,
     why_not_cancellable,
 )
 from tui.customer.orders.model import OrderStore
-from tui.customer.orders.summary import OrderHeading, beside_dishes
+from tui.customer.orders.summary import OrderHeading, priced
 
 CLOCK_SECONDS = 5.0
 
 
 class OrderDetailsScreen(Dialog[str]):
-    """The order as the store has it, also while it changes. Answers `again`, `cancel`, the
-    stars of a rating, or None."""
+    """The order as the store has it, also while it changes. Answers `again`, `cancel`, `ask`,
+    the stars of a rating, or None."""
 
     DEFAULT_CSS = """
     OrderDetailsScreen {
@@ -51,13 +58,15 @@ class OrderDetailsScreen(Dialog[str]):
     """
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o", "answer('again')", "Order again"),
-        Binding("c", "answer('cancel')", "Cancel"),
+        Binding("o", "answer('again')", _("Order again")),
+        Binding("c", "answer('cancel')", _("Cancel")),
+        Binding("a", "answer('ask')", _("Ask support")),
+        Binding("s", "receipt", _("Receipt")),
         *(
-            Binding(star, f"answer('{star}')", "Rate", show=star == "5", key_display="1-5")
+            Binding(star, f"answer('{star}')", _("Rate"), show=star == "5", key_display="1-5")
             for star in "12345"
         ),
-        Binding("down", "scroll(1)", "Scroll", key_display="↑↓"),
+        Binding("down", "scroll(1)", _("Scroll"), key_display="↑↓"),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown,space", "scroll(10)", show=False),
         Binding("pageup", "scroll(-10)", show=False),
@@ -72,7 +81,7 @@ class OrderDetailsScreen(Dialog[str]):
     def body(self) -> ComposeResult:
         """Heading, stepper, and two columns, one below the other where it is narrow."""
         with VerticalScroll(classes="box", can_focus=False) as box:
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = _("esc closes")
             yield OrderHeading(items=False)
             yield Stepper()
             with Horizontal():
@@ -105,6 +114,12 @@ class OrderDetailsScreen(Dialog[str]):
         """Close with this answer."""
         self.dismiss(answer)
 
+    def action_receipt(self) -> None:
+        """Save the receipt."""
+        order = self._store.get(self._id)
+        if order is not None:
+            save_receipt(self, order, self.services.session.server_now())
+
     def action_scroll(self, lines: int) -> None:
         """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
@@ -124,7 +139,7 @@ class OrderDetailsScreen(Dialog[str]):
             return
         self._drawn = shown
         box = self.query_one(".box")
-        box.border_title = Content(f"Order #{order.number:04d}")
+        box.border_title = Content(_("Order #{number:04d}").format(number=order.number))
         self.query_one(OrderHeading).show(order)
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
         left.update(_items(order, widths[0]))
@@ -132,37 +147,23 @@ class OrderDetailsScreen(Dialog[str]):
         self.refresh_bindings()
 
 
+def save_receipt(node: Widget, order: Order, now: datetime) -> None:
+    """Have the order's receipt saved, as it is at that time."""
+    name = in_one_line(plain(f"{order.restaurant.name}-{order.number:04d}.txt"))
+    name = re.sub(r"[^\w.-]+", "-", name.lower())
+    save_text(node, receipt(order, now), name, _("Save the receipt"))
+
+
 def _items(order: Order, width: int) -> Content:
     lines = []
     for item in order.items:
-        money = f"{human_money(item.quantity * item.price_cents):>6}"
-        room = max(8, width - 4 - len(money) - 4)
-        lines.append(
-            Content.assemble(
-                (f"{item.quantity:>2}× ", "$wire-ink"),
-                fit(item.name, room, pad=True),
-                ("  € ", "$wire-ink"),
-                money,
-            )
-        )
+        price = money(item.quantity * item.price_cents, order.currency)
+        lines.append(priced(f"{item.quantity:>2}× ", item.name, price, width))
         if item.note:
             lines += _labelled("", f"“{plain(item.note)}”", width, indent=4, ink="$accent")
-    for name, cents in beside_dishes(order):
-        money = f"{human_money(cents):>6}"
-        room = max(8, width - 4 - len(money) - 4)
-        lines.append(
-            Content.assemble("    ", fit(name, room, pad=True), ("  € ", "$wire-ink"), money)
-        )
-    total = human_money(order.total_cents)
-    lines.append(
-        Content.assemble(
-            ("    Total", "bold"),
-            " " * max(1, width - 9 - max(6, cell_len(total)) - 2),
-            ("€ ", "$wire-ink"),
-            (f"{total:>6}", "bold"),
-        )
-    )
-    return Content("\n").join(lines)
+    lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
+    total = money(order.total_cents, order.currency)
+    return Content("\n").join([*lines, priced("    ", _("Total"), total, width, style="bold")])
 
 
 def _labelled(
@@ -177,29 +178,19 @@ def _labelled(
     ]
 
 
-def promise_kept(order: Order, now: datetime) -> str:
-    """The promised time, and what became of it: `18:40, came 4 min late`."""
-    assert order.promised_at is not None
-    told = clock_time(order.promised_at, now)
-    if order.status is not OrderStatus.DELIVERED:
-        return told
-    late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
-    return f"{told}, came " + (f"{late} min late" if late > 0 else "on time")
-
-
 def _facts(order: Order, now: datetime, width: int) -> Content:
-    driver = "none" if order.status.terminal else "not assigned yet"
+    driver = _("none") if order.status.terminal else _("not assigned yet")
     if order.driver:
         driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
-    lines = _labelled("To", plain(order.address.text), width)
-    lines += _labelled("Driver", driver, width)
+    lines = _labelled(_("To"), plain(order.address.text), width)
+    lines += _labelled(_("Driver"), driver, width)
     if order.note:
-        lines += _labelled("Note", plain(order.note, newlines=True), width)
-    lines += _labelled("Pay", "at the door", width) if not order.status.terminal else []
+        lines += _labelled(_("Note"), plain(order.note, newlines=True), width)
+    lines += _labelled(_("Pay"), payment(order), width)
     if order.promised_at:
-        lines += _labelled("Promise", promise_kept(order, now), width)
+        lines += _labelled(_("Promise"), promise_kept(order, now), width)
     if order.rating:
-        lines += _labelled("Rating", "★" * order.rating.stars, width)
+        lines += _labelled(_("Rating"), "★" * order.rating.stars, width)
     lines.append(Content(""))
     stamps = [clock_time(step.at, now) for step in order.timeline]
     widest = max((cell_len(stamp) for stamp in stamps), default=0)
@@ -244,20 +235,21 @@ class CancelScreen(Dialog[str]):
         """The question, the reason, two buttons."""
         order = self._order
         with Vertical(classes="box") as box:
-            box.border_title = Content(f"Cancel order #{order.number:04d}?")
-            box.border_subtitle = "esc keeps it"
+            box.border_title = Content(_("Cancel order #{number:04d}?").format(number=order.number))
+            box.border_subtitle = _("esc keeps it")
             yield Static(self._question(), markup=False)
-            yield Input(id="reason", compact=True, max_length=500, placeholder="why (optional)")
+            yield Input(id="reason", compact=True, max_length=500, placeholder=_("why (optional)"))
             with Horizontal():
-                yield Button("Keep it", id="keep", compact=True)
-                yield Button("Cancel the order", id="cancel", variant="error", compact=True)
+                yield Button(_("Keep it"), id="keep", compact=True)
+                yield Button(_("Cancel the order"), id="cancel", variant="error", compact=True)
 
     def _question(self) -> str:
         order = self._order
-        return (
-            f"{plain(order.restaurant.name)}, {euros(order.total_cents)}. They have not started "
-            "cooking. Once they have, it cannot be cancelled."
-        )
+        total = money(order.total_cents, order.currency)
+        return _(
+            "{restaurant}, {total}. They have not started cooking. Once they have, it cannot be "
+            "cancelled."
+        ).format(restaurant=plain(order.restaurant.name), total=total)
 
     def redraw(self) -> None:
         """The kitchen may start to cook while this is open."""

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from server.features.orders.schemas import Order, OrderPage, TrackedStatus
+from server.features.orders.schemas import Order, OrderPage, OrderStatus, TrackedStatus
+from server.features.shared.schemas import Address
 from tui.common.client.log_feed import ReplayedRows
+
+RECENT = 5
+"""Addresses that are offered again."""
 
 
 class OrderStore:
@@ -54,6 +58,14 @@ class OrderStore:
 
     def __iter__(self) -> Iterator[Order]:
         return iter([self._orders[order_id] for order_id in self._ids])
+
+    def recent_addresses(self) -> list[Address]:
+        """Where the last orders went, newest first, each address once, at most `RECENT`."""
+        found: dict[str, Address] = {}
+        for order in self:
+            if len(found) < RECENT and order.status is not OrderStatus.CANCELLED:
+                found.setdefault(order.address.text.casefold(), order.address)
+        return list(found.values())
 
     def put(self, order: Order) -> None:
         """Store an order; one that was not known has just been placed."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
-from server.features.orders.schemas import CANCELLABLE, STEPS, NewRating, Order, OrderStatus
+from server.features.orders.schemas import CANCELLABLE, NewRating, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import message_for
+from tui.common.language import _, ngettext
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
@@ -20,7 +22,12 @@ from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import FEED, OrderFeed
-from tui.customer.orders.format import status_message, why_not_cancellable
+from tui.customer.orders.format import (
+    order_title,
+    progress_of,
+    status_message,
+    why_not_cancellable,
+)
 from tui.customer.orders.model import OrderStore
 from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
@@ -37,9 +44,9 @@ OPEN_SECONDS = 5.0
 class OrdersPanel(Panel):
     """Every open order is long-polled; the wire line shows the request of the selected one."""
 
-    TITLE = "Orders"
+    TITLE = _("Orders")
     PATTERN = Pattern.LONG_POLL
-    WHY = (
+    WHY = _(
         "An order changes a handful of times: a held request brings each change at once, costs"
         " nothing in between but a request every 45 s, and passes every proxy."
     )
@@ -52,17 +59,26 @@ class OrdersPanel(Panel):
     VERB = "polls"
     CARD_BODY = (36, 14)
     KEYS = (
-        ("n", "new order"),
-        ("enter", "details of an order"),
-        ("o", "order the same again"),
-        ("c", "cancel, before they cook"),
+        ("n", _("new order")),
+        ("enter", _("details of an order")),
+        ("o", _("order the same again")),
+        ("c", _("cancel, before they cook")),
+        ("a", _("ask support about it, after that")),
         ("r", "refresh"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new_order", "New order"),
-        Binding("o", "order_again", "Order again"),
-        Binding("c", "cancel_order", "Cancel"),
+        Binding("n", "new_order", _("New order")),
+        Binding("c", "cancel_order", _("Cancel")),
+        Binding("a", "ask_support", _("Ask support")),
+        Binding("o", "order_again", _("Order again")),
     ]
+
+    class AskSupport(Message):
+        """The customer has a question about this order."""
+
+        def __init__(self, order: Order) -> None:
+            super().__init__()
+            self.order = order
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -101,8 +117,11 @@ class OrdersPanel(Panel):
         if not filled:
             return None
         names = ", ".join(plain(basket.restaurant.name) for basket in filled)
-        baskets = "Your baskets" if len(filled) > 1 else "Your basket"
-        return f"{baskets} at {names} would be lost."
+        return ngettext(
+            "Your basket at {restaurants} would be lost.",
+            "Your baskets at {restaurants} would be lost.",
+            len(filled),
+        ).format(restaurants=names)
 
     @property
     def order(self) -> Order | None:
@@ -138,7 +157,7 @@ class OrdersPanel(Panel):
     def on_refused(self, order: Order, reason: str) -> None:
         """Report that this order is not followed any more, and why."""
         self.notify(
-            f"No longer updated: {reason} Press r to retry.",
+            _("No longer updated: {reason} Press r to retry.").format(reason=reason),
             title=order_title(order),
             severity="warning",
         )
@@ -204,25 +223,34 @@ class OrdersPanel(Panel):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable the keys that the selected order does not allow."""
+        order = self._table.order
         if action == "order_again":
-            return self._table.order is not None
-        if action == "cancel_order":
-            order = self._table.order
-            return order is not None and not order.status.terminal
+            return order is not None
+        if action in ("cancel_order", "ask_support"):
+            cancellable = order is not None and order.status in CANCELLABLE
+            return order is not None and cancellable == (action == "cancel_order")
         return True
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("New order", "Restaurant, dishes, checkout", self.action_new_order)
+        yield SystemCommand(
+            _("New order"), _("Restaurant, dishes, checkout"), self.action_new_order
+        )
         order = self._table.order
         if order is None:
             return
         name = order_title(order)
         details = partial(self.show_details, order.id)
-        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", details)
-        yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
+        about = _("{order}: dishes, steps, driver").format(order=name)
+        yield SystemCommand(_("Order details"), about, details)
+        about = _("The dishes of {order}").format(order=name)
+        yield SystemCommand(_("Order again"), about, self.action_order_again)
+        yield SystemCommand(_("Ask support about the order"), name, self.action_ask_support)
+        save = partial(self._save_receipt, order)
+        about = _("{order}, as text").format(order=name)
+        yield SystemCommand(_("Save the receipt"), about, save)
         if order.status in CANCELLABLE:
-            yield SystemCommand("Cancel the order", name, self.action_cancel_order)
+            yield SystemCommand(_("Cancel the order"), name, self.action_cancel_order)
 
     def copyable(self) -> Sequence[Copyable]:
         """Of the selected order."""
@@ -237,7 +265,8 @@ class OrdersPanel(Panel):
         """Choose a restaurant, fill a basket, place the order."""
         from tui.customer.ordering.screen import NewOrderScreen
 
-        self.app.push_screen(NewOrderScreen(self.baskets), self._placed)
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, recent=recent), self._placed)
 
     def action_order_again(self) -> None:
         """Start a basket like the selected order, at today's prices."""
@@ -255,18 +284,19 @@ class OrdersPanel(Panel):
             if yes:
                 self._open_again(order)
 
-        words = (
-            f"You have a basket of {existing.count} at {plain(order.restaurant.name)}. "
-            "The dishes of this order would replace it."
-        )
+        words = _(
+            "You have a basket of {count} at {restaurant}. The dishes of this order would replace "
+            "it."
+        ).format(count=existing.count, restaurant=plain(order.restaurant.name))
         self.app.push_screen(
-            ConfirmScreen("Order again", words, yes="Replace it", no="Keep it"), answered
+            ConfirmScreen(_("Order again"), words, yes=_("Replace it"), no=_("Keep it")), answered
         )
 
     def _open_again(self, order: Order) -> None:
         from tui.customer.ordering.screen import NewOrderScreen
 
-        self.app.push_screen(NewOrderScreen(self.baskets, again=order), self._placed)
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, order, recent), self._placed)
 
     def _placed(self, order: Order | None) -> None:
         if order is None:
@@ -278,8 +308,10 @@ class OrdersPanel(Panel):
         self._table.highlight(order.id)
         self._table.focus()
         self.notify(
-            f"Sent to {plain(order.restaurant.name)}. Waiting for the restaurant to accept.",
-            title=f"Order #{order.number:04d} placed",
+            _("Sent to {restaurant}. Waiting for the restaurant to accept.").format(
+                restaurant=plain(order.restaurant.name)
+            ),
+            title=_("Order #{number:04d} placed").format(number=order.number),
         )
 
     @on(RowList.OptionSelected)
@@ -298,6 +330,7 @@ class OrdersPanel(Panel):
         actions: dict[str, Callable[[], None]] = {
             "again": self.action_order_again,
             "cancel": self.action_cancel_order,
+            "ask": self.action_ask_support,
         }
         order = self._table.order
         if answer in actions:
@@ -313,8 +346,20 @@ class OrdersPanel(Panel):
         except ClientError as error:
             self.notify(message_for(error), title=order_title(order), severity="warning")
             return
-        self.notify(f"Rated {'★' * stars}. Thank you.", title=order_title(order))
+        self.notify(
+            _("Rated {stars}. Thank you.").format(stars="★" * stars), title=order_title(order)
+        )
         await self.feed.refresh(order.id)
+
+    def _save_receipt(self, order: Order) -> None:
+        from tui.customer.orders.dialogs import save_receipt
+
+        save_receipt(self, order, self.session.server_now())
+
+    def action_ask_support(self) -> None:
+        """Have a chat about the selected order opened."""
+        if (order := self._table.order) is not None:
+            self.post_message(self.AskSupport(order))
 
     def action_cancel_order(self) -> None:
         """Ask, then cancel the selected order."""
@@ -343,23 +388,12 @@ class OrdersPanel(Panel):
             if isinstance(error, ApiError) and error.status == 409:
                 await self.feed.refresh(order.id)
                 words = why_not_cancellable(self.store.get(order.id) or order)
-            self.notify(words, title=f"{order_title(order)}: not cancelled", severity="warning")
+            title = _("{order}: not cancelled").format(order=order_title(order))
+            self.notify(words, title=title, severity="warning")
             return
         self.feed.put(cancelled)
-        self.notify("Cancelled. Nothing is charged.", title=order_title(order))
+        self.notify(_("Cancelled. Nothing is charged."), title=order_title(order))
 
     @property
     def _table(self) -> OrderTable:
         return self.query_one(OrderTable)
-
-
-def order_title(order: Order) -> str:
-    """The title of a toast about an order."""
-    return plain(f"#{order.number:04d} {order.restaurant.name}")
-
-
-def progress_of(order: Order | None) -> float | None:
-    """How far an open order has come, from 0 to 1."""
-    if order is None or order.status.terminal:
-        return None
-    return STEPS.index(order.status) / (len(STEPS) - 1)

@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, fit, human_money, items_in_short
+from tui.common.format import beside_dishes, clock_time, fit, items_in_short, money
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.stepper import Stepper
@@ -122,10 +123,10 @@ class OrderFacts(OrderLines):
     def _items(self, order: Order, width: int) -> list[Content]:
         shown = order.items[:MAX_ITEMS]
         lines = [
-            _priced(
+            priced(
                 f"{item.quantity:>2}× ",
                 f"{plain(item.name)}" + (f" ({plain(item.note)})" if item.note else ""),
-                item.quantity * item.price_cents,
+                money(item.quantity * item.price_cents, order.currency),
                 width,
             )
             for item in shown
@@ -133,21 +134,27 @@ class OrderFacts(OrderLines):
         if len(order.items) > len(shown):
             lines.append(
                 Content.assemble(
-                    (f"    and {len(order.items) - len(shown)} more, enter shows all", "$wire-ink")
+                    (
+                        _("    and {count} more, enter shows all").format(
+                            count=len(order.items) - len(shown)
+                        ),
+                        "$wire-ink",
+                    )
                 )
             )
-        lines += [_priced("    ", name, cents, width) for name, cents in beside_dishes(order)]
-        return [*lines, _priced("    ", "Total", order.total_cents, width, style="bold")]
+        lines += [priced("    ", name, price, width) for name, price in beside_dishes(order)]
+        total = money(order.total_cents, order.currency)
+        return [*lines, priced("    ", _("Total"), total, width, style="bold")]
 
     def _facts(self, order: Order, width: int) -> list[Content]:
         facts = []
         if order.driver:
-            facts.append(("Driver", f"{order.driver.name}, {order.driver.vehicle}"))
-        facts.append(("To", order.address.text))
+            facts.append((_("Driver"), f"{order.driver.name}, {order.driver.vehicle}"))
+        facts.append((_("To"), order.address.text))
         if order.note:
-            facts.append(("Note", order.note))
+            facts.append((_("Note"), order.note))
         if order.status is OrderStatus.CANCELLED and order.timeline and order.timeline[-1].reason:
-            facts.append(("Reason", order.timeline[-1].reason))
+            facts.append((_("Reason"), order.timeline[-1].reason))
         return [
             Content.assemble((f"{label:<8}", "$wire-ink"), (fit(value, max(4, width - 8)), ""))
             for label, value in facts
@@ -186,29 +193,20 @@ class OrderSummary(Vertical):
         self.query_one(Stepper).show(str(order.status), str(status_before_end(order)))
 
 
-def beside_dishes(order: Order) -> list[tuple[str, int]]:
-    """The fees and the tip of an order, named."""
-    parts = [(plain(fee.kind).capitalize(), fee.cents) for fee in order.fees]
-    return [*parts, ("Tip", order.tip_cents)] if order.tip_cents else parts
-
-
-def _priced(lead: str, text: str, cents: int, width: int, style: str = "") -> Content:
-    money = f"{human_money(cents):>6}"
-    room = max(4, width - cell_len(lead) - len(money) - 4)
+def priced(lead: str, text: str, price: str, width: int, style: str = "") -> Content:
+    room = max(4, width - cell_len(lead) - cell_len(price) - 2)
     return Content.assemble(
-        (lead, "$wire-ink"),
-        (fit(text, room, pad=True), style),
-        ("  € ", "$wire-ink"),
-        (money, style),
+        (lead, "$wire-ink"), (fit(text, room, pad=True), style), "  ", (price, style)
     )
 
 
 def _short_forms(order: Order, now: datetime) -> tuple[str, ...]:
     """The number, when it was placed and how much is in it, longest first."""
     count = sum(item.quantity for item in order.items)
-    dishes = "1 dish" if count == 1 else f"{count} dishes"
+    dishes = ngettext("{count} dish", "{count} dishes", count).format(count=count)
     number = f"#{order.number:04d}"
-    placed = f"{number} placed {clock_time(placed_at(order), now)}"
+    at = clock_time(placed_at(order), now)
+    placed = _("{number} placed {time}").format(number=number, time=at)
     return f"{placed}, {dishes}", placed, number
 
 

@@ -4,13 +4,15 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
 from tui.common.client.log_feed import MARK
-from tui.common.format import STATUS_LOOKS, age, fit, human_money
+from tui.common.format import STATUS_LOOKS, age, fit, money
+from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at
 from tui.customer.orders.model import OrderStore
@@ -26,7 +28,7 @@ NEAR_THE_END = 15
 class OrderTable(RowList):
     """Draws the store."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Details"))]
 
     def __init__(self, store: OrderStore, clock: Callable[[], datetime]) -> None:
         """`clock` is the server's."""
@@ -53,8 +55,8 @@ class OrderTable(RowList):
     def redraw(self) -> None:
         """Measure the totals, then draw."""
         orders = [self.store.at(row) for row in range(min(200, len(self.store)))]
-        dearest = max((order.total_cents for order in orders), default=0)
-        self._money = max(5, len(human_money(dearest)))
+        totals = (money(order.total_cents, order.currency) for order in orders)
+        self._money = max(map(cell_len, totals), default=5)
         super().redraw()
 
     def row_key(self, index: int) -> Hashable:
@@ -69,11 +71,11 @@ class OrderTable(RowList):
         width = self.scrollable_content_region.width
         if not self.option_count:
             return Content("")
-        number, name, status, money, aged = self._cells(width)
-        total = f"{'Total':>{money}}" if money else ""
+        number, name, status, cells, aged = self._cells(width)
+        total = f"{_('Total'):>{cells}}" if cells else ""
         return Content(
-            f" {'Order':<{number}}{'Restaurant':<{name}}{'Status':<{status}}{total}"
-            + (f"{'Age':>{aged}}" if aged else "")
+            f" {_('Order'):<{number}}{_('Restaurant'):<{name}}{_('Status'):<{status}}{total}"
+            + (f"{_('Age'):>{aged}}" if aged else "")
         )
 
     def filter_key(self, index: int) -> str:
@@ -85,12 +87,12 @@ class OrderTable(RowList):
 
     def filter_part(self) -> str:
         """Older ones may not be read yet."""
-        return "" if self.store.older is None else "of the newest"
+        return "" if self.store.older is None else _("of the newest")
 
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One order."""
         order = self.store.at(index)
-        number, name, status, money, aged = self._cells(width)
+        number, name, status, cells, aged = self._cells(width)
         now = self._clock()
         glyph, word, ink = STATUS_LOOKS[order.status]
         if is_late(order, now):
@@ -103,11 +105,9 @@ class OrderTable(RowList):
             (f"{glyph} ", ink),
             (fit(word, status - 2, pad=True), "$wire-ink" if order.status.terminal else ink),
         ]
-        if money:
-            parts += [
-                ("€".rjust(money - self._money - 1) + " ", own),
-                (f"{human_money(order.total_cents):>{self._money}}", ""),
-            ]
+        if cells:
+            total = money(order.total_cents, order.currency)
+            parts.append((" " * (cells - cell_len(total)) + total, ""))
         if aged:
             parts.append((f"{age(placed_at(order), now):>{aged}}", own))
         return [Content.assemble(*parts)]
@@ -118,13 +118,13 @@ class OrderTable(RowList):
         The restaurant takes what is left; where that is too little, the age goes, then the total.
         """
         number, status = 5 + GAP, STATUS_CELLS + GAP
-        money, aged = self._money + 2, GAP + AGE_CELLS
+        total, aged = self._money, GAP + AGE_CELLS
         room = width - 2 - number - status
-        if room - money - aged < LEAST_NAME_CELLS:
+        if room - total - aged < LEAST_NAME_CELLS:
             aged = 0
-        if room - money - aged < LEAST_NAME_CELLS:
-            money, status, room = 0, STATUS_CELLS, room + GAP
-        return number, max(LEAST_NAME_CELLS, room - money - aged), status, money, aged
+        if room - total - aged < LEAST_NAME_CELLS:
+            total, status, room = 0, STATUS_CELLS, room + GAP
+        return number, max(LEAST_NAME_CELLS, room - total - aged), status, total, aged
 
 
 class OrderTableHeader(Widget):

@@ -12,7 +12,7 @@ from textual.worker import Worker
 
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
-from server.features.restaurants.schemas import Restaurant
+from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable
 from tui.common.language import _
@@ -295,7 +295,7 @@ class DriversPanel(Panel):
         return [order for order in orders if not order.status.terminal]
 
     @property
-    def _restaurant(self) -> Restaurant | None:
+    def _restaurant(self) -> RestaurantSummary | None:
         feed = self._kitchen.feed if self._kitchen is not None else None
         return feed.restaurant if feed is not None else None
 
@@ -303,7 +303,7 @@ class DriversPanel(Panel):
 def overlay_of(
     driver_list: DriverList,
     selected: DriverState | None,
-    restaurant: Restaurant | None,
+    restaurant: RestaurantSummary | None,
     corner: str,
     now: datetime,
 ) -> Overlay:

@@ -297,7 +297,7 @@ BESIDE_FROM_COLUMNS = 64
 WIDE_COLUMNS = 100
 """From this width on the map is beside the list, however high the panel is."""
 LOW_ROWS = 28
-BELOW_FROM_ROWS = 14
+BELOW_FROM_ROWS = 12
 """A lower panel has room for one of the two alone."""
 LIST_SHARE = 0.42
 """Of the height, where the map is below."""

@@ -23,11 +23,13 @@ def sid(who: Rest) -> str:
 async def test_a_profile_is_filled_changed_and_emptied(ada: Rest) -> None:
     plain = ada.grant["account"]
     full = {"name": "Ada L.", "phone": "+49 (30) 123-4", "address": ADDRESS}
+    full["work_address"] = ADDRESS | {"text": "Ring 1"}
     assert (await ada.patch("/me", full)).must(200).json == plain | full
     assert (await ada.get("/me")).must(200).json == plain | full
 
     assert (await ada.patch("/me", {})).must(200).json == plain | full
-    changed = (await ada.patch("/me", {"address": None, "name": " Ada "})).must(200).json
+    emptied = {"address": None, "work_address": None, "name": " Ada "}
+    changed = (await ada.patch("/me", emptied)).must(200).json
     assert changed == plain | {"phone": full["phone"]}
     assert (await ada.patch("/me", {"phone": ""})).must(200).json == plain
     again = await ada.another().log_in("ada@example.org", PASSWORD)

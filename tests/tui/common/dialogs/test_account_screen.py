@@ -204,7 +204,7 @@ async def test_ones_data_is_saved_for_oneself_alone(
         press(app, "export")
         await wait_until(lambda: isinstance(app.screen, SaveScreen), what="where to save it")
         await pilot.press("enter")
-        await sees(app, "✓ Your data is in")
+        await sees(app, "✓ Saved as")
         saved = tmp_path / "tiffin-my-data.json"
         assert stat.S_IMODE(saved.stat().st_mode) == 0o600
         assert app.session.account is not None

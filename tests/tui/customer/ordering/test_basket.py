@@ -3,7 +3,8 @@ from order_samples import an_order
 
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
-from tui.customer.ordering.basket import Basket, address_for, map_note, out_of_reach
+from tui.customer.ordering.basket import Basket, address_for, map_note
+from tui.customer.ordering.format import out_of_reach
 from tui.customer.ordering.menu import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
@@ -56,8 +57,8 @@ def test_no_price_is_cut(basket: Basket, width: int) -> None:
     menu = MenuList()
     menu.show(dishes, basket)
     for rows, prices in (
-        ([menu.draw(at, width, False)[0] for at in (0, 1)], ("1.00", "100000.00")),
-        ([basket_line(basket, at, width) for at in (0, 1)], ("99.00", "9900000.00")),
+        ([menu.draw(at, width, False)[0] for at in (0, 1)], ("€1.00", "€100,000.00")),
+        ([basket_line(basket, at, width) for at in (0, 1)], ("€99.00", "€9,900,000.00")),
     ):
         assert [row.cell_length for row in rows] == [width, width]
         for row, price in zip(rows, prices, strict=True):
@@ -80,7 +81,7 @@ def test_ordering_again_uses_todays_prices_and_skips_sold_out_dishes() -> None:
     assert changes == [
         "Not available now: Tom yum.",
         "Pad thai is called Dish 1 now.",
-        "Dish 1: € 10.00 now, not € 9.00.",
+        "Dish 1: €10.00 now, not €9.00.",
     ]
     assert (basket.count, basket.total_cents) == (2, 2000)
 
@@ -92,7 +93,7 @@ def test_the_basket_is_updated_from_the_menu(basket: Basket) -> None:
     menu = [a_dish(1, price_cents=150, version=2), a_dish(2, available=False), other]
     changes = basket.update_menu(a_restaurant(*menu))
     assert changes == [
-        "Dish 1: € 1.50 now, not € 1.00.",
+        "Dish 1: €1.50 now, not €1.00.",
         "Dish 2 is sold out.",
         "Dish 3 is not on the menu any more.",
         "Dish 4 is called Soup now.",
@@ -103,7 +104,7 @@ def test_the_basket_is_updated_from_the_menu(basket: Basket) -> None:
     assert basket.update_menu(a_restaurant(*menu)) == []
     back = a_dish(2, price_cents=300)
     assert basket.update_menu(a_restaurant(menu[0], back, other)) == [
-        "Dish 2: € 3.00 now, not € 2.00."
+        "Dish 2: €3.00 now, not €2.00."
     ]
     basket.drop_sold_out()
     sent = basket.content(HOME)
@@ -148,5 +149,5 @@ def test_an_address_has_the_profiles_coordinates_or_some_near_the_restaurant() -
 
 def test_the_map_note_explains_which_coordinates_are_used() -> None:
     assert map_note(" 1 Quay Street ", HOME) == ""
-    assert "your profile" in map_note("The attic", HOME)
+    assert "still 1 Quay Street" in map_note("The attic", HOME)
     assert "near the restaurant" in map_note("The attic", None)

@@ -9,7 +9,8 @@ from support.proxy import proxy_to
 from support.screen import sees
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.ordering.menu import DishPhoto, MenuList
+from tui.customer.ordering.dish import DishPhoto
+from tui.customer.ordering.menu import MenuList
 
 PLACE = "Thai Basil"
 
@@ -62,9 +63,10 @@ async def test_without_room_no_photo_is_fetched(demo_server: LiveServer, tmp_pat
 async def test_a_missing_and_a_broken_photo_are_explained(
     demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path, data_dir: Path
 ) -> None:
-    uploads = (await kitchen.rest.get("/uploads")).must(200).json["items"]
-    (await kitchen.rest.delete(f"/uploads/{uploads[0]['id']}")).must(204)
-    for blob in (data_dir / "blobs").glob(f"{uploads[1]['id']}*.result"):
+    menu = (await kitchen.restaurant())["menu"]
+    missing, broken = (dish["photo_url"].split("/")[-2] for dish in menu[:2])
+    (await kitchen.rest.delete(f"/uploads/{missing}")).must(204)
+    for blob in (data_dir / "blobs").glob(f"{broken}*.result"):
         blob.unlink()  # a link to the file of every demo
         blob.write_bytes(b"\x89PNG\r\n\x1a\nnot whole")
     async with customer_window(demo_server.url, tmp_path) as (app, pilot):
@@ -86,10 +88,11 @@ async def test_the_menu_does_not_wait_for_a_photo(demo_server: LiveServer, tmp_p
         proxy.failing(1)
         await pilot.press("down", "down")
         menu = screen.query_one(MenuList)
-        assert menu.highlighted == 2
+        dish = menu.dish(menu.highlighted or 0)
+        assert dish is menu.items[1], "the third by category"
         await sees(app, "the photo cannot be loaded now")
         await pilot.press("enter")
-        await sees(app, "1× Pad kra pao")
+        await sees(app, f"1× {dish.name}")
         proxy.passing()
         await pilot.press("down")
         await shows_one(app)

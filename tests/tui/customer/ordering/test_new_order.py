@@ -22,6 +22,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
+from tui.customer.ordering.address import AimMap
 from tui.customer.ordering.checkout import Checkout
 from tui.customer.ordering.menu import MenuList
 from tui.customer.ordering.screen import NewOrderScreen
@@ -71,6 +72,20 @@ async def test_an_order_is_placed_by_keyboard_alone(
         assert not orders_of(app).baskets
 
 
+async def test_a_pause_since_the_menu_was_read_is_said_with_the_quote(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    restaurant = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("plus")
+        pause = {"paused_until": "2999-01-01T00:00:00Z"}
+        (await kitchen.rest.patch(f"/restaurants/{restaurant['id']}", pause)).must(200)
+        await pilot.press("b")
+        await at_page(app, "checkout")
+        await sees(app, "takes no orders. Choose another")
+
+
 async def test_a_sold_out_dish_is_marked_and_cannot_be_selected(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:
@@ -81,11 +96,12 @@ async def test_a_sold_out_dish_is_marked_and_cannot_be_selected(
         screen = await to_menu(app, pilot, restaurant["name"])
         await sees(app, "sold out")
         menu = screen.query_one(MenuList)
-        assert menu.highlighted == 1
+        dishes = [dish["id"] for dish in restaurant["menu"]]
+        assert menu.highlighted_id == dishes[1]
         await pilot.press("down")
-        assert menu.highlighted == 3
+        assert menu.highlighted_id == dishes[3]
         await pilot.press("up", "up")
-        assert menu.highlighted == 1
+        assert menu.highlighted_id == dishes[1]
 
 
 async def test_dish_names_are_never_markup(
@@ -97,7 +113,7 @@ async def test_dish_names_are_never_markup(
     async with customer_window(demo_server.url, tmp_path, WIDE) as (app, pilot):
         await to_menu(app, pilot, restaurant["name"])
         await pilot.press("end", "enter")
-        await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · € 5.00")
+        await sees(app, "[red]Hot[/] one", "[@click=quit]x[/]", "1 dish · €5.00")
         await pilot.press("b")
         await at_page(app, "checkout")
         await pilot.press("enter")
@@ -145,12 +161,12 @@ async def test_a_changed_price_is_shown_before_the_order_is_placed(
         await pilot.press("enter")
         rest = before + 1400 - second["price_cents"]
         old, new, now = (
-            f"€ {cents / 100:.2f}"
+            f"€{cents / 100:.2f}"
             for cents in (first["price_cents"], first["price_cents"] + 700, rest)
         )
         await sees(app, "Still order it?", f"{first['name']}: {new} now, not {old}.")
         await sees(app, f"{second['name']} is sold out.", "is called Another dish now.")
-        await sees(app, f"The total: {now} now, not € {before / 100:.2f}.", f"rest · {now}")
+        await sees(app, f"The total: {now} now, not €{before / 100:.2f}.", f"rest · {now}")
         await pilot.press("escape")
         await at_page(app, "checkout")
         assert (basket.count, basket.key == key) == (4, False), "nothing of it is lost"
@@ -251,7 +267,9 @@ async def test_restaurants_and_dishes_are_filtered_by_typing(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await pilot.press("n")
         await sees(app, place["name"])
-        await pilot.press("slash", *place["name"], "enter", "enter")
+        await pilot.press("slash", *"open now")
+        await sees(app, place["name"])
+        await pilot.press("escape", "slash", *place["name"], "enter", "enter")
         await at_page(app, "dishes")
         menu = app.screen.query_one(MenuList)
         await wait_until(lambda: menu.option_count and menu.has_focus, what="the menu")
@@ -260,10 +278,54 @@ async def test_restaurants_and_dishes_are_filtered_by_typing(
         assert [(line.item.id, line.quantity) for line in basket.lines.values()] == [
             (dish["id"], 2)
         ]
-        await pilot.press("escape")
-        assert menu.option_count == len(place["menu"])
+        vegan = [one["name"] for one in place["menu"] if "vegan" in one["tags"]]
+        await pilot.press("escape", "slash", *"vegan")
+        await sees(app, f"{len(vegan)} of {len(place['menu'])}")
+        assert [menu.dish(at).name for at in range(menu.option_count) if menu.selectable(at)] == (
+            vegan
+        )
+        await pilot.press("enter", "escape", "home")
+        first = place["menu"][0]
+        await sees(app, first["category"], first["description"][-40:], "contains")
+        dishes = [menu.dish(at).id for at in range(menu.option_count) if menu.selectable(at)]
+        assert dishes == [one["id"] for one in place["menu"]]
         assert isinstance(app.screen, NewOrderScreen)
         assert app.screen.page == "dishes", "esc clears the filter before it goes back"
+
+
+async def test_a_new_address_is_pointed_at_on_the_map_and_kept_as_work(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    restaurant = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("enter", "b", "f4")
+        await sees(app, "Home  19 Chestnut Walk", "◆  Curry Leaf")
+        aim = app.screen.query_one(AimMap)
+        await wait_until(lambda: aim.streets is not None, what="the town's streets")
+        await pilot.press("tab", *"7 wei")
+        await sees(app, "7 weir Street")
+        await pilot.press("right", "enter", "left", "up")
+        await sees(app, "━━╋━━", "Weir Street. Enter delivers to “7 Weir Street” there.")
+        assert aim.streets is not None
+        assert aim.at != aim.aim
+        assert aim.streets.nearest(aim.at) == (pytest.approx(aim.at, abs=1e-9), "Weir Street")
+        at = aim.at
+        await pilot.press("enter")
+        await sees(app, "Address    7 Weir Street")
+        await focus(app.screen, "#send")
+        await pilot.press("enter")
+        await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
+        (order,) = await orders_at(guest)
+        assert order["address"] == {"text": "7 Weir Street", "lat": at.lat, "lng": at.lng}
+        # it is among the last addresses now, and becomes the work's
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("enter", "b", "f4", "down", "w")
+        await sees(app, "Work  7 Weir Street")
+        assert (await guest.get("/me")).must(200).json["work_address"] == order["address"]
+        await pilot.press("delete")
+        await wait_until(lambda: "Work" not in shown(app), what="forgotten")
+        assert "work_address" not in (await guest.get("/me")).must(200).json
 
 
 async def test_order_again_fills_a_basket_with_the_same_dishes(
@@ -280,7 +342,7 @@ async def test_order_again_fills_a_basket_with_the_same_dishes(
         await pilot.press("o")
         await at_page(app, "checkout")
         await sees(app, f"Not available now: {second['name']}.", f"[−]  2 [+] {first['name']}")
-        await sees(app, f"{first['name']}: € 99.00 now, not €")
+        await sees(app, f"{first['name']}: €99.00 now, not €")
         await pilot.press("enter")
         await wait_until(lambda: len(app.screen_stack) == 1, what="placed")
         assert len(await orders_at(guest)) == 2

@@ -4,7 +4,7 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
-from tui.common.format import STATUS_LOOKS, age, euros
+from tui.common.format import STATUS_LOOKS, age, money, money_locale
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.format import (
     actor_name,
@@ -34,9 +34,40 @@ def test_minutes_are_rounded_up(seconds: int, words: str) -> None:
     assert in_minutes(NOON + timedelta(seconds=seconds), NOON) == words
 
 
-def test_money_is_shown_in_euros() -> None:
-    assert euros(2480) == "€ 24.80"
-    assert euros(5) == "€ 0.05"
+@pytest.mark.parametrize(
+    ("environment", "cents", "currency", "shown", "spoken"),
+    [
+        ({"LC_ALL": "C.UTF-8", "LANG": "de_DE.UTF-8"}, 5, "EUR", "€0.05", "0.05 euros"),
+        ({"LC_MONETARY": "de_AT.UTF-8@euro"}, 2480, "EUR", "€ 24,80", "24,80 Euro"),
+        ({"LANG": "fr_FR.UTF-8"}, 123_456, "EUR", "1 234,56 €", "1 234,56 euros"),
+        ({"LANG": "en_US"}, 2480, "JPY", "¥2,480", "2,480 Japanese yen"),
+        ({"LANG": "en_US"}, 2480, "KWD", "KWD 2.480", "2.480 Kuwaiti dinars"),
+        # its minor unit is not used in shops, but it was charged
+        ({"LANG": "en_US"}, 2480, "RSD", "RSD 24.80", "24.80 Serbian dinars"),
+        ({"LANG": "ar_EG.UTF-8"}, 2480, "EUR", "24.80 €", "24.80 يورو"),
+        ({"LANG": "no such place"}, 2480, "ABC", "ABC 24.80", "24.80 ABC"),
+    ],
+)
+def test_money_is_written_as_the_locale_does(
+    environment: dict[str, str],
+    cents: int,
+    currency: str,
+    shown: str,
+    spoken: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("LC_ALL", "LC_MONETARY", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    money_locale.cache_clear()
+    money.cache_clear()
+    try:
+        assert money(cents, currency) == shown
+        assert money(cents, currency, spoken=True) == spoken
+    finally:
+        money_locale.cache_clear()
+        money.cache_clear()
 
 
 def test_arrival_says_when_or_how_the_order_ended() -> None:

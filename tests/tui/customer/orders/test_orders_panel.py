@@ -17,6 +17,7 @@ from customer_window import (
     table_of,
 )
 from textual.events import Key
+from textual.widgets import TextArea
 
 from support.live_server import LiveServer
 from support.rest import Rest
@@ -25,6 +26,8 @@ from support.waiting import wait_until
 from tui.common import app as frame
 from tui.common.client.clock import ServerClock
 from tui.common.client.meter import State
+from tui.common.uploads.dialogs import SaveScreen
+from tui.customer.chat.panel import ChatPanel
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.feed import FEED
 from tui.customer.orders.panel import OrdersPanel
@@ -234,8 +237,68 @@ async def test_an_order_that_is_cooked_cannot_be_cancelled_and_says_why(
         await pilot.press("escape")
         await wait_until(lambda: len(app.screen_stack) == 1, what="closed")
         await pilot.press("c")
-        await told(app, "Too late to cancel")
+        await sees(app, "a Ask support")
         assert len(app.screen_stack) == 1
+
+
+async def test_support_is_asked_about_an_order_by_one_key(
+    demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    order_id = await a_placed_order(guest, kitchen)
+
+    async def about_it() -> list[str]:
+        chats = (await guest.get("/chats")).must(200).json["items"]
+        return [chat["id"] for chat in chats if chat.get("order", {}).get("id") == order_id]
+
+    before = await about_it()
+    panels = (OrdersPanel, ChatPanel)
+    async with customer_window(demo_server.url, tmp_path, NARROW, panels=panels) as (app, pilot):
+        await sees(app, "c Cancel", "waiting for the kitchen")
+        await kitchen.step(order_id, "accepted", eta_minutes=30)
+        await kitchen.step(order_id, "preparing")
+        await sees(app, "a Ask support")
+        await pilot.press("a")
+        panel = app.query_one(ChatPanel)
+        await wait_until(lambda: isinstance(app.focused, TextArea), what="the chat's field")
+        (chat,) = await about_it()
+        assert not before
+        assert panel.current is not None
+        assert panel.current.id == chat
+        await pilot.press("escape", "1", "enter")
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
+        await pilot.press("a")
+        await wait_until(lambda: isinstance(app.focused, TextArea), what="the same chat")
+        assert await about_it() == [chat]
+
+
+async def test_a_receipt_is_saved(
+    demo_server: LiveServer,
+    guest: Rest,
+    kitchen: Kitchen,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dish = (await kitchen.restaurant())["menu"][0]
+    order_id = await a_placed_order(guest, kitchen, tip_cents=150)
+    for status in ("accepted", "preparing", "ready", "out_for_delivery", "delivered"):
+        await kitchen.step(order_id, status)
+    order = (await guest.get(f"/orders/{order_id}")).must(200).json
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        orders_of(app).show_details(order_id)
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
+        await sees(app, "Paid at the door.")
+        await pilot.press("s")
+        await wait_until(lambda: isinstance(app.screen, SaveScreen), what="where to save it")
+        await pilot.press("enter")
+        await told(app, f"Saved as {tmp_path}/curry-leaf-{order['number']:04d}.txt.")
+    text = (tmp_path / f"curry-leaf-{order['number']:04d}.txt").read_text()
+    for words in (
+        f"Order #{order['number']:04d}", f"1 x {dish['name']}", "Tip", "€1.50", "Placed",
+        f"€{order['total_cents'] / 100:.2f}", "Paid at the door.", "Delivered", "1 Quay Street",
+    ):  # fmt: skip
+        assert words in text
+    assert max(map(len, text.splitlines())) == 48
 
 
 async def test_a_refused_cancellation_is_explained(
