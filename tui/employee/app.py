@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.app import TiffinApp
 from tui.common.client.address import DEFAULT_SERVER
-from tui.common.config import Config
+from tui.common.format import ROLES
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
@@ -64,7 +64,7 @@ class EmployeeApp(TiffinApp):
         """The account's name and where it works."""
         super().show_account(account)
         if self._restaurant:
-            self.bar.role = f"{account.role} · {self._restaurant}"
+            self.bar.role = f"{ROLES[account.role]} · {self._restaurant}"
             self.bar.update()
 
     async def _name_restaurant(self) -> None:

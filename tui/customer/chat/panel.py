@@ -262,7 +262,7 @@ class ChatPanel(ConversationPanel):
         try:
             chats = (await self.api.chats(ChatStatus.OPEN, limit=LISTED)).items
         except ClientError as error:
-            self.notify(message_for(error), title="Chat not opened", severity="warning")
+            self.notify(message_for(error), title=_("Chat not opened"), severity="warning")
             return
         about = next((chat for chat in chats if chat.order and chat.order.id == order.id), None)
         if about is None:
