@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.common.app import TiffinApp
 from tui.common.client.address import DEFAULT_SERVER
+from tui.common.config import Config
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
@@ -35,11 +36,12 @@ class EmployeeApp(TiffinApp):
         server: str = DEFAULT_SERVER,
         *,
         tokens: "TokenStore | None" = None,
+        config: Config | None = None,
         hold_seconds: float | None = None,
     ) -> None:
-        """A step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS, else 5; with 0
-        it is sent at once."""
-        super().__init__(server, tokens=tokens)
+        """As for any app; a step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS,
+        else 5; with 0 it is sent at once."""
+        super().__init__(server, tokens=tokens, config=config)
         if hold_seconds is None:
             try:
                 hold_seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
