@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 from tui.common.app import TiffinApp
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from tui.common.panel import Panel
+
+
+def _menu_finder() -> "type[Provider]":
+    from tui.customer.ordering.find import MenuFinder
+
+    return MenuFinder
 
 
 class CustomerApp(TiffinApp):
     """Orders, driver, chat, announcements, photo, and the wire that feeds them all."""
 
     ROLE = "customer"
+    COMMANDS = TiffinApp.COMMANDS | {_menu_finder}
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
     def panel_classes(self) -> Sequence[type["Panel"]]:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from server.features.orders.schemas import Order, PlaceOrder
-from server.features.restaurants.schemas import Restaurant
+from server.features.restaurants.schemas import Restaurant, RestaurantSummary
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
@@ -206,9 +206,13 @@ class NewOrderScreen(Dialog[Order]):
     def _restaurant_selected(self, event: RowList.OptionSelected) -> None:
         rows = self.query_one(RestaurantList)
         restaurant = next(one for one in rows.restaurants if one.id == event.option_id)
+        self.open_menu(restaurant)
+
+    def open_menu(self, restaurant: RestaurantSummary, dish_id: str | None = None) -> None:
+        """Go to a restaurant's dishes, with the highlight on that one."""
         basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
-        self._run(self._read_menu(basket), "menu")
+        self._run(self._read_menu(basket, dish_id), "menu")
 
     def _open(self, basket: Basket) -> None:
         """Open the menu of this basket's restaurant."""
@@ -220,7 +224,7 @@ class NewOrderScreen(Dialog[Order]):
         self.query_one(BasketSummary).show(basket)
         self._show_page("dishes")
 
-    async def _read_menu(self, basket: Basket) -> None:
+    async def _read_menu(self, basket: Basket, dish_id: str | None) -> None:
         menu = self.query_one(MenuList)
         wanted = basket.restaurant.id
         restaurant = await load_for(menu, lambda: self.services.api.restaurant(wanted))
@@ -228,6 +232,8 @@ class NewOrderScreen(Dialog[Order]):
             return
         changes = basket.update_menu(restaurant)
         menu.show(restaurant.menu, basket)
+        if dish_id is not None:
+            menu.highlight(dish_id)
         self._basket_changed()
         if changes:
             self.show_status(" ".join(changes), "warning")

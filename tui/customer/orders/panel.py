@@ -1,7 +1,7 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from server.features.orders.schemas import CANCELLABLE, STEPS, NewRating, Order, OrderStatus
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern
+from tui.common.commands import orders_found
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import message_for
 from tui.common.panel import MINUTES_SECONDS, Panel
@@ -26,6 +27,7 @@ from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
 
 if TYPE_CHECKING:
+    from server.features.restaurants.schemas import Restaurant
     from tui.customer.ordering.basket import Basket
 
 CLOCK_SECONDS = 60.0
@@ -69,6 +71,10 @@ class OrdersPanel(Panel):
         self.store = OrderStore()
         self.baskets: dict[str, Basket] = {}
         """Baskets that were started and not ordered, by restaurant."""
+        self.menus: list[Restaurant] = []
+        """The menus that the palette searches."""
+        self.menus_read_at = -inf
+        """`time.monotonic()` when they were read."""
         self._own_cancels: set[str] = set()
         self._shown: tuple[str, OrderStatus] | None = None
         """The selected order and its status: the keys depend on these."""
@@ -218,11 +224,29 @@ class OrdersPanel(Panel):
         if order is None:
             return
         name = order_title(order)
-        details = partial(self.show_details, order.id)
-        yield SystemCommand("Order details", f"{name}: dishes, steps, driver", details)
+        details = f"{name}: dishes, steps, driver"
+        yield SystemCommand("Order details", details, self._table.action_select)
         yield SystemCommand("Order again", f"The dishes of {name}", self.action_order_again)
         if order.status in CANCELLABLE:
             yield SystemCommand("Cancel the order", name, self.action_cancel_order)
+
+    def finds(self) -> Iterable[SystemCommand]:
+        """The orders that are known."""
+        yield from orders_found(self.store, "restaurant", self._show_found)
+
+    def _show_found(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.query_one(FilterField).clear()
+        self._table.highlight(order_id)
+        self.show_details(order_id)
+
+    def open_menu(self, restaurant: "Restaurant", dish_id: str | None = None) -> None:
+        """Start an order at that restaurant, with the highlight on that dish."""
+        from tui.customer.ordering.screen import NewOrderScreen
+
+        screen = NewOrderScreen(self.baskets)
+        self.app.push_screen(screen, self._placed)
+        screen.call_later(screen.open_menu, restaurant, dish_id)
 
     def copyable(self) -> Sequence[Copyable]:
         """Of the selected order."""

@@ -12,6 +12,7 @@ from textual.containers import Container
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
+from tui.common.commands import dishes_found, orders_found
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.panel import Panel
@@ -158,6 +159,19 @@ class KitchenPanel(Panel):
             self.action_mute,
         )
 
+    def finds(self) -> Iterable[SystemCommand]:
+        """The orders on the board, and the dishes."""
+        for column in COLUMNS:
+            yield from orders_found(self.board.column(column), "customer", self._show_found)
+        if self.feed is not None and self.feed.restaurant is not None:
+            yield from dishes_found(self.feed.restaurant, self.action_menu)
+
+    def _show_found(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.cursor.select(order_id)
+        self.view.redraw()
+        self._cursor_moved()
+
     def redraw(self) -> None:
         """Draw the board and the order under the cursor; ring for new orders."""
         now, feed = time.monotonic(), self.feed
@@ -293,11 +307,11 @@ class KitchenPanel(Panel):
         if (order := self._selected_order()) is not None:
             self.tickets.print(order)
 
-    def action_menu(self) -> None:
-        """Open the menu."""
+    def action_menu(self, dish_id: str | None = None) -> None:
+        """Open the menu, with the highlight on that dish."""
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
-            self.app.push_screen(MenuScreen(account.restaurant_id))
+            self.app.push_screen(MenuScreen(account.restaurant_id, dish_id))
 
     def action_mute(self) -> None:
         """Mute the alarm, or turn it on again."""
