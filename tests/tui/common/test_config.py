@@ -128,6 +128,20 @@ async def test_a_window_follows_its_settings_and_remembers_its_theme(
     assert Window(demo_server.url, config=read_config()).theme == "nord"
 
 
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of WCAG 2, from 1 to 21."""
+
+    def luminance(colour: Color) -> float:
+        parts = (part / 255 for part in colour.rgb)
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_each_theme_has_every_colour_that_is_drawn_with() -> None:
     full = PALETTES["truecolor"][0].variables.keys()
     app = Window()
@@ -138,6 +152,9 @@ def test_each_theme_has_every_colour_that_is_drawn_with() -> None:
     for name, pair in PALETTES.items():
         for theme in pair:
             own = [theme.primary, theme.foreground, theme.surface, theme.panel]
+            for ground in ("block-cursor-background", "block-cursor-blurred-background"):
+                ink, under = (Color.parse(theme.variables[one]) for one in ("wire-ink", ground))
+                assert contrast(ink, under) >= 3, (theme.name, ground)
             drawn = [one for one in (*own, *theme.variables.values()) if one and one[0] == "#"]
             for parts in (Color.parse(one).rgb for one in drawn):
                 if name == "256":
