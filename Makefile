@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target makes; data goes to .tiffin. See `make help`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web cluster server customer employee lab test test-all check format lock soak faults bench profile pictures audit clean \
+.PHONY: help demo web cluster server customer employee lab test test-all check format language lock soak faults bench profile pictures audit clean \
 	run-env photos-env dev-env model azurite lab-report
 
 PY := .venv/bin/python
@@ -71,6 +71,9 @@ check: dev-env ## lint, format, types, and who may import whom
 format: dev-env ## format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
+language: dev-env ## the apps' words into tui/locale, and its translations into what they read
+	@$(PY) tools/language.py
+
 lock: dev-env ## renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(PY) tools/lock.py $(ARGS)
 
@@ -124,7 +127,7 @@ dev-env:
 
 # Without the model everything runs but photos, and the server says so; the tests need it.
 model:
-	@$(PY) tools/model.py || true
+	@$(PY) -m server.features.uploads.fetch_model || true
 
 azurite:
 	@$(PY) tools/azurite.py

@@ -24,12 +24,11 @@ from server.core.migrate import MigrationError
 from server.settings import (
     Settings,
     SettingsError,
-    is_loopback,
     load_settings,
     make_folder,
     restrict_permissions,
-    url_of,
 )
+from server.urls import is_loopback, url_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     driver.set_defaults(run=_add_driver)
     account_commands.add_to(commands)
     database_commands.add_to(commands)
+    fetch = commands.add_parser("fetch-model", help="fetch the model that photos need (4.4 MB)")
+    fetch.set_defaults(run=_fetch_model)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(run=_migrate)
     return parser
 
@@ -233,6 +234,12 @@ def _with_database(settings: Settings, work: Callable[[Database], Awaitable[str]
         print(f"tiffin: {problem.detail}", file=sys.stderr)
         return 1
     return 0
+
+
+def _fetch_model(options: argparse.Namespace, settings: Settings) -> int:
+    from server.features.uploads import fetch_model
+
+    return fetch_model.main()
 
 
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:

@@ -48,6 +48,7 @@ from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
 from server.features.uploads.service import UploadService
+from server.pages import web_host
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -57,7 +58,6 @@ from server.realtime.topic_reader import RewriteReader
 from server.settings import (
     Settings,
     SettingsError,
-    is_loopback,
     load_settings,
     make_folder,
     restrict_permissions,
@@ -66,7 +66,7 @@ from server.transports.connections import Connections, Revocations
 from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
-from web.host import Limits, NoTerminalPage, WebHost
+from server.urls import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def create_app(settings: Settings) -> web.Application:
     add_document(app, describe)
     add_health(app)
     if settings.web:
-        _web_host(settings).add_to(app)
+        web_host(settings).add_to(app)
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         for name in await migrate(settings.database):
@@ -161,29 +161,6 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(run)
     app.on_shutdown.append(drain)
     return app
-
-
-def _web_host(settings: Settings) -> WebHost:
-    """The apps as pages. Raises SettingsError."""
-    if not settings.demo and not settings.web_without_demo:
-        raise SettingsError(
-            "--web lets every visitor run the apps on this machine, so it is for a demo: add"
-            " --demo, or set TIFFIN_WEB_WITHOUT_DEMO=1"
-        )
-    limits = Limits(
-        settings.web_windows,
-        settings.web_windows_per_address,
-        settings.web_idle_seconds,
-        settings.web_memory_mb,
-    )
-    # A name that an attacker points at this machine would make a stranger's page one of ours.
-    local = settings.demo and not settings.demo_public
-    try:
-        return WebHost(limits, client_address, is_loopback if local else bool)
-    except NoTerminalPage:
-        raise SettingsError(
-            "--web needs the package textual-serve: install tiffin[web], or run `make web`"
-        ) from None
 
 
 def services_of(settings: Settings) -> Services:
@@ -270,6 +247,11 @@ async def create_runner() -> web.AppRunner:
 
 
 def _runner(settings: Settings) -> web.AppRunner:
+    if settings.web and settings.web_town == "own":
+        raise SettingsError(
+            "TIFFIN_WEB_TOWN=own needs one process, as both windows of a visitor share a town:"
+            " run `python -m server --demo --web` for that, or leave it out"
+        )
     restrict_permissions(settings)
     make_folder(settings.data_dir)
     use_one_heap()

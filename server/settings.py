@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from server.data_dir import default_data_dir
-from server.redis_url import REDIS_URL_FORM, is_redis_url
+from server.urls import REDIS_URL_FORM, is_redis_url
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -37,22 +37,6 @@ _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsa
 
 class SettingsError(Exception):
     """Invalid settings, with a message for the operator."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address or name."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host.lower() == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def url_of(host: str, port: int) -> str:
-    """The URL of that host and port, an IPv6 address in brackets (RFC 3986, RFC 6874)."""
-    if ":" in host:
-        host = f"[{host.replace('%', '%25')}]"
-    return f"http://{host}:{port}"
 
 
 def _data_dir(validated: Mapping[str, Any]) -> Path:
@@ -79,6 +63,8 @@ class Settings(BaseSettings):
     web_windows_per_address: Annotated[int, Field(ge=0)] = 6
     web_idle_seconds: Annotated[float, Field(ge=0)] = 900
     web_memory_mb: Annotated[int, Field(ge=0)] = 512
+    web_town: Literal["shared", "own"] = "shared"
+    web_towns: Annotated[int, Field(ge=0)] = 10
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     database_connections: Annotated[int, Field(ge=2)] = 8

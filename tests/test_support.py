@@ -16,6 +16,7 @@ from support.nemesis.ledger import Ledger, Logged
 from support.nemesis.readers import LocationReader, LogReader, OrdersReader, Reader
 from support.nemesis.wire import Door
 from support.nemesis.writers import Acknowledged
+from support.processes import all_gone
 from support.proxy import Proxy
 from support.server_process import ROOT, StartServer
 from support.waiting import PATIENCE, wait_for, wait_until
@@ -169,9 +170,5 @@ time.sleep(600)
     owner.kill()
     owner.wait()
 
-    def left() -> list[psutil.Process]:
-        running = [one for one in started if one.is_running()]
-        return [one for one in running if one.status() != psutil.STATUS_ZOMBIE]
-
-    wait_for(lambda: not left(), what="both have ended")
+    all_gone(started)
     assert not Path(folder).exists()

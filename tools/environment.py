@@ -125,7 +125,8 @@ def install_photos() -> None:
     os.nice(NICENESS)  # somebody uses the app meanwhile
     for left in HOME.glob(f"{STAGING}*"):
         shutil.rmtree(left)
-    subprocess.run([PYTHON, ROOT / "tools" / "model.py"], stdin=subprocess.DEVNULL, check=False)
+    fetch_model = [PYTHON, "-m", "server.features.uploads.fetch_model"]
+    subprocess.run(fetch_model, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
     with tempfile.TemporaryDirectory(prefix=STAGING, dir=HOME) as staging:
         packages = Path(staging, "packages")
         os.environ["TMPDIR"] = staging  # so that a killed pip leaves nothing elsewhere

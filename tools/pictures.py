@@ -1,4 +1,5 @@
-"""Takes the pictures in README: the running apps at a running demo server, as SVG.
+"""Takes the pictures in README: the running apps at a running demo server, as SVG, and the page
+with both of them in Chromium, as PNG.
 
 Where a picture shows a driver on the way, the driver really drives, from the restaurant on.
 
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from playwright.async_api import WebSocket, async_playwright
 
 from server.features.drivers.schemas import DriverPosition, Point
 from tui.common.app import TiffinApp
@@ -32,13 +35,15 @@ from tui.common.processes import Child, free_port, wait_ready
 from tui.common.tracking.trip import Trip
 from tui.customer.app import CustomerApp
 from tui.employee.app import EmployeeApp
-from tui.lab.records import Plan
+from tui.lab.records import SHORT_POLL, Plan
 from tui.lab.screen.app import LabApp
-from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.runs import Runs
 
 ROOT = Path(__file__).resolve().parent.parent
 COFFEE = (ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes()
 OUT = ROOT / "docs" / "pictures"
+COLOURS = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+"""Of the pictures, whatever the terminal has that they are made from."""
 STEPS = ("accepted", "preparing", "ready", "out_for_delivery")
 TIMEOUT_SECONDS = 30.0
 
@@ -63,7 +68,7 @@ PICTURES = {
     "driver-medium": Picture(CustomerApp, (100, 30), ("2",), drive_seconds=40),
     "driver-narrow": Picture(CustomerApp, (80, 24), ("2",), drive_seconds=40),
     "customer-menu": Picture(CustomerApp, (100, 30), ("n",)),
-    "customer-wire": Picture(CustomerApp, (100, 30), ("6",)),
+    "customer-wire": Picture(CustomerApp, (100, 30), ("6",), drive_seconds=40),
     "chat-medium": Picture(CustomerApp, (100, 30), ("3",)),
     "announcements-narrow": Picture(CustomerApp, (80, 24), ("4",)),
     "photo-medium": Picture(CustomerApp, (100, 30), ("5",)),
@@ -77,10 +82,15 @@ PICTURES = {
     "help": Picture(CustomerApp, (100, 30), ("question_mark",)),
 }
 
+WEB_PICTURES = {"web-wide": (1600, 800)}
+WEB_SECONDS = 40.0
+"""How long the drivers drive before that is taken."""
+SHOWN = {"customer": b"On its way", "employee": b"Cooking"}
+"""What the apps in the page draw once somebody has logged in."""
 LAB_PICTURES = {"lab-wide": (160, 48), "lab-medium": (100, 30), "lab-narrow": (80, 24)}
 LAB_PLAN = Plan(seconds=60, network="office")
-LAB_SECONDS = (5.0, 17.0)
-"""Until all lines are cut, and from there on until the picture is taken."""
+LAB_SECONDS = (5.0, 2.5)
+"""Until all lines are cut, and from when all have news again until the picture is taken."""
 
 
 @dataclass
@@ -190,25 +200,28 @@ def _position(found: dict[str, Any]) -> dict[str, Any]:
 
 
 async def make_busy(town: Town) -> None:
-    """Place three orders of the customer in the pictures, and others for the kitchen."""
+    """Place three orders of the customer in the pictures, and others for the employee's kitchen."""
     for who in ("ana", "bram", "chiara", "maya"):
         await town.log_in(who, f"{who}@tiffin.example")
-    await town.order("bram", "Thai Basil", [3, 5], 4)
+    me = await town.call("GET", "/me", who="maya")
+    found = await town.call("GET", f"/restaurants/{me['restaurant_id']}", who="maya")
+    kitchen = found["name"]
+    await town.order("bram", kitchen, [3, 5], 4)
     await town.order("ana", "Green Bowl", [0], 1)
     await town.order("ana", "Napoli Forno", [0, 6], 2)
-    await town.order("chiara", "Thai Basil", [1], 2)
-    await town.order("bram", "Thai Basil", [2, 4, 7], 1)
-    await town.order("ana", "Thai Basil", [0, 3], 4)
-    await town.order("chiara", "Thai Basil", [6], 3)
-    await town.order("bram", "Thai Basil", [0, 6], 0)
-    await town.order("chiara", "Thai Basil", [1, 3], 0)
+    await town.order("chiara", kitchen, [1], 2)
+    await town.order("bram", kitchen, [2, 4, 7], 1)
+    await town.order("ana", kitchen, [0, 3], 4)
+    await town.order("chiara", kitchen, [6], 3)
+    await town.order("bram", kitchen, [0, 6], 0)
+    await town.order("chiara", kitchen, [1, 3], 0)
 
 
 CHAT = (
     ("ana", "Hello! Could the rider ring twice? The bell is a bit weak."),
-    ("maya", "Of course, I have put it into the notes for Lotte. Anything else you need?"),
+    ("maya", "Of course, I have put it into the notes for Greta. Anything else you need?"),
     ("ana", "Extra napkins would be lovely."),
-    ("maya", "Done. She is by the river now, some minutes away."),
+    ("maya", "Done. She is on her way, some minutes from you."),
 )
 NEWS = (
     ("Bottle returns at the door", "Hand empties to the rider and get 0.25 back.", "info"),
@@ -259,18 +272,60 @@ async def take(picture: Picture, url: str, folder: Path, town: Town) -> str:
 
 async def take_lab(size: tuple[int, int], url: str) -> str:
     """Run the lab, cut its lines once; returns the screen as SVG."""
-    experiment = Experiment(url, LAB_PLAN)
-    app = LabApp(experiment)
+    runs = Runs(url, LAB_PLAN)
+    app = LabApp(runs)
     async with app.run_test(size=size, notifications=True):
-        await wait_until(lambda: experiment.state == "running", "the run")
+        await wait_until(lambda: runs.state == "running", "the run")
         app.simulate_key("3")
         await asyncio.sleep(LAB_SECONDS[0])
         app.simulate_key("x")
+        await wait_until(lambda: runs.is_cut, "the cut")
+        await wait_until(lambda: not runs.is_cut and _all_have_news(runs), "news on all lines")
         await asyncio.sleep(LAB_SECONDS[1])
         drawn = app.export_screenshot(title="tiffin-lab")
-        experiment.stop()
-        await wait_until(lambda: not experiment.is_going, "the run's end")
+        runs.stop()
+        await wait_until(lambda: not runs.is_going, "the run's end")
     return _without_fonts(drawn)
+
+
+def _all_have_news(runs: Runs) -> bool:
+    seen, newest = runs.watch.timeline.seen, runs.watch.timeline.newest
+    return not any(seen[pattern].lacks(newest) for pattern in seen if pattern != SHORT_POLL)
+
+
+async def take_web(size: tuple[int, int], url: str, town: Town) -> bytes:
+    """Open the page with both apps and log in with Enter; returns the page as PNG."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise FileNotFoundError("Chromium is not installed: it takes the picture of the page")
+    drawn = dict.fromkeys(SHOWN, b"")
+
+    def connected(socket: WebSocket) -> None:
+        role = socket.url.rpartition("/web/")[2].partition("/")[0]
+
+        def received(frame: str | bytes) -> None:
+            if isinstance(frame, bytes):
+                drawn[role] += frame
+
+        socket.on("framereceived", received)
+
+    async with town.driving(), async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        page = await browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("websocket", connected)
+        await page.goto(url)
+        for role, words in SHOWN.items():
+            await wait_until(lambda role=role: b"Enter the demo" in drawn[role], "its log-in")
+            frame = next(one for one in page.frames if one.url.endswith(f"/web/{role}"))
+            await frame.locator(".xterm-helper-textarea").focus()
+            await page.keyboard.press("Enter")
+            await wait_until(lambda role=role, words=words: words in drawn[role], "its panels")
+        await asyncio.sleep(WEB_SECONDS)
+        taken = await page.screenshot()
+        await browser.close()
+    return taken
 
 
 def _without_fonts(drawn: str) -> str:
@@ -284,9 +339,12 @@ async def main(names: list[str]) -> None:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         limits = {"TIFFIN_LOGIN_PER_MINUTE": "0", "TIFFIN_READS_PER_MINUTE": "0"}
-        os.environ |= limits | {"TIFFIN_DATA_DIR": folder}
+        os.environ |= limits | COLOURS | {"TIFFIN_DATA_DIR": folder}
+        os.environ.pop("NO_COLOR", None)
         os.environ.setdefault("U2NET_HOME", str(ROOT / ".tiffin" / "rembg"))
-        server = Child(Path(folder) / "server.log", "server", "--demo", "--port", str(port))
+        server = Child(
+            Path(folder) / "server.log", "server", "--demo", "--web", "--port", str(port)
+        )
         try:
             await asyncio.to_thread(wait_ready, server, url)
             async with aiohttp.ClientSession() as http:
@@ -294,7 +352,12 @@ async def main(names: list[str]) -> None:
                 town = Town(http, url, accounts[0]["password"])
                 await make_busy(town)
                 await make_sociable(town)
-                for name in names or (*PICTURES, *LAB_PICTURES):
+                for name in names or (*PICTURES, *LAB_PICTURES, *WEB_PICTURES):
+                    if name in WEB_PICTURES:
+                        taken = await take_web(WEB_PICTURES[name], url, town)
+                        (OUT / f"{name}.png").write_bytes(taken)
+                        print(OUT.name, name)
+                        continue
                     if name in LAB_PICTURES:
                         drawn = await take_lab(LAB_PICTURES[name], url)
                     else:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
+import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from aiohttp import WSMsgType, web
 
 from web.session import AppProcess
+from web.town import NoTown, Towns
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,10 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
 )
-PAGE_HEADERS = {"Content-Security-Policy": POLICY}
+PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "private, no-cache"}
+COOKIE = "tiffin-visitor"
+"""Says which windows are one visitor's, where each has a town of their own."""
+TOKEN = re.compile(r"[\w-]{32}", re.ASCII)
 
 
 class NoTerminalPage(Exception):
@@ -55,12 +61,15 @@ class WebHost:
         limits: Limits,
         address_of: Callable[[web.Request], str],
         is_allowed_host: Callable[[str], bool],
+        towns: Towns | None = None,
     ) -> None:
         """`address_of` is the visitor's address, behind trusted proxies too; `is_allowed_host`,
-        whether a page of that host name may open windows. Raises `NoTerminalPage`."""
+        whether a page of that host name may open windows. Without `towns` all visitors are in this
+        server's. Raises `NoTerminalPage`."""
         self._limits = limits
         self._address_of = address_of
         self._is_allowed_host = is_allowed_host
+        self._towns = towns
         self._open: Counter[str] = Counter()
         self._sockets: set[web.WebSocketResponse] = set()
         self._downloads: dict[str, Download] = {}
@@ -82,14 +91,23 @@ class WebHost:
             app.router.add_get(f"/web/{role}", self._terminal)
         app.router.add_get("/web/{role}/ws", self._window)
         app.on_shutdown.append(self._close_all)
+        if self._towns is not None:
+            app.on_cleanup.append(self._towns.close)
 
     # -- pages
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(PAGES / "index.html", headers=PAGE_HEADERS)
+        return self._page(request, "index.html")
 
     async def _terminal(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(PAGES / "terminal.html", headers=PAGE_HEADERS)
+        return self._page(request, "terminal.html")
+
+    def _page(self, request: web.Request, name: str) -> web.StreamResponse:
+        response = web.FileResponse(PAGES / name, headers=PAGE_HEADERS)
+        if self._towns is not None and not _visitor(request):
+            token = secrets.token_urlsafe(24)
+            response.set_cookie(COOKIE, token, httponly=True, samesite="Lax", secure=request.secure)
+        return response
 
     async def _textual_script(self, request: web.Request) -> web.StreamResponse:
         return web.Response(text=self._script, content_type="text/javascript")
@@ -139,9 +157,31 @@ class WebHost:
             )
         return ""
 
+    @contextlib.asynccontextmanager
+    async def _server_for(self, request: web.Request) -> AsyncIterator[str]:
+        """The URL of the server that this visitor's windows talk to. Raises NoTown, OSError."""
+        if self._towns is None:
+            assert request.transport is not None
+            yield _url_of_listener(request.transport)
+            return
+        if not (visitor := _visitor(request)):
+            raise NoTown("Allow this page its cookie, which says whose town is yours, and reload.")
+        async with self._towns.visit(visitor) as url:
+            yield url
+
     async def _run(self, request: web.Request, role: str, socket: web.WebSocketResponse) -> None:
-        assert request.transport is not None
-        process = AppProcess(role, _url_of_listener(request.transport), self._limits.memory_mb)
+        try:
+            async with self._server_for(request) as url:
+                await self._run_app(AppProcess(role, url, self._limits.memory_mb), request, socket)
+        except NoTown as refusal:
+            await socket.send_bytes(f"\r\n  {refusal}\r\n".encode())
+        except OSError as error:
+            logger.error("a window could not be started: %s", error)
+            await socket.send_bytes(b"\r\n  The server cannot start another window now.\r\n")
+
+    async def _run_app(
+        self, process: AppProcess, request: web.Request, socket: web.WebSocketResponse
+    ) -> None:
         downloads: list[Download] = []
         try:
             await process.start(_cells(request, "width", 80), _cells(request, "height", 24))
@@ -158,9 +198,6 @@ class WebHost:
                 error = None if task.cancelled() else task.exception()
                 if error is not None and not isinstance(error, ConnectionError):
                     raise error
-        except OSError as error:
-            logger.error("a window could not be started: %s", error)
-            await socket.send_bytes(b"\r\n  The server cannot start another window now.\r\n")
         finally:
             for download in downloads:
                 self._downloads.pop(download.key, None)
@@ -277,6 +314,12 @@ def _url_of_listener(transport: asyncio.BaseTransport) -> str:
         raise OSError("windows need a TCP port of the server, and it listens on a socket file")
     host, port = name[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _visitor(request: web.Request) -> str:
+    """The visitor's token; "" where there is none, or none of ours."""
+    token = request.cookies.get(COOKIE, "")
+    return token if TOKEN.fullmatch(token) else ""
 
 
 def _parsed(text: str) -> list[object]:

@@ -18,13 +18,33 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
-"""What a window gets of the server's environment: no `TIFFIN_*`, no secrets."""
+"""What a process for a visitor gets of the server's environment: no `TIFFIN_*`, no secrets."""
 GREETING = b"__GANGLION__\n"
 """The line after which Textual's web driver sends packets."""
 LARGEST = 16 * 1024 * 1024
 """Bytes of a packet, at most."""
 QUIT_SECONDS = 3.0
 """Time to quit, before the process is killed."""
+
+
+def kept_environment(home: Path) -> dict[str, str]:
+    """The environment of a process for a visitor, with that folder as its home."""
+    return {name: os.environ[name] for name in ALLOWED if name in os.environ} | {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def limit_memory(pid: int, size: int, *, hard: bool = True) -> None:
+    """Limit the data of that process to `size` bytes, on Linux; 0 is no limit. Its own children may
+    raise what is not a `hard` limit."""
+    if size and sys.platform == "linux":
+        most = size if hard else resource.RLIM_INFINITY
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (size, most))
 
 
 class AppProcess:
@@ -48,20 +68,14 @@ class AppProcess:
     async def start(self, width: int, height: int) -> None:
         """Start it in a terminal of that many cells. Raises OSError."""
         self._folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="tiffin-window-")
-        kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-        folders = dict.fromkeys(("HOME", "TMPDIR"), self._folder)
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
             cwd=self._folder,
-            env=kept
-            | folders
+            env=kept_environment(Path(self._folder))
             | {
-                "PYTHONPATH": str(ROOT),
-                "PYTHONSAFEPATH": "1",
-                "PYTHONDONTWRITEBYTECODE": "1",
                 "TEXTUAL_COLOR_SYSTEM": "truecolor",
                 "TEXTUAL_FPS": "30",
                 "COLUMNS": str(width),
@@ -69,10 +83,7 @@ class AppProcess:
             },
             start_new_session=True,
         )
-        if self._memory and sys.platform == "linux":
-            with contextlib.suppress(ProcessLookupError):
-                limits = (self._memory, self._memory)
-                resource.prlimit(self._process.pid, resource.RLIMIT_DATA, limits)
+        limit_memory(self._process.pid, self._memory)
 
     async def packets(self) -> AsyncIterator[tuple[bytes, bytes]]:
         """What it sends, until it ends: `D` (for the screen), `M` (JSON) or `P` (a file's part)."""

@@ -12,7 +12,7 @@ INSERT INTO meta (name, value) VALUES ('demo_photos', :at) ON CONFLICT (name) DO
 
 -- name: dish^
 -- The photo belongs to the demo's employee if it is their restaurant, else to its autopilot.
-SELECT menu_items.id, menu_items.restaurant_id, menu_items.photo_url, accounts.id AS account_id
+SELECT menu_items.id AS menu_item_id, menu_items.restaurant_id, menu_items.photo_url, accounts.id AS account_id
 FROM menu_items
 JOIN restaurants ON restaurants.id = menu_items.restaurant_id
 JOIN accounts ON accounts.restaurant_id = restaurants.id AND accounts.role = 'employee'
@@ -27,6 +27,6 @@ INSERT INTO uploads
     original_blob, original_type, result_blob, width, height, shown, created_at, finished_at,
     arrival)
 VALUES
-    (:id, :account_id, 'menu_item', :restaurant_id, :menu_item_id, 'done', 1, 'image/jpeg', :size,
+    (:id, :account_id, :purpose, :restaurant_id, :menu_item_id, 'done', 1, 'image/jpeg', :size,
     :original_blob, 'image/jpeg', :result_blob, :width, :height, 1, :at, :at,
     :arrival);

@@ -1,15 +1,11 @@
 """The demo: it starts completely, and leaves no process behind however it ends."""
 
 import asyncio
-import os
-import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
-import termios
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import psutil
 import pyte
 import pytest
 
+from support.processes import Terminal, all_gone
 from support.rest import Rest
 from support.server_process import ROOT, server_environment
 from support.waiting import PATIENCE, wait_for, wait_until
@@ -37,13 +34,6 @@ def demo_environment(data_dir: Path, port: int) -> dict[str, str]:
 
 def family_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
-
-
-def all_gone(processes: list[psutil.Process], seconds: float = PATIENCE) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    for process in alive:
-        process.kill()
-    assert not alive, f"left behind: {[process.cmdline() for process in alive]}"
 
 
 class Headless:
@@ -121,9 +111,12 @@ async def test_an_order_is_delivered_without_people_until_a_sigterm(
     assert await seconds_between_reports(url) == 2
     async with Rest(url) as rest:
         await rest.demo("customer")
-        restaurants = (await rest.get("/restaurants")).must(200).json["items"]
+        items = (await rest.get("/restaurants")).must(200).json["items"]
+        restaurants = [one for one in items if one["open_now"]]
         assert len(restaurants) >= 3
-        for one in restaurants:
+        open_now = [one for one in restaurants if one["open_now"]]
+        assert open_now
+        for one in open_now:
             menu = (await rest.get(f"/restaurants/{one['id']}")).must(200).json["menu"]
             dish = next(item for item in menu if item["available"])
             basket = {
@@ -221,55 +214,26 @@ class OnScreen:
     """The demo in a terminal of 100 by 30."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.pid, self._master = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            os.execvpe(COMMAND[0], COMMAND, demo_environment(data_dir, free_port()))
-        termios.tcsetwinsize(self._master, (30, 100))
-        self.modes = termios.tcgetattr(self._master)
         self._screen = pyte.Screen(100, 30)
         self._stream = pyte.ByteStream(self._screen)
-        self.raw = b""
-        self.process = psutil.Process(self.pid)
-        threading.Thread(target=self._read, daemon=True).start()
+        environment = demo_environment(data_dir, free_port())
+        self.terminal = Terminal(COMMAND, environment, (100, 30), self._draw)
+        self.process = self.terminal.process
 
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:
-                return
-            if not data:
-                return
-            self.raw += data
-            # pyte cannot parse a few private sequences that only query the terminal.
-            self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]", b"", data))
+    def _draw(self, data: bytes) -> None:
+        # pyte cannot parse a few private sequences that only query the terminal.
+        self._stream.feed(re.sub(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]", b"", data))
 
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
     def app_is_up(self) -> list[psutil.Process]:
         """Wait for the app's first screen; returns the processes behind it."""
-        wait_for(lambda: b"\x1b[?1049h" in self.raw, 40, what="the app's screen")
+        wait_for(lambda: b"\x1b[?1049h" in self.terminal.raw, 40, what="the app's screen")
         wait_for(lambda: "tiffin" in self.text(), what="the app's name")
-        family = family_of(self.pid)
+        family = family_of(self.process.pid)
         assert len(family) == 2
         return family
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def hang_up(self) -> None:
-        os.close(self._master)
-
-    def wait(self, seconds: float = PATIENCE) -> int:
-        def ended() -> tuple[int, int] | None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            return (pid, status) if pid else None
-
-        found = wait_for(ended, seconds, what="the demo ends")
-        assert found is not None
-        return os.waitstatus_to_exitcode(found[1])
 
 
 @pytest.fixture
@@ -277,24 +241,23 @@ def on_screen(data_dir: Path) -> Iterator[OnScreen]:
     demo = OnScreen(data_dir)
     yield demo
     print(demo.text())
-    if demo.process.is_running():
-        demo.process.kill()
+    demo.terminal.close()
 
 
 def test_quitting_the_app_ends_everything_and_gives_the_terminal_back(on_screen: OnScreen) -> None:
     family = on_screen.app_is_up()
-    assert b"make employee SERVER=http://127.0.0.1:" in on_screen.raw
-    on_screen.press(b"\x11")
-    assert on_screen.wait() == 0
+    assert b"make employee SERVER=http://127.0.0.1:" in on_screen.terminal.raw
+    on_screen.terminal.type("\x11")
+    assert on_screen.terminal.ends() == 0
     all_gone(family)
-    wait_for(lambda: b"\x1b[?1049l" in on_screen.raw)
-    assert termios.tcgetattr(on_screen._master)[:4] == on_screen.modes[:4]
+    wait_for(lambda: b"\x1b[?1049l" in on_screen.terminal.raw)
+    assert on_screen.terminal.modes == on_screen.terminal.modes_before
 
 
 def test_a_terminal_that_closes_ends_everything(on_screen: OnScreen) -> None:
     family = on_screen.app_is_up()
-    on_screen.hang_up()
-    on_screen.wait()
+    on_screen.terminal.hang_up()
+    on_screen.terminal.ends()
     all_gone(family)
 
 
@@ -302,5 +265,5 @@ def test_killing_the_app_ends_everything(on_screen: OnScreen) -> None:
     """A SIGTERM does too: see `test_the_demo_is_suspended_too`."""
     family = on_screen.app_is_up()
     on_screen.process.kill()
-    on_screen.wait()
+    on_screen.terminal.ends()
     all_gone(family)

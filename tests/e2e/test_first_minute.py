@@ -9,10 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
+from support.processes import all_gone
 from support.rest import Rest
 from support.server_process import ROOT
 from support.uploads import done, sent
-from support.waiting import PATIENCE, wait_for, wait_until
+from support.waiting import wait_for, wait_until
 from tools.ports import free_port
 
 pytestmark = [pytest.mark.others, pytest.mark.timeout(900)]
@@ -69,8 +70,7 @@ class Demo:
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
         self.process.wait()
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
-        assert not alive, [process.cmdline() for process in alive]
+        all_gone(family)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.processes import all_gone
 from support.server_process import ROOT, ServerProcess, server_environment
 from support.tmux import Tmux, Window, signed_in
 from support.waiting import PATIENCE, wait_for
@@ -151,8 +152,7 @@ def test_the_demo_is_suspended_too(data_dir: Path, tmux: Tmux) -> None:
     is_given_back(window)
     window.type("echo code $? modes $([ $before = $(stty -g) ] && echo same)")
     window.sees(f"code {128 + signal.SIGTERM} modes same")
-    _, alive = psutil.wait_procs(family, timeout=PATIENCE)
-    assert not alive
+    all_gone(family)
 
 
 def test_the_lab_has_the_terminal_until_it_is_left(server: ServerProcess, tmux: Tmux) -> None:

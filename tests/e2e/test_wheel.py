@@ -159,15 +159,19 @@ def test_server_and_apps_work_from_an_empty_folder(
 def test_the_installed_demo_begins_alive(
     commands: Path, nowhere: Path, tmp_path: Path, tmux: Tmux
 ) -> None:
-    """An order is on its way and its question answered, without anybody having done anything."""
+    """An order is on its way, its question answered, a photo done, and the model is fetched for
+    others, without anybody having done anything."""
     port = free_port()
     command = f"cd {nowhere} && {commands / 'tiffin-demo'} --port {port} --pace 0.5"
-    more = {"PYTHONPATH": "", "TIFFIN_PHOTO_WORKERS": "0", "MAKELEVEL": ""}
+    more = {"PYTHONPATH": "", "MAKELEVEL": "", "U2NET_HOME": str(tmp_path / "model")}
     window = tmux.run_in("demo", command, (160, 48), **more)
     window.sees("Enter the demo", "online")
     window.press("Enter")
     window.sees("Curry Leaf", "On its way")
     window.sees("automatic assistant")
+    window.sees("done: your avatar")
+    model = tmp_path / "model" / "models" / "u2netp" / "u2netp.onnx"
+    wait_for(model.exists, what="the model")
     window.press("C-q")
     assert window.ends() == 0
     assert not [*nowhere.iterdir()]

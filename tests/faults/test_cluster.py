@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.transports.connections import DRAINED_RETRY_MS
 from server.transports.outbox import CloseCode
+from support.processes import all_gone, left_of
 from support.rest import Answer, Rest
 from support.room import Closed, open_chat, room
 from support.server_process import ROOT, UNLIMITED
@@ -84,10 +85,6 @@ def found(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     assert match is not None, text
     return match[1]
-
-
-def left_of(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +384,7 @@ def test_sigterm_ends_everything(cluster: Running) -> None:
     ports = [int(port) for port in re.findall(r"\((\d+)\)", cluster.text())]
     cluster.process.send_signal(signal.SIGTERM)
     assert cluster.process.wait(60) == 0, cluster.text()
-    wait_for(lambda: not left_of(everything), what=f"none is left of {everything}")
+    all_gone(everything)
     for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0, port

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from support.processes import all_gone
 from support.rest import Rest
 from support.scene import in_test_all
 from support.server_process import StartServer
 from support.town import stored_rows
 from support.uploads import QUICK_WORKER, done, final, photo_workers, sent
-from support.waiting import PATIENCE, wait_until
+from support.waiting import wait_until
 from tools.cluster.azurite import Azurite
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
@@ -125,8 +125,7 @@ async def test_a_stopped_server_puts_its_photos_back(
         await in_the_middle(rest)
         left_behind = photo_workers(server.pid)
         assert await asyncio.to_thread(server.terminate) == 0
-        _, alive = psutil.wait_procs(left_behind, timeout=PATIENCE)
-        assert not alive
+        await asyncio.to_thread(all_gone, left_behind)
         photos.go_on()
         await asyncio.to_thread(server.start)
         await each_ends_once(rest, data_dir, ids, all_done=True)

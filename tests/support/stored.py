@@ -231,6 +231,9 @@ REQUESTS: dict[str, Prepare] = {
     "a kitchen's summary": _get(
         "employee", "/restaurants/{place}/summary?from=2000-01-01&to=2000-02-01"
     ),
+    "a kitchen's orders of a span": _get(
+        "employee", "/orders?from=2000-01-01&to=2999-01-01&limit=5"
+    ),
     "a kitchen's drivers": _get("employee", "/drivers"),
     "open a chat": _post("customer", "/chats", {"subject": "Where is it?"}, _nothing),
     "claim a chat": _post("employee", "/chats/{id}/take", None, _chat),

@@ -1,12 +1,12 @@
 """Photos sent to a server under test, and their results."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 
+from support.processes import children_with
 from support.rest import Answer, Rest
 from support.waiting import wait_until
 
@@ -31,13 +31,7 @@ def form_of(
 
 def photo_workers(server: int | None = None) -> list[psutil.Process]:
     """The live photo workers of that process, or of this one."""
-    found = []
-    for child in psutil.Process(server).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            named = any("rembg_worker" in argument for argument in child.cmdline())
-            if named and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-    return found
+    return children_with("rembg_worker", server)
 
 
 async def send(

@@ -1,4 +1,5 @@
-"""Both apps in a real browser: two windows, an order, a reload, a server that is killed."""
+"""Both apps in a real browser: two windows, an order, a town for each visitor, a server that is
+killed; mouse, clipboard, sizes, pictures and files as in a terminal."""
 
 import json
 import os
@@ -10,8 +11,9 @@ import aiohttp
 import psutil
 import pyte
 import pytest
-from playwright.async_api import Browser, Page, WebSocket, async_playwright
+from playwright.async_api import Browser, Download, Frame, Page, WebSocket, async_playwright
 
+from support.processes import children_with
 from support.server_process import ServerProcess
 from support.waiting import wait_until
 
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.others
 
 StartServer = Callable[..., ServerProcess]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+TOWN = "tui.common.parent_guard"
+"""In the command of a town's server."""
 WIDE = {"width": 1600, "height": 900}
 
 
@@ -28,6 +32,7 @@ class Window:
     def __init__(self, page: Page, role: str) -> None:
         self.page, self.role = page, role
         self.closed = False
+        self.size = (0, 0)
         self._open()
         page.on("websocket", self._connected)
 
@@ -40,15 +45,27 @@ class Window:
             self._open()
             self.closed = False
             socket.on("framereceived", self._received)
+            socket.on("framesent", self._sent)
             socket.on("close", lambda _: setattr(self, "closed", True))
 
     def _received(self, frame: str | bytes) -> None:
         if isinstance(frame, bytes):
             self._stream.feed(frame)
 
+    def _sent(self, frame: str | bytes) -> None:
+        kind, *content = json.loads(frame)
+        if kind == "resize":
+            self.size = content[0]["width"], content[0]["height"]
+            self._open()  # the app paints all of it again
+
     @property
     def text(self) -> str:
         return "\n".join(self._screen.display)
+
+    @property
+    def colours(self) -> set[str]:
+        """Those of the letters now."""
+        return {cell.fg for row in self._screen.buffer.values() for cell in row.values()}
 
     async def sees(self, *words: str) -> str:
         """Wait until all of them are shown."""
@@ -58,12 +75,28 @@ class Window:
             raise AssertionError(f"{self.role} does not show {words}:\n{self.text}") from None
         return self.text
 
+    @property
+    def frame(self) -> Frame:
+        return next(one for one in self.page.frames if one.url.endswith(f"/web/{self.role}"))
+
     async def press(self, *keys: str) -> None:
         """Press keys in the window."""
-        frame = next(one for one in self.page.frames if one.url.endswith(f"/web/{self.role}"))
-        await frame.locator(".xterm-helper-textarea").focus()
+        await self.frame.locator(".xterm-helper-textarea").focus()
         for key in keys:
             await self.page.keyboard.press(key)
+
+    async def click(self, words: str) -> None:
+        """Click on the first place where these are shown."""
+        await self.sees(words)
+        rows = self._screen.display
+        row = next(number for number, text in enumerate(rows) if words in text)
+        column = rows[row].index(words) + len(words) / 2
+        box = await self.frame.locator(".xterm-screen").bounding_box()
+        assert box is not None
+        wide, high = self.size
+        x = box["x"] + box["width"] * column / wide
+        y = box["y"] + box["height"] * (row + 0.5) / high
+        await self.page.mouse.click(x, y)
 
 
 @pytest.fixture
@@ -80,6 +113,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 async def opened(browser: Browser, server: ServerProcess) -> tuple[Page, Window, Window]:
     context = await browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = await context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -102,19 +136,12 @@ async def position_of_the_employees_restaurant(url: str) -> tuple[int, str]:
     return at, restaurants[at]["name"]
 
 
-def windows_of(server: ServerProcess) -> list[psutil.Process]:
-    return [
-        one
-        for one in psutil.Process(server.pid).children(recursive=True)
-        if "--hosted=browser" in one.cmdline()
-    ]
-
-
 async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     browser: Browser, start_server: StartServer
 ) -> None:
-    server = start_server(demo=True, env={"TIFFIN_WEB": "1"})
+    server = start_server(demo=True, env={"TIFFIN_WEB": "1", "TIFFIN_WEB_TOWN": "own"})
     page, customer, employee = await opened(browser, server)
+    [town] = children_with(TOWN, server.pid)
     await customer.press("Enter")
     await employee.press("Enter")
     await customer.sees("New order")
@@ -137,12 +164,47 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await employee.sees("Accepted 1")
     await customer.sees("Accepted")
 
+    # the clipboard is the browser's
+    await customer.press("y")
+    await customer.sees("order number")
+    await customer.press("Enter")
+
+    async def copied() -> str:
+        return str(await customer.frame.evaluate("navigator.clipboard.readText()"))
+
+    await wait_until(copied)
+    assert f"#{await copied()} placed" in customer.text
+
+    # a click opens the photos, whose picture is drawn, and saved as a download
+    before = len(customer.colours)
+    await customer.click("5 Photo")
+    await customer.sees("done: your avatar", "before", "s Save")
+    await wait_until(lambda: len(customer.colours) > before + 100)
+    downloads: list[Download] = []
+    page.on("download", lambda one: downloads.append(one))
+    # it may be a tab of its own, which closes at once
+    page.context.on("page", lambda tab: tab.on("download", lambda one: downloads.append(one)))
+    await customer.press("s")
+    await wait_until(lambda: downloads)
+    [download, *_] = downloads
+    assert download.suggested_filename.endswith("-tiffin.png")
+    content = (await download.path()).read_bytes()
+    assert content.startswith(b"\x89PNG")
+
+    # the app has the page's size
+    await page.set_viewport_size({"width": 1200, "height": 700})
+    await wait_until(lambda: customer.size[0] < 100)
+    await customer.sees("done: your avatar")
+    wide, high = customer.size
+    await wait_until(lambda: len(customer.text.splitlines()[1].rstrip()) in (wide, wide - 1))
+    assert not "".join(customer.text.splitlines()[high:]).strip()
+    await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
     # hosted: another program is not started, and nobody's file is offered
-    await customer.press("F3", "Control+z", "5")
-    await customer.press("n")
+    await customer.press("F3", "Control+z", "n")
     await customer.sees("sample photos", "Banana bread")
     assert "/" + str(Path.home()).strip("/") not in customer.text.replace("//", "")
-    for one in windows_of(server):
+    for one in children_with("--hosted=browser", server.pid):
         assert one.status() != psutil.STATUS_STOPPED
         environment, home = one.environ(), one.environ()["HOME"]
         assert not [name for name in environment if name.startswith("TIFFIN_")]
@@ -150,7 +212,7 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
         assert home != str(Path.home())
 
     # a reload ends the window's process, and is signed out: nothing is remembered
-    before = windows_of(server)
+    before = children_with("--hosted=browser", server.pid)
     homes = [one.environ()["HOME"] for one in before]
     assert len(before) == 2
     await page.reload()
@@ -158,16 +220,21 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     await wait_until(lambda: not any(one.is_running() for one in before))
     await wait_until(lambda: not any(Path(home).exists() for home in homes))
 
-    # a second visitor has windows of their own, where nobody is signed in
+    # in the same town, where the order is, as the visitor is the same
+    assert children_with(TOWN, server.pid) == [town]
+    # a second visitor has windows of their own, where nobody is signed in, in another town
     await customer.press("Enter")
-    await customer.sees("New order")
+    await customer.sees("New order", "Accepted")
     _, other, _ = await opened(browser, server)
     assert "New order" not in other.text
-    folders = {one.environ()["HOME"] for one in windows_of(server)}
-    assert len(folders) == len(windows_of(server)) == 4
+    folders = {one.environ()["HOME"] for one in children_with("--hosted=browser", server.pid)}
+    assert len(folders) == len(children_with("--hosted=browser", server.pid)) == 4
+    await other.press("Enter")
+    await other.sees("New order", "0 open")
 
     # a server that is killed takes its windows along, and the page says so
-    left = windows_of(server)
+    left = children_with("--hosted=browser", server.pid) + children_with(TOWN, server.pid)
+    assert len(left) == 6
     server.kill()
     await wait_until(lambda: not any(one.is_running() for one in left))
     await wait_until(lambda: customer.closed)
@@ -212,7 +279,7 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
                     ponged = ponged or json.loads(message.data) == ["pong", "1"]
             assert ponged
             assert b"Nothing was typed" in drawn
-    await wait_until(lambda: not windows_of(server))
+    await wait_until(lambda: not children_with("--hosted=browser", server.pid))
     assert await socket_status(server.url, server.url) == 101
 
 

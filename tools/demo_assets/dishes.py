@@ -21,9 +21,9 @@ from typing import Any
 
 from PIL import Image
 
+from server.features.uploads.fetch_model import home
 from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, UploadStatus
 from tools.demo_assets.recipes import RECIPES, painted
-from tools.model import home
 from tui.common.client.api import Api
 from tui.common.client.meter import Pattern, Wire
 from tui.common.client.session import Session

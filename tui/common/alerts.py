@@ -11,6 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.widgets._toast import Toast, ToastRack
 
+from tui.common.language import _
+
 ALERT_SECONDS = 1.0
 """What comes within that time of the first is one alert: also what is replayed after a reconnect,
 which may turn out to have been read in another window."""
@@ -20,7 +22,7 @@ MOST_LINES = 5
 """Of a toast that stands for several."""
 PINNED_SECONDS = 3600.0
 """What stays that long is a toast of its own: it waits for an answer."""
-JOINED = " messages"
+JOINED = _(" messages")
 """The end of the title of a toast that stands for several."""
 SEVERITIES = ("information", "warning", "error")
 CORNERS = ((), ("-top",), ("-left",), ("-top", "-left"))

@@ -19,6 +19,7 @@ from tui.common.client.address import DEFAULT_SERVER
 from tui.common.client.meter import Wire
 from tui.common.config import Config
 from tui.common.hosted import hosted_where
+from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.panel_grid import MainScreen, PanelGrid
 from tui.common.sanitize import plain
@@ -60,28 +61,28 @@ class TiffinApp(BaseApp, ServicesApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(number), f"panel({number})", "Panel", show=number == 1)
+            Binding(str(number), f"panel({number})", _("Panel"), show=number == 1)
             for number in range(1, 7)
         ),
-        Binding("z", "zoom", "Zoom"),
-        Binding("x", "cut", "Cut line"),
-        Binding("X", "hold_cut", "Hold the cut", show=False),
-        Binding("f2", "account", "Account"),
-        Binding("f3", "lab", "Lab"),
-        Binding("t", "theme", "Theme"),
-        Binding("y", "copy", "Copy"),
-        Binding("i", "explain_news", "How this panel gets its news", show=False),
-        Binding("slash", "filter", "Filter", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("f1", "help", "Help", show=False, priority=True),
+        Binding("z", "zoom", _("Zoom")),
+        Binding("x", "cut", _("Cut line")),
+        Binding("X", "hold_cut", _("Hold the cut"), show=False),
+        Binding("f2", "account", _("Account")),
+        Binding("f3", "lab", _("Lab")),
+        Binding("t", "theme", _("Theme")),
+        Binding("y", "copy", _("Copy")),
+        Binding("i", "explain_news", _("How this panel gets its news"), show=False),
+        Binding("slash", "filter", _("Filter"), show=False),
+        Binding("question_mark", "help", _("Help"), key_display="?"),
+        Binding("f1", "help", _("Help"), show=False, priority=True),
         # in a field these move by words
-        Binding("ctrl+right", "cycle(1)", "Next panel", show=False),
-        Binding("ctrl+left", "cycle(-1)", "Previous panel", show=False),
-        Binding("f6", "cycle(1)", "Next panel", show=False, priority=True),
-        Binding("shift+f6", "cycle(-1)", "Previous panel", show=False, priority=True),
-        Binding("f8", "acknowledge", "Mark the alert as read", show=False, priority=True),
-        Binding("escape", "leave_field", "Leave field", show=False),
-        Binding("ctrl+q", "quit", "Quit", priority=True),
+        Binding("ctrl+right", "cycle(1)", _("Next panel"), show=False),
+        Binding("ctrl+left", "cycle(-1)", _("Previous panel"), show=False),
+        Binding("f6", "cycle(1)", _("Next panel"), show=False, priority=True),
+        Binding("shift+f6", "cycle(-1)", _("Previous panel"), show=False, priority=True),
+        Binding("f8", "acknowledge", _("Mark the alert as read"), show=False, priority=True),
+        Binding("escape", "leave_field", _("Leave field"), show=False),
+        Binding("ctrl+q", "quit", _("Quit"), priority=True),
     ]
 
     def __init__(
@@ -232,7 +233,7 @@ class TiffinApp(BaseApp, ServicesApp):
         await self.grid.fill(panels)
         self.grid.start_panels()
         if self.session.notice:
-            self.notify(self.session.notice, title="Log-in", severity="warning", timeout=10)
+            self.notify(self.session.notice, title=_("Log-in"), severity="warning", timeout=10)
         if self.hint:
             self.notify(self.hint, timeout=20)
             self.hint = ""
@@ -246,8 +247,6 @@ class TiffinApp(BaseApp, ServicesApp):
         self.bar.follow(())
         self.set_headline("")
 
-    # -- painting
-
     def _show_connections(self) -> None:
         self.bar.follow([panel.meter for panel in self.panels])
 
@@ -260,9 +259,7 @@ class TiffinApp(BaseApp, ServicesApp):
         """Redraw the strip of tabs."""
         self.show_tabs()
 
-    def on_panel_badge_changed(self) -> None:
-        """Redraw the strip of tabs."""
-        self.show_tabs()
+    on_panel_badge_changed = on_panel_grid_changed
 
     def on_tab_strip_picked(self, message: TabStrip.Picked) -> None:
         """Go to the panel whose tab was clicked."""
@@ -274,8 +271,6 @@ class TiffinApp(BaseApp, ServicesApp):
             return
         self.tabs.set_class(self.grid.alone, "-shown")
         self.tabs.show(self.panels, self.grid.main)
-
-    # -- actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the panels only where panels are; the lab is another program, and not hosted."""
@@ -340,7 +335,7 @@ class TiffinApp(BaseApp, ServicesApp):
             if yes:
                 self.exit()
 
-        question = ConfirmScreen("Quit", unsaved, yes="Quit", no="Stay", danger=True)
+        question = ConfirmScreen(_("Quit"), unsaved, yes=_("Quit"), no=_("Stay"), danger=True)
         self.push_screen(question, answered)
 
     def action_acknowledge(self) -> None:
@@ -362,11 +357,11 @@ class TiffinApp(BaseApp, ServicesApp):
             others = [panel for panel in self.panels if panel is not front]
             self.push_screen(HelpScreen(front.TITLE, front.KEYS, others))
         else:
-            self.push_screen(HelpScreen("Keys here", keys_of(self.screen), self.panels))
+            self.push_screen(HelpScreen(_("Keys here"), keys_of(self.screen), self.panels))
 
     def action_help_quit(self) -> None:
         """On ctrl+c with nothing to copy."""
-        self.notify("Press ctrl+q to quit.", title="Quit")
+        self.notify(_("Press ctrl+q to quit."), title=_("Quit"))
 
     def action_explain_news(self) -> None:
         """Show how the panel in front gets its news."""

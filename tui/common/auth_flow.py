@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.client.address import clean_address, names_a_user
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -146,7 +147,7 @@ class AuthFlow:
         assert self.client is not None
         outbox = self.client.outbox()
         message = await self.client.session.log_out()
-        await self._back(message or "You are logged out.")
+        await self._back(message or _("You are logged out."))
         outbox.clear_drafts()  # each panel saved its draft as it was removed
 
     async def _back(self, message: str) -> None:

@@ -25,6 +25,7 @@ from tui.common.format import fit, set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
 from tui.common.language import _, ngettext
+from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
@@ -72,6 +73,7 @@ class BaseApp(TerminalApp):
         """`config`: by default nothing is read or remembered."""
         self.config = config or Config()
         super().__init__()
+        self.lays_out = set_layout(self.config.bidi, os.environ)
         self._bindings = with_ids(type(self), self._bindings)
         self.set_keymap(dict(self.config.keys))
         if self.config.motion == "reduced":
@@ -146,8 +148,10 @@ class BaseApp(TerminalApp):
         if isinstance(event, Paste):
             if len(event.text) > PASTE_CHARACTERS:
                 event.text = event.text[:PASTE_CHARACTERS]
-                words = f"Only the first {PASTE_CHARACTERS:,} characters were pasted."
-                self.notify(words, title="Paste", severity="warning")
+                words = _("Only the first {paste_characters:,} characters were pasted.").format(
+                    paste_characters=PASTE_CHARACTERS
+                )
+                self.notify(words, title=_("Paste"), severity="warning")
             event.text = self._fitting(event.text)
             if not event.text:
                 return
@@ -271,8 +275,10 @@ class BaseApp(TerminalApp):
             try:
                 remember_theme(self.config.remembered, theme.name)
             except OSError as error:
-                words = f"{self.config.remembered} cannot be written: {error.strerror or error}."
-                self.notify(words, title="Theme not remembered", severity="warning")
+                words = _("{remembered} cannot be written: {strerror}.").format(
+                    remembered=self.config.remembered, strerror=error.strerror or error
+                )
+                self.notify(words, title=_("Theme not remembered"), severity="warning")
 
     def action_copy(self) -> None:
         """Copy what is selected where the focus is."""
@@ -288,10 +294,12 @@ class BaseApp(TerminalApp):
             super().bell()
 
     def _register(self, parent: DOMNode, *widgets: Widget, **more: Any) -> list[Widget]:
-        """Give the keys of a new widget their ids, and where less motion is asked for a cursor that
-        stands still."""
+        """Give the keys of a new widget their ids, and lay out what it draws; where less motion is
+        asked for, its cursor stands still."""
         for widget in widgets:
             if not widget.is_attached:
+                if self.lays_out and not isinstance(widget, Screen):  # it may show another's lines
+                    widget._styles_cache = LaidOutCache(type(widget))
                 widget._bindings = named_bindings(type(widget), self.config.vim).copy()
                 if isinstance(widget, Input | TextArea) and self.animation_level == "none":
                     widget.set_reactive(type(widget).cursor_blink, False)

@@ -21,7 +21,7 @@ from tui.common.widgets.filter import matcher
 if TYPE_CHECKING:
     from server.features.chat.schemas import Chat
     from server.features.orders.schemas import Order
-    from server.features.restaurants.schemas import Restaurant
+    from server.features.restaurants.schemas import MenuItem, RestaurantSummary
     from tui.common.panel_grid import PanelGrid
 
 MOST_FOUND = 50
@@ -107,9 +107,11 @@ def orders_found(
         yield SystemCommand(name, about, partial(go_to, order.id))
 
 
-def dishes_found(restaurant: "Restaurant", go_to: Callable[[str], None]) -> Iterable[SystemCommand]:
+def dishes_found(
+    restaurant: "RestaurantSummary", menu: "Iterable[MenuItem]", go_to: Callable[[str], None]
+) -> Iterable[SystemCommand]:
     """The dishes of a menu, as the palette finds them; `go_to` gets the id of one."""
-    for dish in restaurant.menu:
+    for dish in menu:
         price = money(dish.price_cents, restaurant.currency)
         price = price if dish.available else _("sold out")
         about = " · ".join(filter(None, (restaurant.name, price, *dish.tags, dish.description)))

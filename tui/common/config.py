@@ -11,9 +11,11 @@ from typing import Any, Literal, get_args
 
 from platformdirs import user_config_path
 
+from tui.common import language
 from tui.common.client.address import DEFAULT_SERVER
 from tui.common.client.files import read_regular
 from tui.common.client.token_store import state_folder
+from tui.common.language import _, marked
 from tui.common.sanitize import plain
 
 LARGEST_FILE = 256 * 1024
@@ -22,6 +24,7 @@ Clock = Literal["24h", "12h"]
 Notifications = Literal["auto", "osc9", "osc777", "off"]
 Progress = Literal["auto", "on", "off"]
 Motion = Literal["full", "reduced"]
+Bidi = Literal["auto", "app", "terminal", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Config:
 
     server: str = DEFAULT_SERVER
     theme: str = ""
+    language: str = ""
+    bidi: Bidi = "auto"
     clock: Clock = "24h"
     bell: bool = True
     notifications: Notifications = "auto"
@@ -48,21 +53,34 @@ class Config:
 
 
 SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "server": ("the server's address", ()),
-    "theme": ("a theme of Tiffin, Textual or the folder themes; empty: the one chosen last", ()),
-    "clock": ("how times of day are written", get_args(Clock)),
-    "bell": ("ring for a new order and a chat", ()),
+    "server": (marked("the server's address"), ()),
+    "theme": (
+        marked("a theme of Tiffin, Textual or the folder themes; empty: the one chosen last"),
+        (),
+    ),
+    "language": (
+        marked(
+            "the language of the words; empty: that of the locale, if there is such a catalogue"
+        ),
+        ("", *language.languages()),
+    ),
+    "bidi": (
+        marked("who lays out text from right to left: the app or the terminal; off: nobody"),
+        get_args(Bidi),
+    ),
+    "clock": (marked("how times of day are written"), get_args(Clock)),
+    "bell": (marked("ring for a new order and a chat"), ()),
     "notifications": (
-        "notifications by the terminal (OSC 9 or 777) while another window is in focus",
+        marked("notifications by the terminal (OSC 9 or 777) while another window is in focus"),
         get_args(Notifications),
     ),
     "progress": (
-        "an order's progress by OSC 9;4; auto: in terminals known to show it",
+        marked("an order's progress by OSC 9;4; auto: in terminals known to show it"),
         get_args(Progress),
     ),
-    "title": ("show the order's state in the terminal's title", ()),
-    "motion": ("reduced: nothing moves or blinks by itself", get_args(Motion)),
-    "vim": ("j k g G ctrl+d ctrl+u move in lists", ()),
+    "title": (marked("show the order's state in the terminal's title"), ()),
+    "motion": (marked("reduced: nothing moves or blinks by itself"), get_args(Motion)),
+    "vim": (marked("j k g G ctrl+d ctrl+u move in lists"), ()),
 }
 """Each setting of the file: what it does, and its values, where only some are allowed."""
 DEFAULTS: dict[str, str | bool] = {name: getattr(Config(), name) for name in SETTINGS}
@@ -71,6 +89,15 @@ DEFAULTS: dict[str, str | bool] = {name: getattr(Config(), name) for name in SET
 def config_folder() -> Path:
     """The folder of `config.toml` and `themes`; it may not be there yet."""
     return user_config_path("tiffin", appauthor=False)
+
+
+def choose_language() -> None:
+    """Take the words of the language that is set, or else of the locale: before the modules with
+    words are imported. What is wrong with the setting is said by `read_config`."""
+    named = os.environ.get("TIFFIN_LANGUAGE", "").strip()
+    if not named:
+        named = str(_load(config_folder() / "config.toml", [])[0].get("language", ""))
+    language.use(named or language.of_locale())
 
 
 def read_config(**options: str) -> Config:
@@ -83,14 +110,20 @@ def read_config(**options: str) -> Config:
     table, text = _load(path, problems)
     keys = table.pop("keys", {})
     if not isinstance(keys, dict) or not all(isinstance(one, str) for one in keys.values()):
-        place = f"{path}, line {line_of(text, 'keys')}"
-        problems.append(f'{place}: [keys] takes lines such as "app.theme" = "ctrl+t".')
+        place = _("{path}, line {line}").format(path=path, line=line_of(text, "keys"))
+        problems.append(
+            _('{place}: [keys] takes lines such as "app.theme" = "ctrl+t".').format(place=place)
+        )
         keys = {}
     for name, value in table.items():
-        place = f"{path}, line {line_of(text, name)}"
+        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
         if name not in SETTINGS:
             names = ", ".join([*SETTINGS, "[keys]"])
-            problems.append(f"{place}: there is no setting “{plain(name)}”. There are {names}.")
+            problems.append(
+                _("{place}: there is no setting “{name}”. There are {names}.").format(
+                    place=place, name=plain(name), names=names
+                )
+            )
         elif fault := _fault(name, value):
             problems.append(f"{place}: {fault}")
         else:
@@ -128,15 +161,18 @@ def described(config: Config) -> str:
     """The file's path, and a file with every default as a comment, to begin one's own with."""
     lines = [
         f"# {config.folder and config.folder / 'config.toml'}",
-        "# Remove the # before a setting to change it. An option of the command line wins over the",
-        "# environment (TIFFIN_CLOCK=12h), which wins over this file. Themes of your own are",
-        "# themes/NAME.toml beside it: dark, primary, background … and a table [variables].",
+        *_(
+            "# Remove the # before a setting to change it. An option of the command line wins "
+            "over the\n"
+            "# environment (TIFFIN_CLOCK=12h), which wins over this file. Themes of your own are\n"
+            "# themes/NAME.toml beside it: dark, primary, background … and a table [variables]."
+        ).splitlines(),
     ]
     for name, (words, values) in SETTINGS.items():
         default = DEFAULTS[name]
         allowed = (True, False) if isinstance(default, bool) else values
         choice = f": {', '.join(map(_toml, allowed))}" if allowed else ""
-        lines += ["", f"# {words}{choice}", f"#{name} = {_toml(default)}"]
+        lines += ["", f"# {_(words)}{choice}", f"#{name} = {_toml(default)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -156,21 +192,33 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     except FileNotFoundError:
         return {}, ""
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise ValueError(
+            _("{path} cannot be read: {strerror}.").format(
+                path=path, strerror=error.strerror or error
+            )
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, line {line}: it is not UTF-8. Save it as UTF-8.") from None
+        raise ValueError(
+            _("{path}, line {line}: it is not UTF-8. Save it as UTF-8.").format(
+                path=path, line=line
+            )
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        words, _, at = str(error).partition(" (at ")
+        words, _at, at = str(error).partition(" (at ")
         place = f", {at.rstrip(')')}" if at else ""
-        raise ValueError(f"{path}{place}: {words}. It takes lines such as bell = true.") from None
+        raise ValueError(
+            _("{path}{place}: {words}. It takes lines such as bell = true.").format(
+                path=path, place=place, words=words
+            )
+        ) from None
 
 
 def _load(path: Path, problems: list[str]) -> tuple[dict[str, Any], str]:
     try:
         return read_toml(path)
     except ValueError as error:
-        problems.append(f"{error} None of it is used.")
+        problems.append(_("{error} None of it is used.").format(error=error))
         return {}, ""
 
 
@@ -178,10 +226,12 @@ def _fault(name: str, value: object) -> str:
     """What is wrong with a setting's value and what is allowed; empty if nothing."""
     allowed = SETTINGS[name][1]
     if isinstance(DEFAULTS[name], bool):
-        return "" if isinstance(value, bool) else f"{name} is true or false."
+        return "" if isinstance(value, bool) else _("{name} is true or false.").format(name=name)
     if allowed and value not in allowed:
-        return f"{name} is one of {', '.join(map(_toml, allowed))}."
-    return "" if isinstance(value, str) else f"{name} is a text in quotes."
+        return _("{name} is one of {values}.").format(
+            name=name, values=", ".join(map(_toml, allowed))
+        )
+    return "" if isinstance(value, str) else _("{name} is a text in quotes.").format(name=name)
 
 
 def _remembered_theme(path: Path) -> str:

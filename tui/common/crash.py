@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from server.text import spelled
+from tui.common.language import _
 
 FILES_KEPT = 10
 """Crash files of a user; older ones are deleted."""
@@ -54,12 +55,15 @@ class CrashReport:
             return ""
         if self._path is not None:
             return spelled(
-                "Tiffin had an internal error; please report it together with the file "
-                f"{self._path}."
+                _(
+                    "Tiffin had an internal error; please report it together with the file {path}."
+                ).format(path=self._path)
             )
         return spelled(
-            f"Tiffin had an internal error, {self._first}, and could not write the "
-            f"details to a file ({self._why_no_file})."
+            _(
+                "Tiffin had an internal error, {first}, and could not write the details to "
+                "a file ({why_no_file})."
+            ).format(first=self._first, why_no_file=self._why_no_file)
         )
 
     def print_message(self) -> bool:

@@ -1,13 +1,15 @@
 """How data becomes text on the screen: cut to width, with short numbers, ages, times and money."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from tui.common import language
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -18,21 +20,29 @@ if TYPE_CHECKING:
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 STATUS_LOOKS: dict[str, tuple[str, str, str]] = {
-    "placed": ("○", "Placed", "$p-rest"),
-    "accepted": ("●", "Accepted", "$p-ws"),
-    "preparing": ("◐", "Cooking", "$warning"),
-    "ready": ("◆", "Ready", "$accent"),
-    "out_for_delivery": ("▶", "On its way", "$primary"),
-    "delivered": ("✓", "Delivered", "$wire-ink"),
-    "cancelled": ("✕", "Cancelled", "$error"),
+    "placed": ("○", _("Placed"), "$p-rest"),
+    "accepted": ("●", _("Accepted"), "$p-ws"),
+    "preparing": ("◐", _("Cooking"), "$warning"),
+    "ready": ("◆", _("Ready"), "$accent"),
+    "out_for_delivery": ("▶", _("On its way"), "$primary"),
+    "delivered": ("✓", _("Delivered"), "$wire-ink"),
+    "cancelled": ("✕", _("Cancelled"), "$error"),
 }
 """Glyph, name and colour of each status of an order; the glyph is enough without colour."""
-COARSE = ((60, "m", 5400), (3600, "h", 129_600), (86_400, "d", 34_560_000))
-"""Units of an age: length in seconds, letter, and the age from which the next one is used."""
-NEWS_AGES = ((10.0, "now"), (30.0, "<30s"), (60.0, "<1m"))
+COARSE = (
+    (60, _("{count:.0f}m"), 5400),
+    (3600, _("{count:.0f}h"), 129_600),
+    (86_400, _("{count:.0f}d"), 34_560_000),
+)
+"""Units of an age: length in seconds, words, and the age from which the next one is used."""
+NEWS_AGES = ((10.0, _("now")), (30.0, _("<30s")), (60.0, _("<1m")))
 """Below so many seconds. Drawn anew each second, ages would cost an idle app most of its time."""
 YEAR = 31_557_600
 """Seconds."""
+
+
+ROLES = {"customer": _("customer"), "employee": _("employee"), "support": _("support")}
+"""What an account is, as the screen says it."""
 
 
 def fit(text: str, width: int, *, pad: bool = False) -> str:
@@ -79,7 +89,7 @@ def loading_message(words: str, error: str) -> "Content":
 
     if not error:
         return Content.assemble((words, "$wire-ink"))
-    again = ("\nRetrying; r retries now.", "$wire-ink")
+    again = (_("\nRetrying; r retries now."), "$wire-ink")
     return Content.assemble(("✕ ", "bold $error"), plain(error), again)
 
 
@@ -95,8 +105,8 @@ def human_bytes(count: float) -> str:
 def human_age(seconds: float) -> str:
     """How long ago: `0.7s`, `42s`, `9m`, `5h`, `2d`, `3y`."""
     if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f}s"
-    return f"{seconds:.0f}s" if seconds < 100 else _coarse_age(seconds)
+        return _("{count:.1f}s").format(count=max(0.0, seconds))
+    return _("{count:.0f}s").format(count=seconds) if seconds < 100 else _coarse_age(seconds)
 
 
 def age_lasts(seconds: float) -> float:
@@ -118,18 +128,18 @@ def news_age_lasts(seconds: float) -> float:
 def age(moment: datetime, now: datetime) -> str:
     """How long ago, in at most four cells: `now`, `4m`, `5h`, `12d`, `3y`."""
     seconds = (now - moment).total_seconds()
-    return "now" if seconds < 60 else _coarse_age(seconds)
+    return _("now") if seconds < 60 else _coarse_age(seconds)
 
 
 def _coarse_age(seconds: float) -> str:
-    for length, unit, limit in COARSE:
+    for length, words, limit in COARSE:
         if seconds < limit:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds / YEAR:.0f}y"
+            return words.format(count=seconds / length)
+    return _("{count:.0f}y").format(count=seconds / YEAR)
 
 
 def _coarse_age_lasts(seconds: float) -> float:
-    for length, _, limit in COARSE:
+    for length, _unit, limit in COARSE:
         if seconds < limit:
             return max(1.0, min(limit, (round(seconds / length) + 0.5) * length) - seconds)
     return (round(seconds / YEAR) + 0.5) * YEAR - seconds
@@ -144,11 +154,11 @@ def set_clock(*, twelve_hours: bool) -> None:
 _twelve_hours = False
 
 
-def hours_minutes(moment: datetime) -> str:
-    """The local time of day: `12:46`, or `12:46pm` by the user's setting."""
-    local = moment.astimezone()
+def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
+    """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
+    local = moment.astimezone(zone)
     if _twelve_hours:
-        return f"{local.hour % 12 or 12}:{local:%M}{'am' if local.hour < 12 else 'pm'}"
+        return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
     return f"{local:%H:%M}"
 
 
@@ -158,22 +168,34 @@ def clock_time(moment: datetime, now: datetime | None = None) -> str:
     today = (now or datetime.now(UTC)).astimezone().date()
     if local.date() == today:
         return hours_minutes(moment)
-    year = f" {local.year}" if local.year != today.year else ""
-    return f"{local.day} {local:%b}{year} {hours_minutes(moment)}"
+    return f"{_date(local, with_year=local.year != today.year)} {hours_minutes(moment)}"
+
+
+def _date(local: datetime, *, with_year: bool) -> str:
+    """`3 Nov`, or what the user's language has instead."""
+    if language.current() == language.ENGLISH:
+        return f"{local.day} {local:%b}" + (f" {local.year}" if with_year else "")
+    from babel.dates import format_date  # it takes a while, and English can do without
+
+    return format_date(local, "d MMM y" if with_year else "d MMM", language.current())
 
 
 def human_minutes(seconds: float) -> str:
     """How long something takes: `6 min`, rounded up; `45 s`, `now` below five seconds, `3 h`."""
     if seconds < 5:
-        return "now"
+        return _("now")
     if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    return f"{ceil(seconds / 60)} min" if seconds <= 7200 else f"{ceil(seconds / 3600)} h"
+        return _("{count:.0f} s").format(count=seconds)
+    if seconds <= 7200:
+        return _("{count} min").format(count=ceil(seconds / 60))
+    return _("{count} h").format(count=ceil(seconds / 3600))
 
 
 def human_distance(metres: float) -> str:
     """`1.6 km`, `240 m`."""
-    return f"{metres / 1000:.1f} km" if metres >= 995 else f"{round(metres, -1):.0f} m"
+    if metres >= 995:
+        return _("{count:.1f} km").format(count=metres / 1000)
+    return _("{count:.0f} m").format(count=round(metres, -1))
 
 
 def human_latency(milliseconds: float) -> str:
@@ -221,8 +243,20 @@ def sparkline(values: Iterable[float], width: int, low: float | None = None) -> 
     return "".join(drawn).rjust(width)
 
 
-LABELS = {"body": "text"}
-"""What a field is called on the screen, where that is another word than on the wire."""
+FIELDS = {
+    "address": _("address"),
+    "body": _("text"),
+    "description": _("description"),
+    "email": _("email"),
+    "name": _("name"),
+    "note": _("note"),
+    "password": _("password"),
+    "phone": _("phone"),
+    "reason": _("reason"),
+    "subject": _("subject"),
+    "title": _("title"),
+}
+"""What fields of the wire are called on the screen, where that is not the same."""
 
 
 def field_of(error: Exception) -> str | None:
@@ -258,13 +292,13 @@ def message_for(error: Exception) -> str:
 
 def _about(field: str | None, message: str) -> str:
     words = plain(message).removeprefix("Value error, ")
-    name = LABELS.get(field or "", (field or "").replace("_", " "))
+    name = FIELDS.get(field or "", (field or "").replace("_", " "))
     words = {
-        "String should have at least 1 character": "is empty",
-        "Field required": "is missing",
+        "String should have at least 1 character": _("is empty"),
+        "Field required": _("is missing"),
     }.get(words, words)
-    words = words.replace("String should have", "needs").rstrip(".")
+    words = words.replace("String should have", _("needs")).rstrip(".")
     words = words.removeprefix("value is ")
     if message.startswith("value is not"):
-        words = f"is {words}"
+        words = _("is {words}").format(words=words)
     return f"{name.capitalize()}: {words}." if name else f"{words.capitalize()}."

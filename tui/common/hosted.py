@@ -13,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tui.common.language import _
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -72,7 +74,7 @@ async def deliver(
 ) -> str:
     """Offer a file as a download; returns what to tell the visitor. Raises what `fetch` raises."""
     if _where == "ssh":
-        return "Nothing can be saved over ssh. Run the app on your own machine for that."
+        return _("Nothing can be saved over ssh. Run the app on your own machine for that.")
     parts = [part async for part in fetch()]
     app.deliver_binary(BytesIO(b"".join(parts)), save_filename=name)
-    return f"{name} is a download of your browser."
+    return _("{name} is a download of your browser.").format(name=name)

@@ -13,6 +13,7 @@ from textual.dom import DOMNode
 from textual.widgets import Input, TextArea
 
 from tui.common.config import Config, line_of, read_toml
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 VIM = {"j": "down", "k": "up", "g": "home", "G": "end", "ctrl+d": "pagedown", "ctrl+u": "pageup"}
@@ -54,20 +55,26 @@ def key_problems(config: Config) -> dict[str, str]:
         wrong = [one for one in _keys(keys) if not KEY.fullmatch(one)]
         if name not in ids:
             near = get_close_matches(name, ids, 3) or [*ids][:3]
-            fault = f"there is no key “{plain(name)}”. There are {', '.join(near)} …"
-        elif wrong:
-            fault = (
-                f"{name}: “{plain(wrong[0])}” is no key. Keys are n, f2, ctrl+n or several: n,f2"
+            fault = _("there is no key “{name}”. There are {near} …").format(
+                name=plain(name), near=", ".join(near)
             )
+        elif wrong:
+            fault = _(
+                "{name}: “{wrong}” is no key. Keys are n, f2, ctrl+n or several: n,f2"
+            ).format(name=name, wrong=plain(wrong[0]))
         elif also := [
             one for one in ids if _meet(name, one) and now[name] & now[one] - _keys(ids[name].key)
         ]:
             key = min(now[name] & now[also[0]])
-            fault = f"{name}: {key} is also the key of “{also[0]}”. Give one of them another"
+            fault = _("{name}: {key} is also the key of “{also}”. Give one of them another").format(
+                name=name, key=key, also=also[0]
+            )
         else:
             continue
         text = "" if path is None else read_toml(path)[1]
-        problems[name] = f"{path}, line {line_of(text, name)}: {fault}."
+        problems[name] = _("{path}, line {line}: {fault}.").format(
+            path=path, line=line_of(text, name), fault=fault
+        )
     return problems
 
 

@@ -18,6 +18,7 @@ from textual.worker import Worker, WorkerState
 
 from tui.common.client.meter import Pattern, State
 from tui.common.format import age_lasts
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import press_hint
@@ -64,9 +65,11 @@ class Panel(Vertical):
     CARD_BODY: ClassVar[tuple[int, int] | None] = None
     """The least columns and rows at which the body is readable as a card: a card that large shows
     the body instead of the summary. None: a card always shows the summary."""
+    SPAN: ClassVar[int] = 1
+    """How many columns and rows of the wide grid it takes while it is in front."""
     REDRAW_SECONDS: ClassVar[float] = 0.0
     """Least time between two redraws, for contents that cannot be read when they change faster."""
-    NOTHING_TO_CUT: ClassVar[str] = "Not connected; nothing to cut."
+    NOTHING_TO_CUT: ClassVar[str] = _("Not connected; nothing to cut.")
     WHY: ClassVar[str] = ""
     """Why its pattern is the right one for its news."""
     SOURCES: ClassVar[tuple[str, ...]] = ()
@@ -74,7 +77,7 @@ class Panel(Vertical):
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Keys and what they do, for the help screen."""
     ALLOW_MAXIMIZE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("r,f5", "retry", "Try again", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("r,f5", "retry", _("Try again"), show=False)]
 
     DEFAULT_CSS = """
     Panel {
@@ -211,12 +214,18 @@ class Panel(Vertical):
         """Show an error of our own: it must not look like a feed without news."""
         error = event.worker.error
         if event.state is WorkerState.ERROR and error is not None:
-            self.worker_failed(event.worker.group, f"Stopped by an error: {error!r}.")
+            self.worker_failed(
+                event.worker.group, _("Stopped by an error: {error!r}.").format(error=error)
+            )
 
     def worker_failed(self, group: str, message: str) -> None:
         """A worker has ended with an error other than a `ClientError`: say so."""
-        self.meter.set_state(State.DOWN, "stopped by an error")
-        self.notify(f"{message} Log out and in again.", title=self.TITLE, severity="error")
+        self.meter.set_state(State.DOWN, _("stopped by an error"))
+        self.notify(
+            _("{message} Log out and in again.").format(message=message),
+            title=self.TITLE,
+            severity="error",
+        )
 
     def cut(self, seconds: float) -> None:
         """Cut the line in view for so many seconds; `inf` holds the cut until the next time."""
@@ -241,6 +250,9 @@ class Panel(Vertical):
     def unsaved(self) -> str | None:
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
+
+    async def send_held(self) -> None:
+        """Send what waits to be undone, before the window closes: by default nothing does."""
 
     def filter(self) -> None:
         """Filter what it lists: by default the first list in it that can be filtered."""

@@ -52,14 +52,24 @@ class PanelGrid(Container):
             panel.number = number
             panel.on_redraw_wanted = partial(self._redraw.request_panel, panel)
         self.main = None
-        columns = COLUMNS_FOR.get(len(panels), 3)
-        self.styles.grid_size_columns = columns
-        self.styles.grid_size_rows = -(-len(panels) // columns) if panels else 1
+        self._make_cells()
         self.set_class(len(panels) == 2, "-pair")
         await self.mount_all(panels)
         self._update_crowded(self.size.height)
         if self.panels:
             self.show_panel(self.panels[0])
+
+    def _make_cells(self) -> None:
+        """As many as the panels need, one of which may take several while it is in front."""
+        span = self.main.SPAN if self.main is not None else 1
+        cells = len(self.panels) - 1 + span**2
+        columns = COLUMNS_FOR.get(cells, 3)
+        self.styles.grid_size_columns = columns
+        self.styles.grid_size_rows = max(1, -(-cells // columns))
+        for panel in self.panels:
+            panel.styles.column_span = panel.styles.row_span = (
+                panel.SPAN if panel is self.main else 1
+            )
 
     def start_panels(self) -> None:
         """Open the panels' streams, and draw what changes."""
@@ -160,6 +170,7 @@ class PanelGrid(Container):
         if panel is self.main:
             return
         self.main = panel
+        self._make_cells()
         self._redraw.request_all()
         for other in self.panels:
             other.set_class(other is panel, "-main", update=False)

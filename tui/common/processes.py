@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui.common.language import _
+
 READY_SECONDS = 60.0
 LOG_BYTES = 4_000_000
 TAIL_LINES = 20
@@ -72,7 +74,7 @@ class Child:
         with self.log_path.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (it printed nothing)"
+        return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or _("  (it printed nothing)")
 
     def request_end(self) -> None:
         """Ask it to end."""
@@ -129,8 +131,14 @@ def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
     while True:
         if not server.running:
             raise ChildError(
-                f"The server ended at once (exit code {server.returncode}). Its last lines:\n"
-                f"{server.last_lines()}\nThe whole log is {server.log_path}."
+                _(
+                    "The server ended at once (exit code {returncode}). Its last "
+                    "lines:\n{last_lines}\nThe whole log is {log_path}."
+                ).format(
+                    returncode=server.returncode,
+                    last_lines=server.last_lines(),
+                    log_path=server.log_path,
+                )
             )
         try:
             # A proxy from the environment must not be asked for this machine.
@@ -142,7 +150,9 @@ def wait_ready(server: Child, url: str, seconds: float = READY_SECONDS) -> None:
             pass
         if time.monotonic() > deadline:
             raise ChildError(
-                f"The server was not ready after {seconds:.0f} seconds. Its last lines:\n"
-                f"{server.last_lines()}\nThe whole log is {server.log_path}."
+                _(
+                    "The server was not ready after {seconds:.0f} seconds. Its last "
+                    "lines:\n{last_lines}\nThe whole log is {log_path}."
+                ).format(seconds=seconds, last_lines=server.last_lines(), log_path=server.log_path)
             )
         time.sleep(0.05)

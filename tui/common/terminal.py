@@ -22,6 +22,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from tui.common.hosted import hosted_where
+from tui.common.language import _
 from tui.common.sanitize import anchored
 from tui.common.terminal_cells import CellUpdate, TerminalCells, pieces_of
 
@@ -45,10 +46,10 @@ TICKS = 3
 """How often this is checked after the last key; a terminal without keys wakes nobody."""
 RESTORE = (
     "\x1b[?2026l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"
-    "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m\x1b[23;2t"
+    "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?2048l\x1b[0m\x1b[8h\x1b[23;2t"
 )
 """Show what is drawn, restore plain keys, leave the alternate screen, show the cursor, wrap lines;
-no reports of mouse, focus, paste and size; plain text, the title from before."""
+no reports of mouse, focus, paste and size; plain text, laid out by it; the title from before."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -74,6 +75,8 @@ class TerminalDriver(LinuxDriver):
         self._on = False
         """Whether the app has the terminal."""
         self._ended = False
+        self._lays_out: bool = getattr(app, "lays_out", False)
+        """Whether text from right to left comes in the order of its cells (ECMA-48's BDSM)."""
         self.before_leaving: Callable[[], None] = lambda: None
         """Called while the app still has the terminal that it is about to give back."""
         self._input_end: tuple[int, int] | None = None
@@ -89,6 +92,7 @@ class TerminalDriver(LinuxDriver):
         self._on = True
         self._input_end = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        self.write("\x1b[8l" * self._lays_out)
 
     # Without the terminal nothing may touch it: that would stop a process in the background, also
     # one that was stopped and then told to end.
@@ -97,6 +101,7 @@ class TerminalDriver(LinuxDriver):
         """Restore the terminal, if the app has it."""
         if self._on:
             self.before_leaving()
+            self.write("\x1b[8h" * self._lays_out)
             super().stop_application_mode()
             self._on = False
 
@@ -309,7 +314,7 @@ class TerminalApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # Not in a field that has an undo of its own on this key.
-        Binding("ctrl+z", "suspend_process", "To the shell", show=False),
+        Binding("ctrl+z", "suspend_process", _("To the shell"), show=False),
     ]
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
+from textual.widget import Widget
 
 from tui.common.sanitize import has_sure_width
 
@@ -65,11 +66,32 @@ class LineCompositor(Compositor):
             part = Region(left, top, shown.width, max(lines) - top + 1)
             strips = widget.render_lines(part.translate((-region.x, -region.y)))
             for y in lines:
-                spans = missing.pop(y)
-                pieces += _cut(spans, left, y, strips[y - top])
+                spans, strip = missing.pop(y), strips[y - top]
+                if not strip.text.isascii():
+                    spans = [self._widened(span, widget, left, y, strip) for span in spans]
+                pieces += _cut(spans, left, y, strip)
                 if left_over := _without(spans, left, right):
                     missing[y] = left_over
         return CellUpdate(pieces) if pieces else None
+
+    def _widened(
+        self, span: tuple[int, int], widget: Widget, x: int, y: int, strip: Strip
+    ) -> tuple[int, int]:
+        """The span with the other halves of wide characters at its ends that it would cut.
+
+        Something in front has hidden a half: the terminal shows the other half as a blank.
+        """
+        first, last = span
+        cells = cells_of(strip)
+
+        def cut_at(column: int) -> bool:
+            """Whether a character reaches over that edge, and nothing is in front of it."""
+            at = column - x
+            if not (0 < at < len(cells) and cells[at] is None):
+                return False
+            return all(self.get_widget_at(one, y)[0] is widget for one in (column - 1, column))
+
+        return first - cut_at(first), last + cut_at(last)
 
 
 def _cut(spans: Iterable[tuple[int, int]], x: int, y: int, strip: Strip) -> Iterator[Piece]:

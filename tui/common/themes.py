@@ -24,7 +24,7 @@ def own_themes(config: Config) -> tuple[list[Theme], list[str]]:
         try:
             themes.append(_read(path))
         except ValueError as error:
-            problems.append(_("{fault} This theme is not offered.").format(fault=error))
+            problems.append(_("{error} This theme is not offered.").format(error=error))
     seen |= {name for name, one in BUILTIN_THEMES.items() if not one.ansi}
     if config.theme and config.theme not in seen:
         words = _("There is no theme “{theme}”. There are {names}.")
@@ -74,21 +74,35 @@ def _read(path: Path) -> Theme:
     table.pop("name", None)
     variables = table.pop("variables", {})
     if not isinstance(variables, dict):
-        raise ValueError(f"{path}, line {line_of(text, 'variables')}: [variables] is a table.")
+        raise ValueError(
+            _("{path}, line {line}: [variables] is a table.").format(
+                path=path, line=line_of(text, "variables")
+            )
+        )
     for name, value in {**table, **variables}.items():
-        place = f"{path}, line {line_of(text, name)}"
+        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
         if name in table and name not in NAMES:
-            raise ValueError(f"{place}: there is no “{name}”. There are {', '.join(NAMES)}.")
+            raise ValueError(
+                _("{place}: there is no “{name}”. There are {names}.").format(
+                    place=place, name=name, names=", ".join(NAMES)
+                )
+            )
         if name == "dark" and not isinstance(value, bool):
-            raise ValueError(f"{place}: dark is true or false.")
+            raise ValueError(_("{place}: dark is true or false.").format(place=place))
         if name in SWITCHES[1:] and not (isinstance(value, float) and 0 <= value <= 1):
-            raise ValueError(f"{place}: {name} is a number from 0.0 to 1.0.")
+            raise ValueError(
+                _("{place}: {name} is a number from 0.0 to 1.0.").format(place=place, name=name)
+            )
         if name in SWITCHES or (name in variables and name.endswith("-style")):
             continue
         try:
             Color.parse(value)
         except (ColorParseError, TypeError, AttributeError):
-            raise ValueError(f'{place}: {name} is a colour such as "#ff8a4c".') from None
+            raise ValueError(
+                _('{place}: {name} is a colour such as "#ff8a4c".').format(place=place, name=name)
+            ) from None
     if "primary" not in table:
-        raise ValueError(f'{path}: a line such as primary = "#ff8a4c" is missing.')
+        raise ValueError(
+            _('{path}: a line such as primary = "#ff8a4c" is missing.').format(path=path)
+        )
     return Theme(name=path.stem, variables=variables, **table)

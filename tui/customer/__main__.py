@@ -10,6 +10,9 @@ def main() -> None:
     from tui.common.crash import REPORT
 
     REPORT.install()
+    from tui.common.config import choose_language
+
+    choose_language()
     if "--plain" in sys.argv[1:]:
         from tui.plain.cli import run_plain
         from tui.plain.customer import CustomerShell

@@ -13,6 +13,7 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
 from tui.common.format import STATUS_LOOKS, clock_time
+from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -31,23 +32,23 @@ UPDATE_SECONDS = 1.0
 """How often ages are drawn again while a driver is followed."""
 RETRY_SECONDS = 5.0
 """Until the server is asked again for a driver whom it does not show."""
-NO_LOCATION = "no location yet"
+NO_LOCATION = _("no location yet")
 
 
 class DriverPanel(Panel):
     """Shows the delivery selected in Orders; else the one it shows already, else the newest."""
 
-    TITLE = "Driver"
+    TITLE = _("Driver")
     PATTERN = Pattern.SSE
     WHY = PATTERN_WHY
     SOURCES = PATTERN_SOURCES
-    NOTHING_TO_CUT = "No driver on the way; nothing to cut."
+    NOTHING_TO_CUT = _("No driver on the way; nothing to cut.")
     CARD_BODY = (30, 9)
     KEYS = (
-        ("f", "follow the driver, or show the whole route"),
-        ("+ -", "zoom, also with the mouse wheel"),
-        ("←↑↓→", "move the map, also by dragging it"),
-        ("0", "the whole route"),
+        ("f", _("follow the driver, or show the whole route")),
+        ("+ -", _("zoom, also with the mouse wheel")),
+        ("←↑↓→", _("move the map, also by dragging it")),
+        ("0", _("the whole route")),
     )
     DEFAULT_CSS = "DriverPanel > .body { padding: 0; }"
     TRACKER_GROUP: ClassVar[str] = "driver-tracker"
@@ -82,7 +83,9 @@ class DriverPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("Follow the driver", "Or show the whole route", self._follow_on_map)
+        yield SystemCommand(
+            _("Follow the driver"), _("Or show the whole route"), self._follow_on_map
+        )
 
     def redraw(self) -> None:
         """Choose the order, then draw map, card and edge."""
@@ -205,12 +208,12 @@ def overlay_of(
         return Overlay(hud=corner)
     markers = [
         Marker("restaurant", order.restaurant.name, lat_lng(order.restaurant)),
-        Marker("home", "Home", lat_lng(order.address)),
+        Marker("home", _("Home"), lat_lng(order.address)),
     ]
     if track is None:
         return Overlay(tuple(markers), hud=corner)
     over = order.status.terminal
-    name = order.driver.name if order.driver else "Driver"
+    name = order.driver.name if order.driver else _("Driver")
     if driver := driver_marker(name, track, now, chosen=True, over=over):
         markers.append(driver)
     route = () if over else lat_lngs(track.ahead)
@@ -220,11 +223,11 @@ def overlay_of(
 def map_corner(order: Order | None, tracker: DriverTracker | None, now: datetime) -> str:
     """The text in the map's corner: how far the driver is, or why there is none."""
     if order is None:
-        return "no order on its way"
+        return _("no order on its way")
     if order.status is not OrderStatus.OUT_FOR_DELIVERY:
         return _status_line(order, now)
     if tracker is None:
-        return "looking for the driver…"
+        return _("looking for the driver…")
     if tracker.error:
         return tracker.error
     return tracking_format.trip_line(tracker.track, now) or NO_LOCATION
@@ -233,9 +236,9 @@ def map_corner(order: Order | None, tracker: DriverTracker | None, now: datetime
 def summary(order: Order | None, tracker: DriverTracker | None, now: datetime) -> Content:
     """The card's two lines."""
     if order is None:
-        return Content.assemble(("Shows the driver once an order is on its way.", "$wire-ink"))
+        return Content.assemble((_("Shows the driver once an order is on its way."), "$wire-ink"))
     if order.status is not OrderStatus.OUT_FOR_DELIVERY or tracker is None:
-        glyph, _, ink = STATUS_LOOKS[order.status]
+        glyph, _name, ink = STATUS_LOOKS[order.status]
         return Content.assemble(
             (f"{glyph} ", ink), (plain(order.restaurant.name), "bold"), "\n",
             (map_corner(order, tracker, now), "$wire-ink"),
@@ -248,7 +251,7 @@ def summary(order: Order | None, tracker: DriverTracker | None, now: datetime) -
     return Content.assemble(
         ("▶ ", "$primary"), (plain(order.driver.name if order.driver else ""), "bold"),
         "  ", (eta, "bold $primary"), "\n",
-        (f"last seen {age}" if stale else f"{speed} · {age}" if age else "",
+        (_("last seen {age}").format(age=age) if stale else f"{speed} · {age}" if age else "",
          "$warning" if stale else "$wire-ink"),
     )  # fmt: skip
 
@@ -269,7 +272,7 @@ def _status_line(order: Order, now: datetime) -> str:
     name = STATUS_LOOKS[order.status][1].lower()
     leaves = ""
     if order.status is OrderStatus.READY:
-        leaves = ", waiting for the driver"
+        leaves = _(", waiting for the driver")
     elif order.ready_by is not None:
-        leaves = f" · leaves about {clock_time(order.ready_by, now)}"
+        leaves = _(" · leaves about {ready_by}").format(ready_by=clock_time(order.ready_by, now))
     return f"{plain(order.restaurant.name)}: {name}{leaves}"

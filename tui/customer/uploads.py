@@ -1,5 +1,6 @@
 """The customer's panel "Photo": the avatar, made of a photo."""
 
+from tui.common.language import _
 from tui.common.uploads.manager import Row
 from tui.common.uploads.panel import PhotoPanel
 
@@ -13,4 +14,4 @@ class AvatarPanel(PhotoPanel):
 
     def about(self, row: Row) -> str:
         """Always the same."""
-        return "Avatar"
+        return _("Avatar")

@@ -46,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--beside",
         metavar="COMMAND",
-        default="",
-        help="a module and its arguments, to run while the demo does, printing into beside.log",
+        default="server.features.uploads.fetch_model",
+        help="a module and its arguments, to run while the demo does, printing into beside.log"
+        " (default: what fetches the photos' model, once)",
     )
     options = parser.parse_args(arguments)
     if options.with_parent:

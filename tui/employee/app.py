@@ -12,6 +12,7 @@ from tui.common.config import Config
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
     from tui.common.client.token_store import TokenStore
+    from tui.common.config import Config
     from tui.common.panel import Panel
 
 
@@ -36,7 +37,7 @@ class EmployeeApp(TiffinApp):
         server: str = DEFAULT_SERVER,
         *,
         tokens: "TokenStore | None" = None,
-        config: Config | None = None,
+        config: "Config | None" = None,
         hold_seconds: float | None = None,
     ) -> None:
         """As for any app; a step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS,
@@ -76,10 +77,8 @@ class EmployeeApp(TiffinApp):
 
     async def send_held(self) -> None:
         """Send the steps that wait, and wait for the answers, for some seconds."""
-        from tui.employee.kitchen.panel import KitchenPanel
-
-        if (kitchen := self.find_panel(KitchenPanel)) is not None:
-            await kitchen.actions.settled()
+        for panel in self.panels:
+            await panel.send_held()
 
     async def action_quit(self) -> None:
         """Send what waits, then close."""

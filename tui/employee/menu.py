@@ -18,7 +18,7 @@ from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import fit, human_money
-from tui.common.language import _
+from tui.common.language import _, ngettext
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
@@ -38,11 +38,11 @@ class MenuScreen(Dialog[None]):
     """
     AUTO_FOCUS = "DishRows"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "sold_out", "Sold out"),
-        Binding("a", "add", "Add"),
-        Binding("e", "edit", "Edit"),
-        Binding("p", "photo", "Photo"),
-        Binding("delete,backspace", "remove", "Remove"),
+        Binding("space", "sold_out", _("Sold out")),
+        Binding("a", "add", _("Add")),
+        Binding("e", "edit", _("Edit")),
+        Binding("p", "photo", _("Photo")),
+        Binding("delete,backspace", "remove", _("Remove")),
     ]
 
     def __init__(self, restaurant_id: str, dish_id: str | None = None) -> None:
@@ -57,14 +57,14 @@ class MenuScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The dishes, the description of the selected one, a line for results."""
         with Vertical(classes="box") as box:
-            box.border_title = "Menu"
-            box.border_subtitle = (
+            box.border_title = _("Menu")
+            box.border_subtitle = _(
                 "enter edits · space sold out · a add · p photo · del remove · / filter"
             )
             yield self._rows
             yield FilterField()
             yield Static("", id="about", markup=False)
-            yield StatusLine("Loading the menu…")
+            yield StatusLine(_("Loading the menu…"))
 
     def on_mount(self) -> None:
         """Load the menu."""
@@ -109,7 +109,9 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is not None:
             panel = self.app.screen_stack[0].query_one(DishPhotoPanel)
-            words = f"{dish.name}: the photo is being uploaded; see panel {panel.number}."
+            words = _("{dish}: the photo is being uploaded; see panel {number}.").format(
+                dish=dish.name, number=panel.number
+            )
             panel.offer_for(dish, lambda: self.show_status(words, "done"))
 
     def action_remove(self) -> None:
@@ -117,12 +119,13 @@ class MenuScreen(Dialog[None]):
         dish = self.dish
         if dish is None:
             return
-        question = (
-            f"“{dish.name}” will be removed from the menu for good. For today only, mark it as"
-            " sold out."
-        )
+        question = _(
+            "“{dish}” will be removed from the menu for good. For today only, mark it as sold out."
+        ).format(dish=dish.name)
         self.app.push_screen(
-            ConfirmScreen("Remove a dish", question, yes="Remove it", no="Keep it", danger=True),
+            ConfirmScreen(
+                _("Remove a dish"), question, yes=_("Remove it"), no=_("Keep it"), danger=True
+            ),
             lambda sure: self._run(self._remove(dish)) if sure else None,
         )
 
@@ -140,19 +143,26 @@ class MenuScreen(Dialog[None]):
                 if refusal.status == 404 and self._dishes:
                     await self._read()
             except ClientError as error:
-                self.show_status(f"{error.message} Try again.")
+                self.show_status(_("{message} Try again.").format(message=error.message))
 
     async def _load(self) -> None:
         await self._read()
         sold_out = sum(not dish.available for dish in self._dishes)
-        count = f"{len(self._dishes)} dishes" if len(self._dishes) != 1 else "1 dish"
+        count = ngettext("{count} dish", "{count} dishes", len(self._dishes))
         self.show_status(
-            f"{count}, {sold_out or 'none'} sold out." if self._dishes else "No dish yet.", "done"
+            _("{count}, {sold_out} sold out.").format(
+                count=count.format(count=len(self._dishes)), sold_out=sold_out or _("none")
+            )
+            if self._dishes
+            else _("No dish yet."),
+            "done",
         )
 
     async def _read(self) -> None:
         restaurant = await self.services.api.restaurant(self._restaurant_id)
-        self.query_one(".box").border_title = Content(f"Menu of {plain(restaurant.name)}")
+        self.query_one(".box").border_title = Content(
+            _("Menu of {restaurant}").format(restaurant=plain(restaurant.name))
+        )
         self._rows.dishes = restaurant.menu
         self._rows.highlight(self._wanted or "")
         self._wanted = None
@@ -165,7 +175,10 @@ class MenuScreen(Dialog[None]):
         changed = await self.services.api.change_menu_item(self._restaurant_id, dish.id, change)
         self._saved(changed)
         self.show_status(
-            f"{dish.name}: {'available again' if changed.available else 'sold out'}.", "done"
+            (_("{dish}: available again.") if changed.available else _("{dish}: sold out.")).format(
+                dish=dish.name
+            ),
+            "done",
         )
 
     async def _remove(self, dish: MenuItem) -> None:
@@ -173,7 +186,7 @@ class MenuScreen(Dialog[None]):
         self._rows.dishes = [one for one in self._dishes if one.id != dish.id]
         self._rows.redraw()
         self._describe()
-        self.show_status(f"{dish.name} is off the menu.", "done")
+        self.show_status(_("{dish} is off the menu.").format(dish=dish.name), "done")
 
     def _saved(self, dish: MenuItem | None) -> None:
         if dish is None:
@@ -186,7 +199,7 @@ class MenuScreen(Dialog[None]):
             self._dishes.append(dish)
             self._rows.highlight(dish.id)
         self._describe()
-        self.show_status(f"{dish.name} is saved.", "done")
+        self.show_status(_("{dish} is saved.").format(dish=dish.name), "done")
 
 
 class DishRows(RowList):
@@ -214,7 +227,7 @@ class DishRows(RowList):
 def format_dish(dish: MenuItem, width: int) -> Content:
     """Whether it is available, its name, its price at the right edge."""
     price = human_money(dish.price_cents).rjust(7)
-    off = "" if dish.available else " sold out"
+    off = "" if dish.available else _(" sold out")
     name = fit(dish.name, width - 2 - len(off) - len(price))
     gap = " " * max(0, width - 2 - cell_len(name) - len(off) - len(price))
     return Content.assemble(
@@ -226,7 +239,11 @@ def format_dish(dish: MenuItem, width: int) -> Content:
     )
 
 
-FIELDS = (("name", "Name", 80), ("description", "Description", 500), ("price_cents", "Price", 10))
+FIELDS = (
+    ("name", _("Name"), 80),
+    ("description", _("Description"), 500),
+    ("price_cents", _("Price"), 10),
+)
 
 
 class DishScreen(Dialog[MenuItem]):
@@ -255,13 +272,13 @@ class DishScreen(Dialog[MenuItem]):
         if dish is not None:
             values = (dish.name, dish.description, human_money(dish.price_cents))
         with Vertical(classes="box") as box:
-            box.border_title = "New dish" if dish is None else "Change a dish"
-            box.border_subtitle = "enter next field or save · esc closes"
+            box.border_title = _("New dish") if dish is None else _("Change a dish")
+            box.border_subtitle = _("enter next field or save · esc closes")
             for (field, label, longest), value in zip(FIELDS, values, strict=True):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield Input(in_one_line(value), id=field, compact=True, max_length=longest)
-            yield Button("Save", id="save", variant="primary", compact=True)
+            yield Button(_("Save"), id="save", variant="primary", compact=True)
             yield StatusLine()
 
     @on(Input.Submitted)
@@ -290,7 +307,7 @@ class DishScreen(Dialog[MenuItem]):
         cents = cents_of(price)
         if cents is None:
             self.focus_field("price_cents")
-            raise ClientError("Enter the price as a number: 12.50.")
+            raise ClientError(_("Enter the price as a number: 12.50."))
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)

@@ -8,6 +8,7 @@ from textual.widgets import Static
 
 from tui.common.client.meter import State
 from tui.common.format import hours_minutes
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ class Staleness:
         if self._lost_at is None:
             self._lost_at, self._since = time.monotonic(), hours_minutes(server_now)
         if meter.state is State.DOWN:
-            return plain(f"✕ No updates since {self._since}, and none will come: {meter.detail}")
+            return plain(
+                _("✕ No updates since {since}, and none will come: {detail}").format(
+                    since=self._since, detail=meter.detail
+                )
+            )
         if time.monotonic() - self._lost_at < GRACE_SECONDS:
             return ""
-        return f"◌ No updates since {self._since}; this may be out of date."
+        return _("◌ No updates since {since}; this may be out of date.").format(since=self._since)
 
 
 class Banner(Static):

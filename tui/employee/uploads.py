@@ -17,13 +17,14 @@ from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit, message_for
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.uploads.jobs import UploadJob
 from tui.common.uploads.manager import Row
 from tui.common.uploads.panel import PhotoPanel
 from tui.common.widgets.status_line import StatusLine
 
-NO_DISH = "A dish no longer on the menu"
+NO_DISH = _("A dish no longer on the menu")
 
 
 class DishPhotoPanel(PhotoPanel):
@@ -52,15 +53,17 @@ class DishPhotoPanel(PhotoPanel):
         name = plain(dish.name)
         self._names[dish.id] = name
         new = NewUpload(purpose=UploadPurpose.MENU_ITEM, menu_item_id=dish.id)
-        self.offer(new, f"A photo of {name}", name, then)
+        self.offer(new, _("A photo of {name}").format(name=name), name, then)
 
     def about(self, row: Row) -> str:
         """The dish's name."""
         if isinstance(row, UploadJob):
             return row.about
         if row.purpose is UploadPurpose.AVATAR:
-            return "Avatar"
-        return self._names.get(row.menu_item_id or "") or (NO_DISH if self._menu_read else "Dish")
+            return _("Avatar")
+        return self._names.get(row.menu_item_id or "") or (
+            NO_DISH if self._menu_read else _("Dish")
+        )
 
     def _subject_chosen(self, subject: MenuItem | str | None) -> None:
         if subject == AVATAR:
@@ -108,10 +111,10 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
     def body(self) -> ComposeResult:
         """The dishes, and a line for what is wrong."""
         with Vertical(classes="box") as box:
-            box.border_title = "A photo of what?"
-            box.border_subtitle = "enter chooses · esc closes"
+            box.border_title = _("A photo of what?")
+            box.border_subtitle = _("enter chooses · esc closes")
             yield OptionList(id="dishes")
-            yield StatusLine("Loading the menu…")
+            yield StatusLine(_("Loading the menu…"))
 
     def on_mount(self) -> None:
         """Read the menu."""
@@ -142,17 +145,21 @@ class PhotoSubjectScreen(Dialog["MenuItem | Literal['avatar']"]):
         options = self.query_one(OptionList)
         width = max(20, options.scrollable_content_region.width - 2)
         options.add_options([Option(subject_line(dish, width)) for dish in dishes])
-        options.add_option(Option(Content.assemble(("  ", ""), "Yourself: your avatar")))
+        options.add_option(Option(Content.assemble(("  ", ""), _("Yourself: your avatar"))))
         missing = sum(dish.photo_url is None for dish in dishes)
         first = next((at for at, dish in enumerate(dishes) if dish.photo_url is None), 0)
         options.highlighted = first
-        words = f"{missing} without a photo." if missing else "Every dish has a photo."
+        words = (
+            _("{missing} without a photo.").format(missing=missing)
+            if missing
+            else _("Every dish has a photo.")
+        )
         self.show_status(words, "info")
 
 
 def subject_line(dish: MenuItem, width: int) -> Content:
     """Its name, and whether it has a photo."""
-    told = "has a photo" if dish.photo_url else "no photo yet"
+    told = _("has a photo") if dish.photo_url else _("no photo yet")
     name = fit(dish.name, width - len(told) - 3)
     gap = " " * max(1, width - 2 - cell_len(name) - len(told))
     return Content.assemble(

@@ -23,7 +23,7 @@ from tui.lab.compare import compare
 from tui.lab.dials import PRESETS
 from tui.lab.experiments import EXPERIMENTS
 from tui.lab.export import write
-from tui.lab.records import READERS, Pace, Plan, Shape
+from tui.lab.records import LTE_TAIL_SECONDS, READERS, Pace, Plan, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,6 +104,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help=f"some of {','.join(READERS)}",
     )
     add(
+        "--radio-tail",
+        type=_number(float, above=0),
+        metavar="N",
+        help=f"seconds that a phone's radio stays on after a packet ({LTE_TAIL_SECONDS:g})",
+    )
+    add(
         "--isolated",
         action="store_true",
         default=None,
@@ -128,9 +134,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _screen(parser: argparse.ArgumentParser, server: str, *, tour: bool) -> int:
     from tui.cli import run_window
     from tui.lab.screen.app import LabApp
-    from tui.lab.screen.experiment import Experiment
+    from tui.lab.screen.runs import Runs
 
-    return run_window(parser, lambda: LabApp(Experiment(server, begins=not tour), tour=tour))
+    return run_window(parser, lambda: LabApp(Runs(server, begins=not tour), tour=tour))
 
 
 def _list() -> int:

@@ -19,6 +19,7 @@ SAME = {
     "readers": "numbers of readers",
     "poll_seconds": "times between short polls",
     "poll_pace": "ways to pace short polls",
+    "radio_tail_seconds": "tails of the radio",
     "isolated": "ways to run the servers (isolated or not)",
 }
 """What two runs must have in common, and what it is called."""

@@ -120,7 +120,7 @@ async def _held(bench: Bench, plan: Plan) -> None:
             "memory_per_reader",
             memory,
             "B",
-            "By how much its memory grew for each of their second half.",
+            "What each reader adds to its memory, by those of the second half.",
             of=pattern,
         )
         bench.find(
@@ -138,7 +138,9 @@ async def _held(bench: Bench, plan: Plan) -> None:
             "Threads of the server with all of them.",
             of=pattern,
         )
-        bench.find("threads_for_readers", more, "threads", "How many of those are new.", of=pattern)
+        bench.find(
+            "threads_for_readers", more, "threads", "More threads than without them.", of=pattern
+        )
         bench.find(
             "cpu_while_quiet",
             cost.held_cpu if cost.held_cpu > 0 else None,
@@ -343,7 +345,11 @@ EXPERIMENTS = {
             "A proxy passes an answer on once it has 4 kB of it. A stream never ends, so its "
             "events wait in the proxy; an answer to a poll ends at once. How late is the news, and "
             "how soon does the stream of the apps notice, and poll instead?",
-            Plan(seconds=12, rate=2, patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_FALLBACK)),
+            Plan(
+                seconds=12,
+                rate=2,
+                patterns=(SHORT_POLL, LONG_POLL, SSE, SSE_FALLBACK, WEBSOCKET, SOCKETIO),
+            ),
             _buffering,
             frozenset({"patterns"}),
         ),

@@ -226,7 +226,7 @@ FIELDS = (
     ),
     Field(
         "memory_bytes_per_reader",
-        "By how much the server's memory grew for each of the readers' second half; where its "
+        "What each reader adds to the server's memory, by those of the second half; where its "
         "process serves one pattern. None where that is less than can be measured.",
         _memory,
         "B/reader",

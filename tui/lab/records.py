@@ -17,6 +17,8 @@ SSE_NO_CURSOR = "sse-no-cursor"
 """A stream that comes back without saying what it has had."""
 READERS = (*PATTERNS, SSE_FALLBACK, SSE_NO_CURSOR)
 """All that can read a run: the patterns, and two of them in another way."""
+LTE_TAIL_SECONDS = 11.576
+"""See `tui.lab.statistics`."""
 NO_PROMISE = frozenset({SHORT_POLL, SSE_NO_CURSOR})
 """Those that may miss events: short polling brings states. All others bring every event, once and
 in order."""
@@ -64,6 +66,8 @@ class Plan:
     """Some of `READERS`."""
     isolated: bool = False
     """Whether each pattern has a server process of its own, for CPU and memory."""
+    radio_tail: float = LTE_TAIL_SECONDS
+    """Seconds that a phone's radio stays on after a packet, for the estimate of its time."""
     target: Target | None = None
     """None: the product. Otherwise size and shape say nothing, and isolated is False."""
 

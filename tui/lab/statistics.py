@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from tui.lab.histogram import Histogram
 from tui.lab.records import Appended, Arrival, Exchange, Heard, Plan
 
-LTE_TAIL_SECONDS = 11.576
 WAKE_SECONDS = 0.05
 """Packets that follow each other sooner wake the client once."""
 
@@ -190,16 +189,15 @@ class Statistics:
     Traffic counts while the source goes on; events count whenever they arrive.
     """
 
-    def __init__(self, plan: Plan, radio_tail: float = LTE_TAIL_SECONDS) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.source = Source()
         self.lateness = Histogram()
         """Of the timers of the lab's own process while the source went on."""
-        self._tail = radio_tail
         self._sourced = plan.target.numbered if plan.target else frozenset(plan.patterns)
         self._began = self._ends = math.inf
         self._connected: set[tuple[str, int]] = set()
-        self._patterns = {pattern: _Pattern(radio_tail) for pattern in plan.patterns}
+        self._patterns = {pattern: _Pattern(plan.radio_tail) for pattern in plan.patterns}
 
     def begun(self, at: float) -> None:
         """See `Tap`."""
@@ -299,7 +297,7 @@ class Statistics:
             wake_ups=kept.wakes.count,
             radio_on=kept.radio.lasted(now) if alone else None,
             radio_starts=kept.radio.count if alone else None,
-            radio_tail=self._tail,
+            radio_tail=self.plan.radio_tail,
         )
 
     def _price(self, kept: _Pattern) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from tui.common.client.address import DEFAULT_SERVER
 from tui.common.config import read_config
 from tui.common.crash import REPORT
+from tui.common.language import _
 from tui.plain.shell import Shell
 
 
@@ -17,10 +18,14 @@ def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:
     for what was not understood, 128 and a signal's number where that ended it."""
     parser = argparse.ArgumentParser(
         prog=f"tiffin-{kind.ROLE} --plain",
-        description=f"Tiffin's {kind.ROLE} app as lines, for screen readers, logs and pipes.",
-        epilog="Without a command, commands are read from the terminal or the pipe, one a line; "
-        "the command help lists them. Exit codes: 0; 1 after a failure; 2 for a command that was "
-        "not understood.",
+        description=_("Tiffin's {role} app as lines, for screen readers, logs and pipes.").format(
+            role=kind.ROLE
+        ),
+        epilog=_(
+            "Without a command, commands are read from the terminal or the pipe, one a "
+            "line; the command help lists them. Exit codes: 0; 1 after a failure; 2 "
+            "for a command that was not understood."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tiffin')}")
     parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
@@ -28,15 +33,17 @@ def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:
         "--server",
         metavar="URL",
         default="",
-        help=f"base URL of the server (default: TIFFIN_SERVER, config.toml, {DEFAULT_SERVER})",
+        help=_(
+            "base URL of the server (default: TIFFIN_SERVER, config.toml, {default_server})"
+        ).format(default_server=DEFAULT_SERVER),
     )
     parser.add_argument(
-        "--demo", action="store_true", help="enter a demo server, if nobody is logged in"
+        "--demo", action="store_true", help=_("enter a demo server, if nobody is logged in")
     )
     parser.add_argument(
-        "--json", action="store_true", help="print each line as a JSON object, for programs"
+        "--json", action="store_true", help=_("print each line as a JSON object, for programs")
     )
-    parser.add_argument("command", nargs="*", help="one command and its words, such as: orders")
+    parser.add_argument("command", nargs="*", help=_("one command and its words, such as: orders"))
     options = parser.parse_args(argv)
     config = read_config(server=options.server)
     sys.stderr.writelines(f"{one}\n" for one in config.problems)

@@ -12,6 +12,7 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.retry import is_permanent
+from tui.common.language import _
 from tui.customer.ordering.basket import MAX_QUANTITY, Basket, address_for, out_of_reach
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.model import OrderStore
@@ -72,7 +73,12 @@ class CustomerShell(Shell):
 
     def on_refused(self, order: Order, reason: str) -> None:
         """Print that an order is not followed any more."""
-        self.console.say(f"Order {order.number} is not followed any more: {reason}", "error")
+        self.console.say(
+            _("Order {number} is not followed any more: {reason}").format(
+                number=order.number, reason=reason
+            ),
+            "error",
+        )
 
     def _finish_following(self, order: Order) -> None:
         if order.status.terminal and self._followed is not None and not self._followed[1].done():
@@ -93,8 +99,15 @@ class CustomerShell(Shell):
         for number, one in enumerate(await self.api.restaurants(), 1):
             away = out_of_reach(one, self._account.address)
             self.console.say(
-                f"{number}: {one.name}, {one.cuisine}, about {one.preparation_minutes} minutes. "
-                f"{away or one.description}",
+                _(
+                    "{number}: {name}, {cuisine}, about {preparation_minutes} minutes. {away}"
+                ).format(
+                    number=number,
+                    name=one.name,
+                    cuisine=one.cuisine,
+                    preparation_minutes=one.preparation_minutes,
+                    away=away or one.description,
+                ),
                 data=one,
             )
 
@@ -103,15 +116,15 @@ class CustomerShell(Shell):
         given = " ".join([restaurant, *more])
         if given:
             found = await self.api.restaurants()
-            chosen = words.choose(given, [one.name for one in found], found, "restaurant")
+            chosen = words.choose(given, [one.name for one in found], found, _("restaurant"))
             self._menu = await self.api.restaurant(chosen.id)
         elif self._menu is None:
-            raise UsageError("Give a restaurant, such as menu 3. Type restaurants for all.")
+            raise UsageError(_("Give a restaurant, such as menu 3. Type restaurants for all."))
         else:
             self._menu = await self.api.restaurant(self._menu.id)
-        self.console.say(f"Menu of {self._menu.name}.")
+        self.console.say(_("Menu of {menu}.").format(menu=self._menu.name))
         for number, dish in enumerate(self._menu.menu, 1):
-            sold_out = "" if dish.available else " Sold out."
+            sold_out = "" if dish.available else _(" Sold out.")
             self.console.say(
                 f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out} "
                 f"{dish.description}",
@@ -122,26 +135,32 @@ class CustomerShell(Shell):
         """add QUANTITY DISH: put dishes of the last menu into the basket, by number or name"""
         self._need_session()
         if self._menu is None:
-            raise Failed("Choose a restaurant first, such as menu 3.")
+            raise Failed(_("Choose a restaurant first, such as menu 3."))
         count = _whole(quantity)
         names = [one.name for one in self._menu.menu]
-        item = words.choose(" ".join([dish, *more]), names, self._menu.menu, "dish")
+        item = words.choose(" ".join([dish, *more]), names, self._menu.menu, _("dish"))
         if not item.available:
-            raise Failed(f"{item.name} is sold out.")
+            raise Failed(_("{item} is sold out.").format(item=item.name))
         basket = self._basket
         if basket is None or basket.restaurant.id != self._menu.id:
             if basket is not None and basket.lines:
                 raise Failed(
-                    f"The basket has dishes of {basket.restaurant.name}. Type order to order them, "
-                    "or empty to remove them."
+                    _(
+                        "The basket has dishes of {restaurant}. Type order to order them, or empty "
+                        "to remove them."
+                    ).format(restaurant=basket.restaurant.name)
                 )
             basket = self._basket = Basket(self._menu)
         wanted = basket.quantity(item.id) + count
         if wanted > MAX_QUANTITY:
-            raise Failed(f"An order has at most {MAX_QUANTITY} of a dish.")
+            raise Failed(
+                _("An order has at most {max_quantity} of a dish.").format(
+                    max_quantity=MAX_QUANTITY
+                )
+            )
         basket.set_quantity(item, wanted)
         if basket.quantity(item.id) != wanted:
-            raise Failed("The basket is full; order it first.")
+            raise Failed(_("The basket is full; order it first."))
         await self.do_basket()
 
     async def do_remove(self, dish: str, *more: str) -> None:
@@ -149,26 +168,29 @@ class CustomerShell(Shell):
         basket = self._filled_basket()
         items = [line.item for line in basket.lines.values()]
         given = " ".join([dish, *more])
-        basket.set_quantity(words.choose(given, [one.name for one in items], items, "dish"), 0)
+        basket.set_quantity(words.choose(given, [one.name for one in items], items, _("dish")), 0)
         await self.do_basket()
 
     async def do_empty(self) -> None:
         """empty: empty the basket"""
         self._basket = None
-        self.console.say("The basket is empty.")
+        self.console.say(_("The basket is empty."))
 
     async def do_basket(self) -> None:
         """basket: what is in the basket, and what it costs"""
         self._need_session()
         if self._basket is None or not self._basket.lines:
-            self.console.say("The basket is empty.")
+            self.console.say(_("The basket is empty."))
             return
         lines = ", ".join(
             f"{line.quantity} {line.item.name}" for line in self._basket.lines.values()
         )
         self.console.say(
-            f"Basket at {self._basket.restaurant.name}: {lines}. "
-            f"Total {words.money(self._basket.due_cents)}."
+            _("Basket at {restaurant}: {lines}. Total {due_cents}.").format(
+                restaurant=self._basket.restaurant.name,
+                lines=lines,
+                due_cents=words.money(self._basket.due_cents),
+            )
         )
 
     async def do_address(self, *text: str) -> None:
@@ -178,14 +200,18 @@ class CustomerShell(Shell):
         address = self._basket.address if self._basket is not None else None
         known = self._account.address
         where = address or (known.text if known is not None else "")
-        self.console.say(f"Delivery to {where}." if where else "There is no address yet.")
+        self.console.say(
+            _("Delivery to {where}.").format(where=where)
+            if where
+            else _("There is no address yet.")
+        )
 
     async def do_order(self, *note: str) -> None:
         """order [NOTE]: order what is in the basket; payment is at the door"""
         basket, known = self._filled_basket(), self._account.address
         text = basket.address or (known.text if known is not None else "")
         if not text:
-            raise Failed("Say where to deliver, such as address 4 Mill Lane.")
+            raise Failed(_("Say where to deliver, such as address 4 Mill Lane."))
         basket.note = " ".join(note)
         address = address_for(text, known, basket.restaurant)
         seen = basket.quote
@@ -193,8 +219,10 @@ class CustomerShell(Shell):
         if basket.quote.fees and (seen is None or seen.fees != basket.quote.fees):
             fees = ", ".join(f"{fee.kind} {words.money(fee.cents)}" for fee in basket.quote.fees)
             raise Failed(
-                f"Nothing was ordered yet. With {fees} the total is"
-                f" {words.money(basket.due_cents)}. Type order again to accept that."
+                _(
+                    "Nothing was ordered yet. With {fees} the total is {due_cents}. Type order "
+                    "again to accept that."
+                ).format(fees=fees, due_cents=words.money(basket.due_cents))
             )
         content = basket.content(address)
         if content not in basket.unconfirmed:
@@ -221,23 +249,35 @@ class CustomerShell(Shell):
             raise error from None
         sold_out = [line.item.name for line in basket.sold_out]
         basket.drop_sold_out()
-        removed = f" Removed from the basket: {', '.join(sold_out)}." if sold_out else ""
+        removed = (
+            _(" Removed from the basket: {sold_out}.").format(sold_out=", ".join(sold_out))
+            if sold_out
+            else ""
+        )
         raise Failed(
-            f"Nothing was ordered, as the menu has changed. {' '.join(changes)}{removed} "
-            f"The total is {words.money(basket.due_cents)} now. Type order again to accept that."
+            _(
+                "Nothing was ordered, as the menu has changed. {changes}{removed} The "
+                "total is {due_cents} now. Type order again to accept that."
+            ).format(
+                changes=" ".join(changes), removed=removed, due_cents=words.money(basket.due_cents)
+            )
         )
 
     def _filled_basket(self) -> Basket:
         self._need_session()
         if self._basket is None or not self._basket.lines:
-            raise Failed("The basket is empty. Type menu and a restaurant, then add 1 and a dish.")
+            raise Failed(
+                _("The basket is empty. Type menu and a restaurant, then add 1 and a dish.")
+            )
         return self._basket
 
     def _need_session(self) -> None:
         if self.one_shot:
             raise UsageError(
-                "A basket lasts only as long as the program. Type the commands in it, or send "
-                "them through a pipe, one a line."
+                _(
+                    "A basket lasts only as long as the program. Type the commands in it, or "
+                    "send them through a pipe, one a line."
+                )
             )
 
     # -- orders
@@ -245,10 +285,10 @@ class CustomerShell(Shell):
     async def do_orders(self, which: str = "") -> None:
         """orders [all]: the open orders, or the newest ones of all"""
         if which not in ("", "all"):
-            raise UsageError("Type orders, or orders all.")
+            raise UsageError(_("Type orders, or orders all."))
         orders = (await self.api.orders()).items if which else await self.api.open_orders()
         if not orders:
-            self.console.say("There are no orders." if which else "There are no open orders.")
+            self.console.say(_("There are no orders.") if which else _("There are no open orders."))
         for order in orders:
             self.console.say(words.for_customer(order), data=order)
 
@@ -280,16 +320,22 @@ class CustomerShell(Shell):
         wanted = _whole(number.lstrip("#"))
         found = [order for order in orders if order.number == wanted]
         if not found:
-            raise Failed(f"There is no such order {wanted}. Type orders for those that there are.")
+            raise Failed(
+                _("There is no such order {wanted}. Type orders for those that there are.").format(
+                    wanted=wanted
+                )
+            )
         if len(found) == 1 and not restaurant:
             return found[0]
         names = [order.restaurant.name for order in found]
         if not restaurant:
             raise Failed(
-                f"Several restaurants have an order {wanted} of yours: {', '.join(names)}. "
-                "Add the restaurant's name."
+                _(
+                    "Several restaurants have an order {wanted} of yours: {names}. Add the "
+                    "restaurant's name."
+                ).format(wanted=wanted, names=", ".join(names))
             )
-        return words.choose(" ".join(restaurant), names, found, "restaurant")
+        return words.choose(" ".join(restaurant), names, found, _("restaurant"))
 
     # -- support
 
@@ -305,14 +351,14 @@ class CustomerShell(Shell):
             await self.send(chat, said)
             return
         if not chats:
-            self.console.say("There is no open chat. Type chat and your question.")
+            self.console.say(_("There is no open chat. Type chat and your question."))
             return
         await self.tell_newest(chats[0])
 
     @property
     def _account(self) -> Account:
         account = self.session.account
-        assert account is not None, "commands need a log-in"
+        assert account is not None, _("commands need a log-in")
         return account
 
 
@@ -320,4 +366,4 @@ def _whole(given: str) -> int:
     """A number of at least 1. Raises `UsageError`."""
     if given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given) > 0:
         return int(given)
-    raise UsageError(f"“{given}” is not a whole number above 0.")
+    raise UsageError(_("“{given}” is not a whole number above 0.").format(given=given))

@@ -10,6 +10,7 @@ from server.features.orders.schemas import Order, OrderStatus, StatusChange
 from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
+from tui.common.language import _
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, OrderBoard
 from tui.employee.support.queue import Queue, QueueFeed
@@ -74,7 +75,7 @@ class EmployeeShell(Shell):
         now = {order.id: order for status in COLUMNS for order in self._board.column(status)}
         for order in now.values():
             if self._told.get(order.id) is not order.status:
-                new = "New. " if order.status is OrderStatus.PLACED else ""
+                new = _("New. ") if order.status is OrderStatus.PLACED else ""
                 self.console.say(new + words.for_kitchen(order), "order", order)
                 self._told[order.id] = order.status
         for order_id in self._board.cancelled:
@@ -93,7 +94,13 @@ class EmployeeShell(Shell):
 
     def _heard(self, before: Chat | None, chat: Chat) -> None:
         if chat.id not in self._chats and self._queue.is_news(before, chat):
-            self.console.say(f"Chat {self._number(chat)}: {words.of_chat(chat)}", "chat", chat)
+            self.console.say(
+                _("Chat {chat}: {chat_2}").format(
+                    chat=self._number(chat), chat_2=words.of_chat(chat)
+                ),
+                "chat",
+                chat,
+            )
 
     # -- orders
 
@@ -102,7 +109,7 @@ class EmployeeShell(Shell):
         self._restaurant_id()
         orders = await self.api.open_orders()
         if not orders:
-            self.console.say("There are no open orders.")
+            self.console.say(_("There are no open orders."))
         for order in reversed(orders):
             self.console.say(words.for_kitchen(order), data=order)
 
@@ -130,8 +137,12 @@ class EmployeeShell(Shell):
             drivers = await self.api.drivers()
             names = [one.name for one in drivers]
             if not driver:
-                raise UsageError(f"Say with whom: {', '.join(names) or 'there are no drivers'}.")
-            driver_id = words.choose(" ".join(driver), names, drivers, "driver").id
+                raise UsageError(
+                    _("Say with whom: {names}.").format(
+                        names=", ".join(names) or _("there are no drivers")
+                    )
+                )
+            driver_id = words.choose(" ".join(driver), names, drivers, _("driver")).id
         await self._send(order, OrderStatus.OUT_FOR_DELIVERY, driver_id=driver_id)
 
     async def do_delivered(self, number: str) -> None:
@@ -146,8 +157,13 @@ class EmployeeShell(Shell):
     async def do_drivers(self) -> None:
         """drivers: the drivers, and what each carries"""
         for at, one in enumerate(await self.api.drivers(), 1):
-            carries = words.counted(len(one.carrying), "order", "orders")
-            self.console.say(f"{at}: {one.name}, {one.vehicle}, carries {carries}.", data=one)
+            carries = words.orders(len(one.carrying))
+            self.console.say(
+                _("{at}: {name}, {vehicle}, carries {carries}.").format(
+                    at=at, name=one.name, vehicle=one.vehicle, carries=carries
+                ),
+                data=one,
+            )
 
     async def _step(self, number: str, status: OrderStatus) -> None:
         await self._send(await self._find(number), status)
@@ -178,7 +194,9 @@ class EmployeeShell(Shell):
             now = await self.api.order(order.id)
             self._board.apply(now)
             raise Failed(
-                f"{error.message} Nothing was changed. {words.for_kitchen(now)}"
+                _("{message} Nothing was changed. {now}").format(
+                    message=error.message, now=words.for_kitchen(now)
+                )
             ) from error
         self._board.apply(changed)
         self.console.say(words.for_kitchen(changed), data=changed)
@@ -188,18 +206,22 @@ class EmployeeShell(Shell):
         self._restaurant_id()
         given = number.lstrip("#")
         if not (given.isascii() and given.isdigit()):
-            raise UsageError(f"“{number}” is not the number of an order.")
+            raise UsageError(_("“{number}” is not the number of an order.").format(number=number))
         for order in await self.api.open_orders():
             if order.number == int(given[:12]):
                 return self._board.order(order.id) or order
-        raise Failed(f"There is no open order {given}. Type orders for those that there are.")
+        raise Failed(
+            _("There is no open order {given}. Type orders for those that there are.").format(
+                given=given
+            )
+        )
 
     # -- the menu
 
     async def do_menu(self) -> None:
         """menu: the dishes, with their numbers"""
         for number, dish in enumerate((await self.api.restaurant(self._restaurant_id())).menu, 1):
-            sold_out = "" if dish.available else " Sold out."
+            sold_out = "" if dish.available else _(" Sold out.")
             self.console.say(
                 f"{number}: {dish.name}, {words.money(dish.price_cents)}.{sold_out}", data=dish
             )
@@ -215,18 +237,20 @@ class EmployeeShell(Shell):
     async def _offer(self, dish: Sequence[str], *, available: bool) -> None:
         restaurant_id = self._restaurant_id()
         menu = (await self.api.restaurant(restaurant_id)).menu
-        item = words.choose(" ".join(dish), [one.name for one in menu], menu, "dish")
+        item = words.choose(" ".join(dish), [one.name for one in menu], menu, _("dish"))
         change = MenuItemChange(available=available)
         changed = await self.api.change_menu_item(restaurant_id, item.id, change)
-        state = "can be ordered" if changed.available else "is sold out"
+        state = _("can be ordered") if changed.available else _("is sold out")
         self.console.say(f"{changed.name} {state}.", data=changed)
 
     def _restaurant_id(self) -> str:
         account = self.session.account
         if account is None or account.restaurant_id is None:
             raise Failed(
-                "This account belongs to no restaurant. The server's administrator can change "
-                "that with python -m server add-employee."
+                _(
+                    "This account belongs to no restaurant. The server's administrator can "
+                    "change that with python -m server add-employee."
+                )
             )
         return account.restaurant_id
 
@@ -236,28 +260,44 @@ class EmployeeShell(Shell):
         """chats: the open chats with their numbers, those that nobody has taken first"""
         await self._read_chats()
         if not len(self._queue):
-            self.console.say("There are no open chats.")
+            self.console.say(_("There are no open chats."))
         for chat in self._queue:
-            self.console.say(f"Chat {self._number(chat)}: {words.of_chat(chat)}", data=chat)
+            self.console.say(
+                _("Chat {chat}: {chat_2}").format(
+                    chat=self._number(chat), chat_2=words.of_chat(chat)
+                ),
+                data=chat,
+            )
 
     async def do_take(self, number: str) -> None:
         """take NUMBER: take a chat, and hear what is written in it"""
         taken = await self.api.take_chat((await self._find_chat(number)).id)
         self._queue.put(taken)
         await self.tell_newest(taken)
-        self.console.say(f"You have taken chat {self._number(taken)}. Type say and your answer.")
+        self.console.say(
+            _("You have taken chat {taken}. Type say and your answer.").format(
+                taken=self._number(taken)
+            )
+        )
 
     async def do_say(self, number: str, text: str, *more: str) -> None:
         """say NUMBER TEXT: write in a chat that you have taken"""
         chat = await self._find_chat(number)
         if not self._queue.is_mine(chat):
-            raise Failed(f"Chat {number} is not yours. Type take {number} first.")
+            raise Failed(
+                _("Chat {number} is not yours. Type take {number} first.").format(number=number)
+            )
         await self.send(chat, " ".join([text, *more]))
 
     async def do_close(self, number: str) -> None:
         """close NUMBER: close a chat"""
         closed = await self.api.close_chat((await self._find_chat(number)).id)
-        self.console.say(f"Chat {number} with {closed.customer.name} is closed.", data=closed)
+        self.console.say(
+            _("Chat {number} with {customer} is closed.").format(
+                number=number, customer=closed.customer.name
+            ),
+            data=closed,
+        )
 
     async def do_announce(
         self, severity: str, audience: str, title: str, text: str, *more: str
@@ -276,8 +316,10 @@ class EmployeeShell(Shell):
             raise UsageError((self.do_announce.__doc__ or "").rpartition(": ")[0]) from error
         made = await self.api.announce(new, str(uuid.uuid4()))
         reach = (await self.api.acks(made.id)).audience_size
-        people = words.counted(reach, "person", "people")
-        self.console.say(f"Announced “{made.title}” to {people}.", data=made)
+        people = words.people(reach)
+        self.console.say(
+            _("Announced “{title}” to {people}.").format(title=made.title, people=people), data=made
+        )
 
     async def _read_chats(self) -> None:
         account = self.session.account
@@ -290,10 +332,14 @@ class EmployeeShell(Shell):
         await self._read_chats()
         at = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0
         if not 1 <= at <= len(self._numbers):
-            raise Failed(f"There is no chat {number}. Type chats for those that there are.")
+            raise Failed(
+                _("There is no chat {number}. Type chats for those that there are.").format(
+                    number=number
+                )
+            )
         chat = self._queue.get(self._numbers[at - 1])
         if chat is None:
-            raise Failed(f"Chat {number} is closed.")
+            raise Failed(_("Chat {number} is closed.").format(number=number))
         return chat
 
     def _number(self, chat: Chat) -> int:

@@ -24,7 +24,8 @@ from tui.common.client.outbox import Outbox
 from tui.common.client.retry import retry
 from tui.common.client.token_store import TokenStore
 from tui.common.crash import REPORT
-from tui.common.format import message_for
+from tui.common.format import ROLES, message_for
+from tui.common.language import _
 from tui.plain import words
 from tui.plain.console import Console, ConsoleClosed
 from tui.plain.errors import Failed, UsageError
@@ -32,7 +33,9 @@ from tui.plain.errors import Failed, UsageError
 SENT_SECONDS = 20.0
 """How long a command waits until the server has a message; it is sent later otherwise."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-NOT_LOGGED_IN = "You are not logged in. Type demo to enter a demo server, or login and your e-mail."
+NOT_LOGGED_IN = _(
+    "You are not logged in. Type demo to enter a demo server, or login and your e-mail."
+)
 BEFORE_LOGIN = frozenset({"demo", "login", "help", "quit"})
 
 
@@ -64,8 +67,6 @@ class Shell:
         self._announcements: AnnouncementFeed | None = None
         wire.on_change = lambda _within: self._check_connection()
         self.session.on_signed_out = self._signed_out
-
-    # -- the process
 
     async def run(self, command: Sequence[str], *, demo: bool) -> int:
         """Carry out one command, or those that are typed; the exit code: 0, 1 after a failure, 2
@@ -101,7 +102,7 @@ class Shell:
         if self.console.interactive:
             if self.session.account is None:
                 self.console.say(NOT_LOGGED_IN)
-            self.console.say("Type help for the commands, quit to leave.")
+            self.console.say(_("Type help for the commands, quit to leave."))
         while (line := await self.console.read("tiffin> ")) is not None:
             try:
                 # an apostrophe is one: only double quotes group words
@@ -110,7 +111,7 @@ class Shell:
                 lexer.whitespace_split = True
                 typed = list(lexer)
             except ValueError:
-                self._failed("A quotation mark is missing its second one.", 2)
+                self._failed(_("A quotation mark is missing its second one."), 2)
                 continue
             if typed[:1] in (["quit"], ["exit"]):
                 return
@@ -123,14 +124,15 @@ class Shell:
         command = self._commands().get(name.lower())
         try:
             if command is None:
-                raise UsageError(f"There is no command “{name}”. Type help for all commands.")
+                said = _("There is no command “{name}”. Type help for all commands.")
+                raise UsageError(said.format(name=name))
             if self.session.account is None and name.lower() not in BEFORE_LOGIN:
                 raise Failed(self._how_to_log_in())
             try:
                 inspect.signature(command).bind(*arguments)
             except TypeError:
                 usage = (command.__doc__ or "").partition(":")[0]
-                raise UsageError(f"Usage: {usage}") from None
+                raise UsageError(_("Usage: {usage}").format(usage=usage)) from None
             await command(*arguments)
         except UsageError as error:
             self._failed(str(error), 2)
@@ -149,15 +151,14 @@ class Shell:
         names = [name for name in dir(self) if name.startswith("do_")]
         return {name[3:].replace("_", "-"): getattr(self, name) for name in names}
 
-    # -- the account
-
     async def _resume(self, demo: bool) -> None:
         told = False
 
         def tell(error: ClientError, wait: float | None) -> None:
             nonlocal told
             if wait is not None and not told:
-                self.console.say(f"{message_for(error)} Trying again until it answers.", "error")
+                said = _("{error} Trying again until it answers.")
+                self.console.say(said.format(error=message_for(error)), "error")
                 told = True
 
         patient = self.console.interactive and not self.one_shot
@@ -183,11 +184,13 @@ class Shell:
         if not fits:
             await self.session.log_out()
             other = "employee" if self.ROLE == "customer" else "customer"
-            raise Failed(
-                f"{account.name} is a {account.role.value} account. Use tiffin-{other} --plain."
-            )
+            said = _("{account} is a {role} account. Use tiffin-{other} --plain.")
+            role = ROLES[account.role]
+            raise Failed(said.format(account=account.name, role=role, other=other))
         if self.console.interactive and not self.one_shot:
-            self.console.say(f"You are logged in as {account.name.rstrip('.')}.")
+            self.console.say(
+                _("You are logged in as {value}.").format(value=account.name.rstrip("."))
+            )
             self.start_news(account)
 
     def _signed_out(self, message: str) -> None:
@@ -199,10 +202,10 @@ class Shell:
     def _how_to_log_in(self) -> str:
         if self.console.interactive and not self.one_shot:
             return NOT_LOGGED_IN
-        return (
-            f"Nobody is logged in. Run tiffin-{self.ROLE} --plain in a terminal and log in once, "
-            "or add --demo for a demo server."
-        )
+        return _(
+            "Nobody is logged in. Run tiffin-{role} --plain in a terminal and log in "
+            "once, or add --demo for a demo server."
+        ).format(role=self.ROLE)
 
     async def do_demo(self) -> None:
         """demo: enter a demo server without an account of your own"""
@@ -210,26 +213,23 @@ class Shell:
 
     async def do_login(self, email: str) -> None:
         """login EMAIL: log in; the password is asked for and not shown"""
-        password = await self.console.read_secret("Password (not shown): ")
+        password = await self.console.read_secret(_("Password (not shown): "))
         if not password:
-            raise Failed("No password was given; type login and your e-mail again.")
+            raise Failed(_("No password was given; type login and your e-mail again."))
         await self._signed_in(await self.session.log_in(email, Secret(password)))
 
     async def do_logout(self) -> None:
         """logout: end the session here; nothing is remembered"""
         await self._stop_news()
-        self.console.say(await self.session.log_out() or "You are logged out.")
+        self.console.say(await self.session.log_out() or _("You are logged out."))
 
     async def do_help(self) -> None:
         """help: this list"""
         for command in self._commands().values():
-            usage, _, does = (command.__doc__ or "").partition(": ")
-            self.console.say(f"{usage}: {does}.", "help")
+            self.console.say(f"{_(command.__doc__ or '')}.", "help")
 
     async def do_quit(self) -> None:
         """quit: leave; your session is remembered"""
-
-    # -- news
 
     def start_news(self, account: Account) -> None:
         """Print what happens from now on."""
@@ -280,25 +280,25 @@ class Shell:
         if lost is not None and not self._lost:
             self._lost = True
             self.console.say(
-                f"Connection lost: {lost.detail}. It comes back by itself, and brings what you "
-                "missed.",
+                _(
+                    "Connection lost: {detail}. It comes back by itself, and brings what you "
+                    "missed."
+                ).format(detail=lost.detail),
                 "connection.lost",
             )
         elif self._lost and states <= {State.LIVE, State.WAITING}:
             self._lost = False
-            self.console.say("Connection is back.", "connection.back")
+            self.console.say(_("Connection is back."), "connection.back")
 
     async def follow(self, done: "asyncio.Future[int] | None" = None) -> None:
         """Print news until `done` gives the exit code, or a signal ends the process. On a terminal
         news comes by itself, between the commands: this returns at once."""
         if self.console.interactive and not self.one_shot:
-            self.console.say("News is printed here as it comes.")
+            self.console.say(_("News is printed here as it comes."))
             return
         assert self.session.account is not None
         self.start_news(self.session.account)
         self.code = self.code or await (done or asyncio.get_running_loop().create_future())
-
-    # -- announcements
 
     def start_worker(self, doing: Coroutine[object, object, None], group: str) -> None:
         """Run this for the feed of announcements."""
@@ -311,30 +311,31 @@ class Shell:
         """Print a new announcement."""
         if self._store.is_unread(announcement):
             said = words.of_announcement(announcement, self.session.server_now())
-            self.console.say(f"Announcement. {said}", "announcement", announcement)
+            self.console.say(
+                _("Announcement. {said}").format(said=said), "announcement", announcement
+            )
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Print why it is not acknowledged."""
-        self.console.say(f"“{announcement.title}” is not marked as read: {words}", "error")
+        said = _("“{title}” is not marked as read: {words}")
+        self.console.say(said.format(title=announcement.title, words=words), "error")
 
     async def do_announcements(self) -> None:
         """announcements: the newest announcements, with their numbers"""
         page = await self.api.announcements(limit=20)
         if not page.items:
-            self.console.say("There are no announcements.")
+            self.console.say(_("There are no announcements."))
         for number, one in enumerate(page.items, 1):
-            read = "read" if one.acknowledged else "not read yet"
+            read = _("read") if one.acknowledged else _("not read yet")
             said = words.of_announcement(one, self.session.server_now())
             self.console.say(f"{number}, {read}. {said}", data=one)
 
     async def do_ack(self, number: str) -> None:
         """ack NUMBER: mark an announcement of that list as read"""
         items = (await self.api.announcements(limit=20)).items
-        one = words.choose(number, [item.title for item in items], items, "announcement")
+        one = words.choose(number, [item.title for item in items], items, _("announcement"))
         await self.api.acknowledge(one.id)
-        self.console.say(f"“{one.title}” is marked as read.")
-
-    # -- chats
+        self.console.say(_("“{title}” is marked as read.").format(title=one.title))
 
     def join(self, chat: Chat) -> ChatSession:
         """Stay in that chat, and print what others write."""
@@ -352,13 +353,20 @@ class Shell:
         return self._chats[chat.id]
 
     def _on_message(self, room: ChatSession, message: ChatMessage) -> None:
-        self.console.say(f"{message.sender.name} writes: {message.text}", "chat", message)
+        self.console.say(
+            _("{sender} writes: {text}").format(sender=message.sender.name, text=message.text),
+            "chat",
+            message,
+        )
         room.mark_read()
 
     async def tell_newest(self, chat: Chat) -> None:
         """Print the newest messages of a chat, the oldest first."""
         for message in reversed((await self.api.messages(chat.id, limit=10)).items):
-            self.console.say(f"{message.sender.name} wrote: {message.text}", data=message)
+            self.console.say(
+                _("{sender} wrote: {text}").format(sender=message.sender.name, text=message.text),
+                data=message,
+            )
 
     async def send(self, chat: Chat, text: str) -> None:
         """Send a message and wait until the server has it, `SENT_SECONDS` at most."""
@@ -372,9 +380,9 @@ class Shell:
                     if refused or room.over:
                         why = refused[0].refusal if refused else room.error
                         room.pop_refused()
-                        raise Failed(f"The message was not sent: {why}")
+                        raise Failed(_("The message was not sent: {why}").format(why=why))
                     self._chat_changed.clear()
                     await self._chat_changed.wait()
-            self.console.say(f"Sent: {text}")
+            self.console.say(_("Sent: {text}").format(text=text))
             return
-        raise Failed("The message is kept here, and sent when the server answers again.")
+        raise Failed(_("The message is kept here, and sent when the server answers again."))

@@ -1,5 +1,5 @@
 -- name: placed
-SELECT id, placed_at, status, total_cents, items, timeline, ready_by FROM orders
+SELECT id, placed_at, status, total_cents, currency, items, timeline, ready_by FROM orders
 WHERE restaurant_id = :restaurant_id AND placed_at >= :since AND placed_at < :until
 AND (placed_at > :since OR id > :id)
 ORDER BY placed_at, id

@@ -34,7 +34,8 @@ class DishFigures(Wire):
 class KitchenSummary(Wire):
     """What a restaurant did with the orders placed from `from` on and before `to`.
 
-    `orders` counts those that were not cancelled; `revenue_cents` is their total. Of `finished`,
+    `orders` counts those that were not cancelled; `revenue_cents` is their total, with fees and
+    tips, as far as they were in `currency`, which is the restaurant's now. Of `finished`,
     the orders that became ready by now, `late` did so after their `ready_by`. `hours` has all 24
     hours of the day; `dishes` come by count.
     """
@@ -42,6 +43,7 @@ class KitchenSummary(Wire):
     since: Annotated[Timestamp, Field(alias="from")]
     until: Annotated[Timestamp, Field(alias="to")]
     time_zone: str
+    currency: str = "EUR"
     orders: Whole
     cancelled: Whole
     revenue_cents: Whole

@@ -3,19 +3,22 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from math import ceil
-from zoneinfo import ZoneInfo
 
 from server.core.auth import Identity
-from server.core.clock import from_text, now, to_text
+from server.core.clock import from_text, to_text
 from server.core.database import Database
-from server.core.errors import invalid, not_found
+from server.core.errors import invalid
 from server.core.queries import Row
+from server.core.transaction import Transaction
 from server.features.kitchen import store
 from server.features.kitchen.schemas import DishFigures, HourFigures, KitchenSummary, Preparation
 from server.features.orders.schemas import OrderStatus
+from server.features.orders.service import topic_of
+from server.features.restaurants.schemas import RestaurantSummary
 from server.features.restaurants.service import RestaurantService, own_restaurant
+from server.realtime.log import EventLog
 
 PAGE = 500
 """Orders read at once: each page is a read of its own, so that none holds a connection for long."""
@@ -24,37 +27,30 @@ MOST_ORDERS = 20_000
 
 
 class KitchenService:
-    """Figures about a restaurant's orders."""
+    """Figures about a restaurant's orders, and news of its terms."""
 
-    def __init__(self, database: Database, restaurants: RestaurantService) -> None:
+    def __init__(self, database: Database, log: EventLog, restaurants: RestaurantService) -> None:
         self._database = database
+        self._log = log
         self._restaurants = restaurants
+
+    async def tell(self, tx: Transaction, restaurant: RestaurantSummary) -> None:
+        """Tell the restaurant's kitchens that its terms have changed, such as a pause."""
+        terms = RestaurantSummary.model_validate(restaurant.model_dump())
+        data = terms.model_dump_json()
+        topic = topic_of(restaurant.id)
+        await self._log.append(tx, topic, "restaurant.updated", data, subject=restaurant.id)
 
     async def summary(
         self, identity: Identity, restaurant_id: str, since: str | None, until: str | None
     ) -> KitchenSummary:
-        """The figures from `since` on and before `until`: times as `2026-01-31T18:00`, by the
-        restaurant's clock where they name no zone. By default of today.
+        """The figures from `since` on and before `until`, as `RestaurantService.span` reads them.
 
         Raises Problem 404, 422.
         """
         own_restaurant(identity, restaurant_id)
-        found = await self._database.read(
-            lambda tx: self._restaurants.summary_of(tx, restaurant_id)
-        )
-        if found is None:
-            raise not_found("restaurant")
-        zone = ZoneInfo("UTC")
-        today = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        start = _moment("from", since, zone) or today
-        end = _moment("to", until, zone)
-        if end is None:
-            end = (start.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)).replace(
-                tzinfo=zone
-            )
-        if end <= start:
-            raise invalid(["to"], "`to` must be later than `from`.")
-        tally = _Tally(zone)
+        found, start, end = await self._restaurants.span(restaurant_id, since, until)
+        tally = _Tally(found)
         at, after_id = to_text(start), ""
         while rows := await self._page(restaurant_id, at, end, after_id):
             # off the loop: what waits for the answer to a key must not wait for 500 orders
@@ -76,26 +72,12 @@ class KitchenService:
         )
 
 
-def _moment(field: str, text: str | None, zone: ZoneInfo) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip().upper())
-    except ValueError:
-        raise invalid(
-            [field], "Send a day or a time, such as 2026-01-31 or 2026-01-31T18:00."
-        ) from None
-    if not 1970 < moment.year < 9000:
-        raise invalid([field], "The year must be between 1971 and 8999.")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-
-
 class _Tally:
     """Adds orders up, page by page."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, restaurant: RestaurantSummary) -> None:
         self.read = 0
-        self._zone = zone
+        self._restaurant = restaurant
         self._orders = self._cancelled = self._revenue = self._finished = self._late = 0
         self._minutes: list[float] = []
         self._hours = [(0, 0)] * 24
@@ -108,13 +90,15 @@ class _Tally:
                 self._cancelled += 1
                 continue
             self._orders += 1
-            self._revenue += row["total_cents"]
-            hour = from_text(row["placed_at"]).astimezone(self._zone).hour
+            ours = row["currency"] == self._restaurant.currency
+            total = row["total_cents"] if ours else 0
+            self._revenue += total
+            hour = self._restaurant.there(from_text(row["placed_at"])).hour
             count, cents = self._hours[hour]
-            self._hours[hour] = (count + 1, cents + row["total_cents"])
+            self._hours[hour] = (count + 1, cents + total)
             for item in json.loads(row["items"]):
                 _, sold, taken = self._dishes.get(item["menu_item_id"], ("", 0, 0))
-                cents = item["price_cents"] * item["quantity"]
+                cents = item["price_cents"] * item["quantity"] if ours else 0
                 entry = (item["name"], sold + item["quantity"], taken + cents)
                 self._dishes[item["menu_item_id"]] = entry
             self._add_steps(row)
@@ -141,7 +125,8 @@ class _Tally:
             {
                 "from": since,
                 "to": until,
-                "time_zone": self._zone.key,
+                "time_zone": self._restaurant.time_zone,
+                "currency": self._restaurant.currency,
                 "orders": self._orders,
                 "cancelled": self._cancelled,
                 "revenue_cents": self._revenue,

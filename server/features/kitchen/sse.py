@@ -23,7 +23,8 @@ async def stream_orders(
     after: sse.After = None,
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
-    """`order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order.
+    """`order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order;
+    `restaurant.updated` with the restaurant's terms, such as a pause.
 
     Goes on after `Last-Event-ID`, else after `after`, else from now. `reset`: read `GET /orders`
     again and subscribe with its cursor.

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from server.core.auth import Gate, Identity
-from server.core.errors import forbidden
+from server.core.errors import forbidden, invalid
 from server.core.routing import (
     CUSTOMER_OR_EMPLOYEE,
     HELD,
@@ -19,6 +19,7 @@ from server.core.routing import (
 )
 from server.core.services import service
 from server.features.accounts.schemas import Role
+from server.features.orders.history import OrderHistory
 from server.features.orders.schemas import STEPS, OrderPage, OrderStatus, TrackedStatus
 from server.features.orders.service import (
     OrderService,
@@ -42,6 +43,8 @@ async def list_orders(
     limit: Limit = 50,
     open: bool = False,
     find: Annotated[str | None, Field(min_length=1, max_length=80)] = None,
+    since: Annotated[str | None, Field(alias="from", max_length=40)] = None,
+    until: Annotated[str | None, Field(alias="to", max_length=40)] = None,
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> Answer[OrderPage]:
@@ -52,17 +55,32 @@ async def list_orders(
     the customer's or a dish's name. A page then ends after so many orders looked at, found or not:
     it may be short or empty and still have a `next`.
 
+    With `from` or `to`, for employees, only those placed from `from` on and before `to`, open or
+    not: a day or a time each, by the restaurant's clock unless they name a zone. By default `from`
+    is the beginning of today, and `to` a day later.
+
     With `after`, the `cursor` of an answer before, a customer's request is held until one of their
     orders is placed or changes, in whichever window: those that did since then, the longest
     unchanged first, at most `limit`, and a new `cursor`; 204 after `timeout` seconds. 410 (`type`
     `urn:tiffin:problem:reset`): ask again without `after`.
     """
     orders, identity = service(request, OrderService), identity_of(request)
-    if find is not None and identity.role == Role.CUSTOMER:
-        raise forbidden("`find` is for employees. Leave it out: the answer has all your orders.")
+    spanned = since is not None or until is not None
+    if (find is not None or spanned) and identity.role == Role.CUSTOMER:
+        raise forbidden(
+            "`find`, `from` and `to` are for employees. Leave them out: the answer has all your"
+            " orders."
+        )
+    if find is not None and spanned:
+        raise invalid(["find"], "Send `find`, or `from` and `to`, not both.")
+    history = service(request, OrderHistory)
+    if spanned:
+        return Answer(Encoded(await history.placed(identity, since, until, before, limit)))
+    if find is not None:
+        found = await history.found(identity, find, before, limit, open_only=open)
+        return Answer(Encoded(found))
     if after is None:
-        page = await orders.orders(identity, before, limit, open_only=open, find=find)
-        return Answer(Encoded(page))
+        return Answer(Encoded(await orders.orders(identity, before, limit, open_only=open)))
     if identity.role != Role.CUSTOMER:
         raise forbidden(
             "`after` is for customers. A restaurant's changes are at"

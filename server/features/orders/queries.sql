@@ -17,6 +17,14 @@ AND (number < :before OR (number = :before AND id < :id))
 ORDER BY number DESC, id DESC
 LIMIT :limit;
 
+-- name: orders_placed
+SELECT details.*
+FROM orders JOIN whole_orders details ON details.id = orders.id
+WHERE orders.restaurant_id = :owner AND orders.placed_at >= :since
+AND (orders.placed_at < :before OR (orders.placed_at = :before AND orders.id < :id))
+ORDER BY orders.placed_at DESC, orders.id DESC
+LIMIT :limit;
+
 -- name: changed_orders
 SELECT details.*, orders.changed_seq
 FROM orders JOIN whole_orders details ON details.id = orders.id

@@ -159,11 +159,9 @@ class OrderService:
         limit: int,
         *,
         open_only: bool = False,
-        find: str | None = None,
     ) -> str:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
-        belongs to it, as the JSON of an OrderPage; with `open_only` of those that are not over,
-        with `find` of those of that number, customer or dish.
+        belongs to it, as the JSON of an OrderPage; with `open_only` of those that are not over.
         Raises Problem 422 for a `before` that no page gave."""
         start = pages.numbered(before)
         customer = identity.role == Role.CUSTOMER
@@ -173,14 +171,9 @@ class OrderService:
             owner = {"restaurant_id": identity.restaurant_id or ""}
 
         async def fn(tx: Transaction) -> str:
-            if find is None:
-                page, following = await store.orders(
-                    tx, **owner, open_only=open_only, before=start, limit=limit
-                )
-            else:
-                page, following = await store.found(
-                    tx, owner["restaurant_id"], find, open_only=open_only, before=start, limit=limit
-                )
+            page, following = await store.orders(
+                tx, **owner, open_only=open_only, before=start, limit=limit
+            )
             if customer:
                 topic = topic_of_customer(identity.account_id)
                 changes = await self._states.changes(tx, topic)

@@ -4,6 +4,7 @@ from server.core.database import Database
 from server.core.services import Services
 from server.features.accounts.service import AccountService
 from server.features.orders import long_polling, routes
+from server.features.orders.history import OrderHistory
 from server.features.orders.service import OrderService
 from server.features.restaurants.service import RestaurantService
 from server.realtime.log import EventLog
@@ -14,7 +15,7 @@ routers = (routes.router, long_polling.router)
 
 
 def setup(services: Services) -> None:
-    """The service; deleted accounts are scrubbed from orders and their events."""
+    """The services; deleted accounts are scrubbed from orders and their events."""
     accounts = services[AccountService]
     orders = services.add(
         OrderService(
@@ -26,5 +27,6 @@ def setup(services: Services) -> None:
             services[Settings].max_orders_per_day,
         )
     )
+    services.add(OrderHistory(services[Database], services[EventLog], services[RestaurantService]))
     accounts.on_delete.append(orders.scrub)
     accounts.exports["orders"] = orders.export

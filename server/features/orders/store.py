@@ -201,6 +201,18 @@ async def orders(
     return pages.numbered_page(found, limit, number)
 
 
+async def placed(
+    tx: Transaction, restaurant_id: str, since: str, before: tuple[str, str], limit: int
+) -> tuple[Sequence[OrderRow], str | None]:
+    """One page of a restaurant's orders placed from `since` on and before that moment and id, and
+    the next one's `before`."""
+    rows = await _queries.orders_placed(
+        tx, owner=restaurant_id, since=since, before=before[0], id=before[1], limit=limit + 1
+    )
+    page, more = pages.page_of(rows, limit)
+    return page, pages.following(page, more, lambda row: (row["placed_at"], row["id"]))
+
+
 async def found(
     tx: Transaction,
     restaurant_id: str,

@@ -75,7 +75,8 @@ class RestaurantSummary(Terms):
 
     It delivers within `delivery_radius_m` of its door, as the crow flies; 0 is no limit. `open_now`
     is false outside of its hours and until `paused_until`; `opens_at` is when it takes orders
-    again. Its dishes take `preparation_minutes`, and `extra_minutes` more for the time being.
+    again, left out where nobody knows: a pause of more than a year has no end. Its dishes take
+    `preparation_minutes`, and `extra_minutes` more for the time being.
     """
 
     id: str
@@ -96,7 +97,11 @@ class RestaurantSummary(Terms):
     @property
     def opens_there(self) -> datetime | None:
         """`opens_at` by the restaurant's clock."""
-        return self.opens_at.astimezone(zone_of(self.time_zone)) if self.opens_at else None
+        return self.there(self.opens_at) if self.opens_at else None
+
+    def there(self, moment: datetime) -> datetime:
+        """A moment by the restaurant's clock."""
+        return moment.astimezone(zone_of(self.time_zone))
 
 
 class NewRestaurant(Terms):

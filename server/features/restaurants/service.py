@@ -1,12 +1,15 @@
 """The rules of restaurants: who may change which menu."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from server.core.auth import Identity
+from server.core.clock import now
 from server.core.database import Database
 from server.core.errors import conflict, invalid, not_found
 from server.core.transaction import Transaction
 from server.features.restaurants import store
+from server.features.restaurants.hours import zone_of
 from server.features.restaurants.schemas import (
     Driver,
     MenuItem,
@@ -20,6 +23,8 @@ from server.features.restaurants.schemas import (
 
 MENU_LENGTH = 500
 
+OnChange = Callable[[Transaction, RestaurantSummary], Awaitable[None]]
+
 
 def own_restaurant(identity: Identity, restaurant_id: str) -> None:
     """Raises Problem 404 unless the employee works there."""
@@ -32,6 +37,8 @@ class RestaurantService:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.on_change: list[OnChange] = []
+        """Called in the transaction that changes a restaurant's terms, with those of now."""
 
     async def restaurants(self) -> Sequence[RestaurantSummary]:
         """All of them, by name."""
@@ -48,6 +55,27 @@ class RestaurantService:
 
         return await self._database.read(fn)
 
+    async def span(
+        self, restaurant_id: str, since: str | None, until: str | None
+    ) -> tuple[RestaurantSummary, datetime, datetime]:
+        """The restaurant, and the moments that two texts mean by its clock: a day, or a time such
+        as `2026-01-31T18:00`; a zone that one names goes first. By default `since` is the beginning
+        of today, and `until` a day later. Raises Problem 404, 422.
+        """
+        found = await self._database.read(lambda tx: store.summary(tx, restaurant_id))
+        if found is None:
+            raise not_found("restaurant")
+        zone = zone_of(found.time_zone)
+        today = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        start = _moment("from", since, zone) or today
+        end = _moment("to", until, zone)
+        if end is None:
+            day_later = start.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)
+            end = day_later.replace(tzinfo=zone)
+        if end <= start:
+            raise invalid(["to"], "`to` must be later than `from`.")
+        return found, start, end
+
     async def change(
         self, identity: Identity, restaurant_id: str, change: RestaurantChange
     ) -> Restaurant:
@@ -62,6 +90,8 @@ class RestaurantService:
             await store.save(tx, before.model_copy(update=changes))
             changed = await store.restaurant(tx, restaurant_id)
             assert changed is not None
+            for tell in self.on_change:
+                await tell(tx, changed)
             return changed
 
         return await self._database.write(fn)
@@ -149,6 +179,20 @@ class RestaurantService:
         if item is None:
             raise not_found("dish")
         return item
+
+
+def _moment(field: str, text: str | None, zone: tzinfo) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        raise invalid(
+            [field], "Send a day or a time, such as 2026-01-31 or 2026-01-31T18:00."
+        ) from None
+    if not 1970 < moment.year < 9000:
+        raise invalid([field], "The year must be between 1971 and 8999.")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 async def restaurant_named(database: Database, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from server.core.clock import from_text, now, to_text
@@ -22,6 +23,9 @@ from server.features.restaurants.schemas import (
 
 _queries = load_queries(__file__)
 
+NO_END = timedelta(days=366)
+"""A pause of more than that lasts until somebody ends it."""
+
 
 def _fields(row: Row) -> dict[str, Any]:
     """The fields of a RestaurantSummary, as they are now."""
@@ -39,7 +43,7 @@ def _fields(row: Row) -> dict[str, Any]:
         ),
         "paused_until": paused if paused and paused > moment else None,
         "open_now": open_now,
-        "opens_at": None if open_now else opens,
+        "opens_at": None if open_now or opens is None or opens - moment > NO_END else opens,
         "rating": Rating(average=round(stars / count, 2) if count else None, count=count),
     }
 

@@ -32,8 +32,8 @@ STORE_RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0)
 SHUTDOWN_SECONDS = 5.0
 """How long jobs may still run when the server shuts down, while its connections end."""
 _NO_MODEL = (
-    "Photos cannot be processed at the moment: this server's model is missing or broken. Its log"
-    " tells its operator what to do; send the photo again after that."
+    "Photos cannot be processed at the moment: this server's model is missing or broken. Run"
+    " `tiffin-server fetch-model` where it runs, and send the photo again; its log says more."
 )
 
 

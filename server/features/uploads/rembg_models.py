@@ -1,4 +1,4 @@
-"""The models that may be used and where their files are; nothing is downloaded at run time."""
+"""The models that may be used and where their files are; a server downloads nothing."""
 
 import hashlib
 import importlib.util
@@ -15,7 +15,7 @@ MODELS = {
 """With the MD5 sums that rembg itself pins. The list is fixed: rembg's default model is a gigabyte
 under a paid licence, and one of its models sends pictures to a service."""
 
-_HOW_TO_GET = "`python tools/model.py` puts u2netp there, and `rembg d <name>` others"
+_HOW_TO_GET = "`tiffin-server fetch-model` puts u2netp there, and `rembg d <name>` others"
 
 
 def model_home(name: str, data_dir: Path) -> Path:

@@ -15,8 +15,8 @@ from server.settings import (
     load_settings,
     make_folder,
     stored_secret,
-    url_of,
 )
+from server.urls import url_of
 from support.preloaded import fork
 from support.waiting import PATIENCE
 

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.settings import SettingsError, is_loopback
+from server.settings import SettingsError
+from server.urls import is_loopback
 from support.command import run_command
 from support.live_server import running_server, settings_for
 from support.rest import Rest

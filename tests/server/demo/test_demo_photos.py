@@ -1,4 +1,4 @@
-"""The demo's dishes have photos from the first start on, as ordinary uploads."""
+"""The demo's dishes and customers have photos from the first start on, as ordinary uploads."""
 
 import io
 import json
@@ -64,6 +64,13 @@ async def test_the_photos_are_uploads_of_the_employee_who_may_delete_them(
     assert "photo_url" not in after[0]
     blobs = data_dir / "blobs"
     await wait_until(lambda: not list(blobs.glob(f"{first['id']}*")), what="its files are gone")
+
+    # a customer has one as well, which is their avatar
+    customer = (await town.demo("customer")).grant["account"]
+    [own] = (await town.get("/uploads")).must(200).json["items"]
+    assert (own["status"], own["purpose"], own["shown"]) == ("done", "avatar", True)
+    assert own["result_url"] == customer["avatar_url"]
+    assert (await town.get(local(own["result_url"]))).must(200).body.startswith(b"\x89PNG")
 
 
 async def test_photos_are_added_once_and_stay_deleted(data_dir: Path) -> None:

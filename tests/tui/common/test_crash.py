@@ -1,15 +1,13 @@
 import os
-import pty
 import re
 import stat
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import crashing_app
 import pytest
 
+from support.processes import Terminal
 from support.server_process import ROOT
 from support.waiting import PATIENCE
 from tui.common.crash import FILES_KEPT, CrashReport
@@ -17,40 +15,19 @@ from tui.common.crash import FILES_KEPT, CrashReport
 
 def played(folder: Path, *command: str) -> tuple[int, str]:
     """Run it in a terminal of its own; its exit code, and all that it wrote there."""
-    ours, theirs = pty.openpty()
-    environment = os.environ | {
-        "XDG_STATE_HOME": str(folder),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-        "TERM": "xterm-256color",
-    }
-    process = subprocess.Popen(
+    terminal = Terminal(
         [sys.executable, *command],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
+        os.environ
+        | {
+            "XDG_STATE_HOME": str(folder),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "TERM": "xterm-256color",
+        },
     )
-    os.close(theirs)
-    written = bytearray()
-
-    def read() -> None:
-        try:
-            while more := os.read(ours, 65536):
-                written.extend(more)
-        except OSError:  # how a terminal ends
-            pass
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
     try:
-        code = process.wait(2 * PATIENCE)
+        return terminal.ends(2 * PATIENCE), terminal.text
     finally:
-        process.kill()
-        reader.join(PATIENCE)
-        os.close(ours)
-    return code, written.decode(errors="replace")
+        terminal.close()
 
 
 CRASHES = (
@@ -70,7 +47,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, t
     """The state folder of each, in one folder, and what each wrote and ended with."""
     folder = tmp_path_factory.mktemp("crashes")
     _, written = played(folder, crashing_app.__file__, str(folder), *CRASHES)
-    parts = re.split(r"--- (.+) (-?\d+)\r\n", written)
+    parts = re.split(r"--- (.+) (-?\d+)\n", written)
     ends = zip(parts[1::3], parts[::3], parts[2::3], strict=False)
     return folder, {crash: (text, int(code)) for crash, text, code in ends}
 
@@ -83,7 +60,7 @@ def test_a_crash_is_one_sentence_and_a_file_without_the_password(
     files = list((folder / crash / "tiffin").glob("crash-*.txt"))
     assert len(files) == 1, written
     assert written.endswith(
-        f"Tiffin had an internal error; please report it together with the file {files[0]}.\r\n"
+        f"Tiffin had an internal error; please report it together with the file {files[0]}.\n"
     )
     assert written.count("internal error") == 1
     assert code == 1

@@ -151,3 +151,27 @@ async def test_no_line_is_rendered_that_has_not_changed_and_the_terminal_shows_a
                 assert set(widget.rendered) <= written[widget]
                 assert len(widget.rendered) == len(set(widget.rendered))
             assert screen.display == [strip.text for strip in compositor.render_strips()]
+
+
+async def test_a_wide_character_is_whole_once_nothing_hides_a_half_of_it() -> None:
+    app, screen = Overlapping(), pyte.Screen(60, 12)
+    terminal = pyte.Stream(screen)
+    async with app.run_test(size=(60, 12)) as pilot:
+        behind = app.query(Letters).first()
+        behind.rows = [list("x" + "漢字" * 7 + " ")] * 6
+        behind.refresh()
+        await pilot.pause()
+        compositor = app.screen._compositor
+        # The second is beside a widget in front, which hides the half of a character.
+        for hidden in (Region(4, 1, 5, 2), Region(16, 3, 4, 3)):
+            for y, strip in enumerate(compositor.render_strips()):
+                if hidden.y <= y < hidden.bottom:
+                    left, _, right = strip.divide([hidden.x, hidden.right, 60])
+                    strip = Strip.join([left, Strip([Segment(" " * hidden.width)]), right])
+                terminal.feed(f"\x1b[{y + 1}H{strip.text}")
+            behind.refresh(hidden)
+            compositor.update_widgets({behind})
+            update = compositor.render_partial_update()
+            assert update is not None
+            terminal.feed(update.render_segments(app.console))
+            assert screen.display == [strip.text for strip in compositor.render_strips()]

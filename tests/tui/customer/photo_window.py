@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 
 from server.features.uploads.schemas import Upload
+from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.uploads.dialogs import PickScreen
 from tui.common.uploads.manager import UploadManager
@@ -46,6 +47,14 @@ def in_view(app: CustomerApp) -> Upload:
     row = panel_of(app).row
     assert isinstance(row, Upload)
     return row
+
+
+async def without_photos(url: str) -> None:
+    """Delete the photo that the demo's customer begins with."""
+    async with Rest(url) as rest:
+        await rest.demo("customer")
+        for one in (await rest.get("/uploads")).must(200).json["items"]:
+            (await rest.delete(f"/uploads/{one['id']}")).must(204)
 
 
 @asynccontextmanager

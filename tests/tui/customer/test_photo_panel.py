@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 from customer_window import MEDIUM, NARROW, WIDE, focus
-from photo_window import desk_of, in_view, panel_of, photo_window, picture, send
+from photo_window import (
+    desk_of,
+    in_view,
+    panel_of,
+    photo_window,
+    picture,
+    send,
+    without_photos,
+)
 from PIL import Image
 from textual.widgets import Input
 
@@ -37,6 +45,7 @@ async def queue_only(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     """The demo's town, where nobody works on photos, and wants to be asked every second."""
     monkeypatch.setattr(estimate, "INITIAL_SECONDS", 0.5)
     async with running_server(settings_for(data_dir, demo=True, photo_workers=0)) as server:
+        await without_photos(server.url)
         yield server
 
 
@@ -54,8 +63,9 @@ async def test_a_photo_of_a_cup_from_the_file_to_the_avatar(
     """The one with the real model: a process of its own, as its workers are."""
     model = Path(os.environ["U2NET_HOME"]) / "models" / "u2netp" / "u2netp.onnx"
     if not model.exists():
-        pytest.skip(f"{model} is not there; tools/model.py fetches it")
+        pytest.skip(f"{model} is not there; `make model` fetches it")
     url = start_server(demo=True).url
+    await without_photos(url)
     async with photo_window(url, tmp_path) as (app, pilot):
         await sees(app, "No photo yet")
         await send(app, pilot, COFFEE)

@@ -15,6 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from support.live_server import LiveServer, running_server, settings_for
+from support.processes import all_gone
 from support.server_process import ROOT
 from support.waiting import PATIENCE, wait_until
 from tools.cluster.redis_server import RedisServer
@@ -27,7 +28,7 @@ from tui.lab.comparisons.process_usage import usage_of
 from tui.lab.comparisons.product_run import events_of, product_run
 from tui.lab.comparisons.two_servers import MEMORY_EVENTS, SERVER
 from tui.lab.records import SSE, Plan
-from tui.lab.screen.experiment import Experiment as ScreenExperiment
+from tui.lab.screen.runs import Runs
 from tui.lab.servers import UNLIMITED, OwnProcesses
 
 MANY = 30
@@ -163,7 +164,7 @@ async def test_the_servers_end_with_the_experiment_however_it_ends(number: int) 
     children = await wait_until(lambda: len(found := lab.children(recursive=True)) > 2 and found)
     process.send_signal(number)
     await process.wait()
-    await wait_until(lambda: not any(child.is_running() for child in children))
+    await asyncio.to_thread(all_gone, children)
 
 
 async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
@@ -174,5 +175,5 @@ async def test_the_screen_does_them_too_where_a_server_is_named() -> None:
 
     for own_servers in (False, True):
         experiment = Experiment("one", "", "", Plan(), measure, own_servers=own_servers)
-        await ScreenExperiment("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
+        await Runs("http://127.0.0.1:1").measure(experiment, Plan(), lambda words: None)
     assert named == ["http://127.0.0.1:1", ""]

@@ -118,6 +118,8 @@ async def test_a_stream_that_a_proxy_holds_back_is_replaced_by_polls(
     assert figure(report, "fell_back_after") > 1.9
     assert figure(report, "sse_first_news") > figure(report, "sse_fallback_first_news")
     assert figure(report, "sse_p50") > 2 * figure(report, "sse_fallback_p50")
+    assert figure(report, "sse_first_news") > figure(report, "socketio_first_news")
+    assert report.runs[0].row(WEBSOCKET)["arrivals"] == 0
 
 
 async def test_only_a_cursor_brings_back_what_happened_in_the_tunnel(tmp_path: Path) -> None:

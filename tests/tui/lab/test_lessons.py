@@ -19,7 +19,7 @@ from tui.lab.lessons.lesson import (
     lessons,
 )
 from tui.lab.results import Finding
-from tui.lab.screen.page import LETTERS, Page, pages_of, rows_of, title_of, written
+from tui.lab.screen.page import LETTERS, Page, keys_of, pages_of, rows_of, title_of, written
 from tui.lab.servers import UNLIMITED
 
 ROOT = Path(__file__).parents[3]
@@ -95,6 +95,8 @@ def test_a_page_can_be_read_at_once_on_the_smallest_screen(experiment: str) -> N
 
 def test_the_lessons_come_in_the_order_of_their_numbers_and_the_summary_last() -> None:
     assert [*PAGES] == [*RIGHT]
+    assert [page.number for page in STEPS] == [f"{place} of 9" for place in range(1, 10)]
+    assert title_of(END, [*STEPS, END], 70) == f"Tour · {END.title}"
     end = replace(END, words="You guessed 7 of 9 right.")
     shown = text_of(end, *ALONE)
     assert len(shown) <= ALONE[1]
@@ -106,10 +108,10 @@ def test_the_lessons_come_in_the_order_of_their_numbers_and_the_summary_last() -
 @pytest.mark.parametrize(
     ("width", "title"),
     [
-        (70, "Tour 4 of 10 · A stream behind a proxy that buffers"),
-        (60, "Tour 4 of 10 · A stream behind a proxy that buffers"),
-        (48, "4 of 10 · A stream behind a proxy that buffers"),
-        (40, "Tour 4 of 10"),
+        (70, "Tour 4 of 9 · A stream behind a proxy that buffers"),
+        (60, "Tour 4 of 9 · A stream behind a proxy that buffers"),
+        (48, "4 of 9 · A stream behind a proxy that buffers"),
+        (40, "Tour 4 of 9"),
     ],
 )
 def test_a_title_is_not_cut(width: int, title: str) -> None:
@@ -118,6 +120,18 @@ def test_a_title_is_not_cut(width: int, title: str) -> None:
     guessed = replace(page, state="answered", guess=0, figures={"long_poll_first_news": 9.0})
     assert len(title_of(guessed, [guessed], width)) <= width
     assert "1 of 1" in title_of(guessed, [guessed], width)
+
+
+@pytest.mark.parametrize(
+    ("width", "keys"),
+    [
+        (90, "page ↓ for more · space runs it again · ← → lessons · esc leaves, T comes back"),
+        (76, "page ↓ for more · space runs it again · ← → lessons"),
+    ],
+)
+def test_the_keys_of_a_page_are_not_cut(width: int, keys: str) -> None:
+    page = replace(PAGES["tunnel"], state="answered")
+    assert keys_of(page, width, goes_on=True) == keys
 
 
 @pytest.mark.parametrize("experiment", RIGHT if SECONDS else QUICK)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tui.lab.fields import slope
 from tui.lab.histogram import BUCKET_GROWTH, EXACT_VALUES, Histogram
 from tui.lab.records import LONG_POLL, SHORT_POLL, Appended, Arrival, Exchange, Plan
-from tui.lab.statistics import LTE_TAIL_SECONDS, Bursts, Figures, Statistics
+from tui.lab.statistics import Bursts, Figures, Statistics
 
 seconds = st.floats(1e-6, 1000)
 many = st.lists(seconds, min_size=1, max_size=60)
@@ -163,7 +163,7 @@ def test_staleness_is_the_integral_of_what_is_lacking(
 
 
 def test_traffic_counts_while_the_source_goes_on() -> None:
-    statistics = Statistics(Plan(seconds=60, patterns=(LONG_POLL,)))
+    statistics = Statistics(Plan(seconds=60, patterns=(LONG_POLL,), radio_tail=9))
 
     def happen(at: float) -> None:
         statistics.connected(LONG_POLL, at)
@@ -192,7 +192,7 @@ def test_traffic_counts_while_the_source_goes_on() -> None:
         assert each.an_event(each.traffic.bytes_down) == 1400
         assert each.overhead == 20
         assert (each.replayed, each.wake_ups, each.radio_starts) == (1, 2, 2)
-        assert each.radio_on == pytest.approx(LTE_TAIL_SECONDS + 0.01 + 5)
+        assert each.radio_on == pytest.approx(9 + 0.01 + 5)
         assert each.staleness == pytest.approx(0.52)
 
 

@@ -2,28 +2,24 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 import termios
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from support.processes import Terminal
 from support.server_process import ROOT, ServerProcess, StartServer
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, wait_for
 
 RUN = """
-import fcntl, os, sys, termios
+import sys
 from importlib import import_module
-if os.isatty(0):
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # its keys send signals
 app = sys.argv.pop(1)
 try:
     import_module(f"tui.{app}.__main__").main()
@@ -64,68 +60,13 @@ class Apps:
         return done.returncode, done.stdout, done.stderr
 
     @contextmanager
-    def terminal(self, app: str, *words: str) -> "Iterator[Terminal]":
+    def terminal(self, app: str, *words: str) -> Iterator[Terminal]:
         """The app in a terminal of its own, to be killed at the end if it still runs."""
         opened = Terminal(self.command(app, *words), self.environment)
         try:
             yield opened
         finally:
             opened.close()
-
-
-class Terminal:
-    """A pseudo-terminal with a program in it; `text` is all that it has written."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.master, side = pty.openpty()
-        self.before = termios.tcgetattr(side)
-        self.side = side
-        self.text = ""
-        self.process = subprocess.Popen(
-            command,
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            cwd=ROOT,
-            env=environment,
-            start_new_session=True,
-        )
-        self.changed = threading.Condition()
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                part = os.read(self.master, 65536)
-            except OSError:
-                return
-            with self.changed:
-                self.text += part.decode(errors="replace").replace("\r\n", "\n")
-                self.changed.notify_all()
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def sees(self, pattern: str, after: int = 0) -> str:
-        """The line that matches, once it is there."""
-        with self.changed:
-            found = self.changed.wait_for(
-                lambda: re.search(f"^.*{pattern}.*$", self.text[after:], re.M), PATIENCE
-            )
-        assert found is not None, f"no {pattern!r} in:\n{self.text}"
-        return str(found[0])
-
-    def ends(self) -> int:
-        return self.process.wait(PATIENCE)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(PATIENCE)
-        os.close(self.side)
-        self.reader.join(PATIENCE)
-        os.close(self.master)
 
 
 @pytest.fixture
@@ -194,7 +135,7 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
         os.kill(employee.process.pid, signal.SIGTERM)
         assert employee.ends() == 128 + signal.SIGTERM
         for one in (customer, employee):
-            assert termios.tcgetattr(one.side) == one.before
+            assert one.modes == one.modes_before
 
 
 def test_a_password_is_never_echoed(apps: Apps) -> None:
@@ -202,10 +143,7 @@ def test_a_password_is_never_echoed(apps: Apps) -> None:
         terminal.sees("You are not logged in")
         terminal.type("login nobody@example.com\n")
         terminal.sees("Password")
-        deadline = time.monotonic() + PATIENCE
-        while termios.tcgetattr(terminal.side)[3] & termios.ECHO:
-            assert time.monotonic() < deadline, "the terminal still echoes"
-            time.sleep(0.01)
+        wait_for(lambda: not terminal.modes[3] & termios.ECHO, what="no echo")
         terminal.type("a long secret\n")
         terminal.sees("tiffin> $", terminal.text.index("Password"))
         assert "secret" not in terminal.text

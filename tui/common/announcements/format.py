@@ -4,17 +4,28 @@ from datetime import datetime
 
 from textual.content import Content
 
-from server.features.announcements.schemas import Announcement, ReadAnnouncement, Severity
+from server.features.announcements.schemas import (
+    Announcement,
+    Audience,
+    ReadAnnouncement,
+    Severity,
+)
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.format import age, clock_time, fit, loading_message
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 
 LABELS: dict[Severity, tuple[str, str]] = {
-    Severity.INFO: ("INFO", "$secondary"),
-    Severity.WARNING: ("NOTICE", "bold $warning"),
-    Severity.CRITICAL: ("ALERT", "bold $error"),
+    Severity.INFO: (_("INFO"), "$secondary"),
+    Severity.WARNING: (_("NOTICE"), "bold $warning"),
+    Severity.CRITICAL: (_("ALERT"), "bold $error"),
 }
 """Word and colour of each severity; the word is enough without colour."""
+AUDIENCES = {
+    Audience.EVERYONE: _("everyone"),
+    Audience.CUSTOMERS: _("customers"),
+    Audience.EMPLOYEES: _("employees"),
+}
 MARK = "● "
 INDENT = "  "
 AGE_CELLS = 5
@@ -73,7 +84,9 @@ def whole_lines(
     word, ink = LABELS[announcement.severity]
     times = clock_time(announcement.published_at, now)
     if announcement.expires_at is not None:
-        times += f", until {clock_time(announcement.expires_at, now)}"
+        times += _(", until {expires_at}").format(
+            expires_at=clock_time(announcement.expires_at, now)
+        )
     lines = [
         Content.assemble(
             INDENT,
@@ -96,8 +109,8 @@ def in_short(text: str, *, small: bool = False) -> str:
 def empty_text(store: AnnouncementStore, error: str) -> Content:
     """What the list says while it is empty."""
     if not store.loaded:
-        return loading_message("Loading announcements…", error)
-    return Content.assemble(("No announcements.", "$wire-ink"))
+        return loading_message(_("Loading announcements…"), error)
+    return Content.assemble((_("No announcements."), "$wire-ink"))
 
 
 def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
@@ -111,10 +124,11 @@ def summary(store: AnnouncementStore, error: str, now: datetime) -> Content:
         first = Content.assemble(
             (plain(newest.title), ""), (f"  {age(newest.published_at, now)}", "$wire-ink")
         )
-        return Content("\n").join([first, Content.assemble(("all read", "$wire-ink"))])
+        return Content("\n").join([first, Content.assemble((_("all read"), "$wire-ink"))])
     first = Content.assemble((MARK, "$primary"), (plain(lead.title), "bold"))
     others = store.unread_count - 1
-    more = f"and {others} more unread" if others else plain(lead.body)
+    words = ngettext("and {count} more unread", "and {count} more unread", others)
+    more = words.format(count=others) if others else plain(lead.body)
     return Content("\n").join([first, Content.assemble(INDENT, (more, "$wire-ink"))])
 
 
@@ -125,12 +139,13 @@ def note(
     if error:
         return Content.assemble(("◌ ", "$warning"), (plain(error), "$wire-ink"))
     if store.sending:
-        return Content.assemble(("◌ saving…", "$wire-ink"))
+        return Content.assemble((_("◌ saving…"), "$wire-ink"))
     if reading:
-        return Content.assemble(("loading older ones…", "$wire-ink"))
+        return Content.assemble((_("loading older ones…"), "$wire-ink"))
     if at_cursor is not None and store.is_unread(at_cursor):
-        return Content.assemble(("enter marks read", "$wire-ink"))
+        return Content.assemble((_("enter marks read"), "$wire-ink"))
     if not len(store):
         return Content("")
-    more = "+" if store.older is not None else ""
-    return Content.assemble((f"{len(store)}{more} announced", "$wire-ink"))
+    count = f"{len(store)}{'+' if store.older is not None else ''}"
+    words = ngettext("{count} announced", "{count} announced", len(store))
+    return Content.assemble((words.format(count=count), "$wire-ink"))

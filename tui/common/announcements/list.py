@@ -23,8 +23,10 @@ from textual.strip import Strip
 from server.features.announcements.schemas import ReadAnnouncement
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.model import AnnouncementStore, FoundAnnouncements
-from tui.common.client.replayed import MARK
+from tui.common.client.log_feed import MARK
 from tui.common.format import age, centred
+from tui.common.language import _
+from tui.common.right_to_left import laid_out
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
 
@@ -52,15 +54,15 @@ class AnnouncementList(ThinBarView, Filterable, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "step(-1)", "Up", show=False),
-        Binding("down", "step(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "end(-1)", "First", show=False),
-        Binding("end", "end(1)", "Last", show=False),
-        Binding("space", "fold", "Whole text"),
-        Binding("right", "fold(True)", "Unfold", show=False),
-        Binding("left", "fold(False)", "Fold", show=False),
+        Binding("up", "step(-1)", _("Up"), show=False),
+        Binding("down", "step(1)", _("Down"), show=False),
+        Binding("pageup", "page(-1)", _("Page up"), show=False),
+        Binding("pagedown", "page(1)", _("Page down"), show=False),
+        Binding("home", "end(-1)", _("First"), show=False),
+        Binding("end", "end(1)", _("Last"), show=False),
+        Binding("space", "fold", _("Whole text")),
+        Binding("right", "fold(True)", _("Unfold"), show=False),
+        Binding("left", "fold(False)", _("Fold"), show=False),
     ]
 
     class Moved(Message):
@@ -146,7 +148,7 @@ class AnnouncementList(ThinBarView, Filterable, can_focus=True):
 
     def filter_counts(self) -> tuple[int, int, str]:
         """How many are shown, of how many that are read until now."""
-        part = "" if self.store.older is None else "of the newest"
+        part = "" if self.store.older is None else _("of the newest")
         return len(self._listed), len(self.store), part
 
     def _apply_filter(self) -> None:
@@ -385,5 +387,6 @@ class AnnouncementList(ThinBarView, Filterable, can_focus=True):
         room = self._width - content.cell_length
         if room < 0:
             strip = Strip(content.render_segments(style), content.cell_length)
-            return strip.adjust_cell_length(self._width)
-        return Strip([*content.render_segments(style), Segment(" " * room, style.rich_style)])
+            return laid_out(strip.adjust_cell_length(self._width))
+        parts = [*content.render_segments(style), Segment(" " * room, style.rich_style)]
+        return laid_out(Strip(parts))

@@ -11,7 +11,7 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Severity,
 )
-from tui.common.client.replayed import ReplayedRows
+from tui.common.client.log_feed import ReplayedRows
 
 
 class AnnouncementStore:

@@ -16,6 +16,7 @@ from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable
+from tui.common.language import _, ngettext
 from tui.common.panel import MINUTES_SECONDS, Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
@@ -32,11 +33,12 @@ FOREVER = 365 * 86_400.0
 class AnnouncementsPanel(Panel):
     """Newest first; a critical one stands as a toast until it is acknowledged."""
 
-    TITLE = "Announcements"
+    TITLE = _("Announcements")
     PATTERN = Pattern.SSE
-    WHY = (
-        "Seldom, to everybody, at the same time: each event is encoded once and written to "
-        "all open streams. Nothing goes back but an acknowledgement, which is a request."
+    WHY = _(
+        "Seldom, to everybody, at the same time: each event is encoded once and "
+        "written to all open streams. Nothing goes back but an acknowledgement, "
+        "which is a request."
     )
     SOURCES = (
         "server/features/announcements/sse.py",
@@ -48,14 +50,14 @@ class AnnouncementsPanel(Panel):
     SCOPE: ClassVar[Scope] = Scope.OWN
     """Which announcements are shown."""
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("enter", "mark as read"),
-        ("f8", "mark an alert as read, anywhere"),
-        ("space", "the whole text, and back"),
-        ("/", "filter them"),
-        ("r", "refresh the announcements"),
+        ("enter", _("mark as read")),
+        ("f8", _("mark an alert as read, anywhere")),
+        ("space", _("the whole text, and back")),
+        ("/", _("filter them")),
+        ("r", _("refresh the announcements")),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "acknowledge", "Mark read"),
+        Binding("enter", "acknowledge", _("Mark read")),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -111,14 +113,15 @@ class AnnouncementsPanel(Panel):
         small = self.app.size.height < SMALL_ROWS
         title, words = unread[-1].title, unread[-1].body
         if len(unread) > 1:
-            title = f"{len(unread)} new announcements"
+            words = ngettext("{count} new announcement", "{count} new announcements", len(unread))
+            title = words.format(count=len(unread))
             words = "\n".join(plain(one.title) for one in reversed(unread))
         words = announcement_text.in_short(words, small=small)
         self.notify(words, title=title, severity="warning", timeout=10)
 
     def acknowledge_failed(self, announcement: ReadAnnouncement, words: str) -> None:
         """Say that it is unread again."""
-        title = f"{plain(announcement.title)}: not marked as read"
+        title = _("{title}: not marked as read").format(title=plain(announcement.title))
         self.notify(words, title=title, severity="warning")
 
     # -- painting
@@ -157,13 +160,14 @@ class AnnouncementsPanel(Panel):
         if stands_for is None:
             return
         newest, more = pressing[0], len(pressing) - 1
-        self._alert_title = f"ALERT  {plain(newest.title)}"
+        self._alert_title = _("ALERT  {title}").format(title=plain(newest.title))
         self._alert_key = stands_for
         self._alert_shown_at = time.monotonic()
         words = f"{announcement_text.in_short(newest.body, small=small)}\n\n"
-        words += "f8 marks it as read."
+        words += _("f8 marks it as read.")
         if more:
-            words += f" There are {more} more alerts." if more > 1 else " There is one more."
+            others = ngettext(" There is one more.", " There are {count} more alerts.", more)
+            words += others.format(count=more)
         self.notify(words, title=self._alert_title, severity="error", timeout=FOREVER)
 
     def _remove_alert(self) -> None:
@@ -223,7 +227,7 @@ class AnnouncementsPanel(Panel):
         unread = [*self.store.unread_critical, *self.store.unread]
         if unread:
             yield SystemCommand(
-                "Mark the announcement as read",
+                _("Mark the announcement as read"),
                 plain(unread[0].title),
                 lambda: self.feed.acknowledge(unread[0]),
             )
@@ -252,5 +256,5 @@ class AnnouncementsPanel(Panel):
         """Show in the list too that the stream has stopped."""
         super().worker_failed(group, message)
         if group == STREAM:
-            self.feed.error = f"{message} Press r to retry."
+            self.feed.error = _("{message} Press r to retry.").format(message=message)
             self.changed()

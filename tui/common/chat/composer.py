@@ -10,10 +10,11 @@ from textual.widgets import TextArea
 
 from server.features.chat.schemas import LONGEST_TEXT
 from server.text import clean, shows
+from tui.common.language import _
 
-KEYS = "  (enter sends, esc leaves)"
+KEYS = _("  (enter sends, esc leaves)")
 """Shown after the hint if there is room."""
-HINT = "Write to support…"
+HINT = _("Write to support…")
 
 
 class Composer(TextArea):
@@ -32,8 +33,8 @@ class Composer(TextArea):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave field", show=False),
-        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "New line", show=False),
+        Binding("escape", "leave", _("Leave field"), show=False),
+        Binding("ctrl+j,shift+enter,alt+enter", "new_line", _("New line"), show=False),
     ]
 
     class Left(Message):

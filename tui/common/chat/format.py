@@ -10,6 +10,7 @@ from server.features.chat.schemas import Chat, ChatStatus
 from server.features.shared.schemas import Actor
 from tui.common.chat.session import ChatSession
 from tui.common.format import fit, human_age
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 
 DOT, RING = "●", "○"
@@ -28,10 +29,15 @@ def typing(who: Sequence[Actor]) -> Content:
     """Who is typing."""
     if not who:
         return Content("")
-    names = " and ".join(plain(one.name) for one in who[:2])
-    more = f" and {len(who) - 2} more" if len(who) > 2 else ""
-    verb = "is" if len(who) == 1 else "are"
-    return Content.assemble((f"{names}{more} {verb} typing •••", "$secondary"))
+    one, other = plain(who[0].name), plain(who[1].name) if len(who) > 1 else ""
+    if len(who) == 1:
+        words = _("{one} is typing •••")
+    elif len(who) == 2:
+        words = _("{one} and {other} are typing •••")
+    else:
+        words = _("{one} and {other} and {count} more are typing •••")
+    words = words.format(one=one, other=other, count=len(who) - 2)
+    return Content.assemble((words, "$secondary"))
 
 
 def empty_text(chat_session: ChatSession) -> Content:
@@ -39,8 +45,8 @@ def empty_text(chat_session: ChatSession) -> Content:
     if chat_session.error:
         return Content.assemble((plain(chat_session.error), "$warning"))
     if not chat_session.loaded:
-        return Content.assemble(("Loading messages…", "$wire-ink"))
-    return Content.assemble(("No messages yet.", "$wire-ink"))
+        return Content.assemble((_("Loading messages…"), "$wire-ink"))
+    return Content.assemble((_("No messages yet."), "$wire-ink"))
 
 
 def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
@@ -48,11 +54,12 @@ def closed_reason(chat_session: ChatSession, before: str = "") -> Content:
     if chat_session.over:
         return Content.assemble((plain(chat_session.error), "$error"))
     if chat_session.chat.status is ChatStatus.CLOSED:
-        by = f" by {plain(chat_session.chat.closed_by.name)}" if chat_session.chat.closed_by else ""
+        by = chat_session.chat.closed_by
+        words = _("Closed by {name}").format(name=plain(by.name)) if by else _("Closed")
         return Content.assemble(
-            (f"Closed{by}".removesuffix(".") + f". {before}", "$title"),
+            (f"{words.removesuffix('.')}. {before}", "$title"),
             ("o", "bold $primary"),
-            (" reopens it", "$wire-ink"),
+            (_(" reopens it"), "$wire-ink"),
         )
     return Content("")
 
@@ -70,15 +77,21 @@ def presence(chat_session: ChatSession, nobody: str) -> Content:
 def alert_title(names: Sequence[str], are_chats: Sequence[bool]) -> str:
     """`Maya`; `5 new messages from Maya`; `3 new chats from Ana and 2 others`."""
     count = len(are_chats)
-    who = names[0]
-    if len(names) == 2:
-        who += f" and {names[1]}"
-    elif len(names) > 2:
-        who += f" and {len(names) - 1} others"
+    who, others = names[0], len(names) - 1
+    if others == 1:
+        who = _("{one} and {other}").format(one=who, other=names[1])
+    elif others:
+        words = ngettext("{one} and {count} other", "{one} and {count} others", others)
+        who = words.format(one=who, count=others)
     if count == 1:
         return who
-    what = "messages" if not any(are_chats) else "chats" if all(are_chats) else "chats and messages"
-    return f"{count} new {what} from {who}"
+    if not any(are_chats):
+        words = ngettext("{count} new message from {who}", "{count} new messages from {who}", count)
+    elif all(are_chats):
+        words = ngettext("{count} new chat from {who}", "{count} new chats from {who}", count)
+    else:
+        words = _("{count} new chats and messages from {who}")
+    return words.format(count=count, who=who)
 
 
 def waiting_time(chat: Chat, now: datetime) -> str:
@@ -93,10 +106,10 @@ def last_message_line(chat_session: ChatSession, width: int) -> Content:
     """Who wrote last and what, in a line."""
     last = chat_session.last
     if last is None:
-        return Content.assemble((fit("No messages yet.", width), "$wire-ink"))
+        return Content.assemble((fit(_("No messages yet."), width), "$wire-ink"))
     who, text = last
     own = who.id == chat_session.conversation.own_id
-    name = "you" if own else fit(who.name, 18)
+    name = _("you") if own else fit(who.name, 18)
     ink = "$primary" if own else "$secondary"
     room = max(0, width - cell_len(name) - 3)
     return Content.assemble(("▌", ink), (name, "bold"), " ", fit(text, room))

@@ -25,6 +25,7 @@ from tui.common.chat.model import Conversation
 from tui.common.chat.render import MessageRenderer
 from tui.common.dialogs.copy import copy_one
 from tui.common.format import centred
+from tui.common.language import _
 from tui.common.widgets.scroll_bar import ThinBarView
 
 NEAR = 2
@@ -47,13 +48,13 @@ class MessageView(ThinBarView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "select(-1)", "Message before", show=False),
-        Binding("down,j", "select(1)", "Message after", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "start", "Oldest", show=False),
-        Binding("end,G", "latest", "Newest", show=False),
-        Binding("y", "copy", "Copy", show=False),
+        Binding("up,k", "select(-1)", _("Message before"), show=False),
+        Binding("down,j", "select(1)", _("Message after"), show=False),
+        Binding("pageup", "page(-1)", _("Page up"), show=False),
+        Binding("pagedown", "page(1)", _("Page down"), show=False),
+        Binding("home", "start", _("Oldest"), show=False),
+        Binding("end,G", "latest", _("Newest"), show=False),
+        Binding("y", "copy", _("Copy"), show=False),
         Binding("ctrl+c,super+c", "copy", show=False),
     ]
 

@@ -19,6 +19,7 @@ from tui.common.client.outbox import Outbox
 from tui.common.client.retry import retry
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import fit, message_for
+from tui.common.language import _, ngettext
 from tui.common.panel import Panel
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ class ConversationPanel(Panel):
     """One chat in view, others running. A new message rings unless it is in view."""
 
     PATTERN = Pattern.WEBSOCKET
-    WHY = (
-        "Both sides write, and typing is worth sending only if it costs little: one "
-        "connection carries both ways, without a request's head for each message."
+    WHY = _(
+        "Both sides write, and typing is worth sending only if it costs little: "
+        "one connection carries both ways, without a request's head for each "
+        "message."
     )
     SOURCES = (
         "server/features/chat/websocket.py",
@@ -91,10 +93,17 @@ class ConversationPanel(Panel):
         self.chat_view.save_draft()
         count, parts = len(self._store.unkept), []
         if count:
-            parts.append(f"{count} chat messages are" if count > 1 else "A chat message is")
+            words = ngettext(
+                "A chat message is not sent yet, and could not be saved to disk.",
+                "{count} chat messages are not sent yet, and could not be saved to disk.",
+                count,
+            )
+            parts.append(words.format(count=count))
         if self._store.unkept_drafts:
-            parts.append("A half-written message is")
-        return " ".join(f"{one} not sent yet, and could not be saved to disk." for one in parts)
+            parts.append(
+                _("A half-written message is not sent yet, and could not be saved to disk.")
+            )
+        return " ".join(parts)
 
     def open_session(self, chat: Chat) -> ChatSession:
         """The running session of that chat."""
@@ -217,7 +226,7 @@ class ConversationPanel(Panel):
             if yes:
                 self.run_worker(self.close_chat(current), group="step", exit_on_error=False)
 
-        asked = ConfirmScreen("Close this chat?", self.what_closes(current), yes="Close it")
+        asked = ConfirmScreen(_("Close this chat?"), self.what_closes(current), yes=_("Close it"))
         self.app.push_screen(asked, answered)
 
     def action_reopen(self) -> None:
@@ -227,11 +236,11 @@ class ConversationPanel(Panel):
 
     async def close_chat(self, chat_session: ChatSession) -> None:
         """Close its chat."""
-        await self._update(chat_session, self.api.close_chat, "Chat not closed")
+        await self._update(chat_session, self.api.close_chat, _("Chat not closed"))
 
     async def reopen_chat(self, chat_session: ChatSession) -> None:
         """Reopen its chat."""
-        if not await self._update(chat_session, self.api.reopen_chat, "Chat not reopened"):
+        if not await self._update(chat_session, self.api.reopen_chat, _("Chat not reopened")):
             return
         self.chat_view.redraw(in_view=self.in_view)
         self.refresh_bindings()
@@ -271,5 +280,5 @@ class ConversationPanel(Panel):
         if chat_session is not None:
             chat_session.over = True
             chat_session.error = message
-            chat_session.meter.set_state(State.DOWN, "stopped by an error")
+            chat_session.meter.set_state(State.DOWN, _("stopped by an error"))
             self.request_redraw()

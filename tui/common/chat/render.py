@@ -14,6 +14,7 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.layout import DAY_LINES, EDGE, LinePosition, MessageLayout
 from tui.common.chat.model import Conversation, PendingMessage
 from tui.common.format import fit, hours_minutes
+from tui.common.language import _
 from tui.common.styles import Line, Part, ThemeStyles
 
 STRIPS_KEPT = 2000
@@ -129,8 +130,10 @@ def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
     if not entry.own:
         return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]
     marks = {READ: "success", SENT: "wire-ink", WAITING: "warning", REFUSED: "bold error"}
-    words = {WAITING: " waiting", REFUSED: f" {entry.words or 'not sent'}"}.get(entry.standing, "")
-    before = f"you  {time} "
+    words = {WAITING: _(" waiting"), REFUSED: f" {entry.words or _('not sent')}"}.get(
+        entry.standing, ""
+    )
+    before = f"{_('you')}  {time} "
     tail = fit(f"{entry.standing}{words}", max(2, width - cell_len(before) - 1))
     indent = max(0, width - cell_len(before) - cell_len(tail) - 1)
     return [(" " * indent, ""), (before, ink), (tail, marks[entry.standing])]
@@ -139,7 +142,7 @@ def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
 def _day(at: datetime, width: int) -> list[Part]:
     here = at.astimezone()
     today = datetime.now().astimezone().toordinal()
-    days = {today: "Today", today - 1: "Yesterday"}
+    days = {today: _("Today"), today - 1: _("Yesterday")}
     words = days.get(here.toordinal(), f"{here:%A} {here.day} {here:%B %Y}")
     name = f" {fit(words, max(1, width - 6))} "
     side = max(0, width - cell_len(name))

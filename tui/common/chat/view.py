@@ -16,6 +16,7 @@ from tui.common.chat import format as chat_format
 from tui.common.chat.composer import Composer
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.session import ChatSession
+from tui.common.language import _, ngettext
 
 DRAFT_SECONDS = 0.5
 """At the latest, until what is typed is on the disk."""
@@ -166,19 +167,31 @@ class ChatView(Vertical):
         if self.composer.locked:
             left = self._why_locked(chat_session)
         elif chat_session.reading_older:
-            left = Content.assemble(("loading older messages…", "$wire-ink"))
+            left = Content.assemble((_("loading older messages…"), "$wire-ink"))
         elif chat_session.older_error and chat_session.conversation.before is not None:
-            left = Content.assemble((f"older ones: {chat_session.older_error}", "$warning"))
+            left = Content.assemble(
+                (
+                    _("older ones: {older_error}").format(older_error=chat_session.older_error),
+                    "$warning",
+                )
+            )
         else:
             left = chat_format.typing(chat_session.conversation.typing(time.monotonic()))
         right = Content("")
         if below := self.messages.new_below:
             right = Content.assemble(
-                (f"↓ {below} new below", "bold $primary"), (" · end", "$wire-ink")
+                (
+                    ngettext("↓ {below} new below", "↓ {below} new below", below).format(
+                        below=below
+                    ),
+                    "bold $primary",
+                ),
+                (_(" · end"), "$wire-ink"),
             )
-        elif self.composer.remaining < COUNT_FROM:
-            ink = "bold $error" if self.composer.remaining < 0 else "$wire-ink"
-            right = Content.assemble((f"{self.composer.remaining} left", ink))
+        elif (remaining := self.composer.remaining) < COUNT_FROM:
+            ink = "bold $error" if remaining < 0 else "$wire-ink"
+            words = _("{count:,} over") if remaining < 0 else _("{count:,} left")
+            right = Content.assemble((words.format(count=abs(remaining)), ink))
         room = width - right.cell_length - 1
         if left.cell_length > room:
             left = left.truncate(max(0, room), ellipsis=True)
@@ -188,7 +201,7 @@ class ChatView(Vertical):
     def _why_locked(self, chat_session: ChatSession) -> Content:
         if chat_session.open and not chat_session.over:
             return self.note
-        return chat_format.closed_reason(chat_session, "esc, then " if self._typing else "")
+        return chat_format.closed_reason(chat_session, _("esc, then ") if self._typing else "")
 
     @on(MessageView.NearTop)
     def _older(self) -> None:
@@ -219,7 +232,7 @@ class ChatView(Vertical):
     def _locked(self) -> None:
         if self.chat_session is not None:
             words = self._why_locked(self.chat_session).plain.rstrip(".")
-            self.post_message(self.Refused(f"{words}. Your text stays here."))
+            self.post_message(self.Refused(_("{words}. Your text stays here.").format(words=words)))
 
     @on(Composer.Left)
     def _left(self) -> None:
@@ -238,5 +251,7 @@ class ChatView(Vertical):
 
     @on(Composer.TooLong)
     def _too_long(self, event: Composer.TooLong) -> None:
-        words = f"Messages are limited to {LONGEST_TEXT:,} characters ({event.excess:,} over)."
+        words = _("Messages are limited to {longest_text:,} characters ({excess:,} over).").format(
+            longest_text=LONGEST_TEXT, excess=event.excess
+        )
         self.post_message(self.Refused(words))

@@ -21,6 +21,7 @@ from server.features.drivers.schemas import (
     Point,
     Route,
 )
+from server.features.kitchen.schemas import KitchenSummary
 from server.features.orders.schemas import (
     Cancellation,
     NewRating,
@@ -35,6 +36,7 @@ from server.features.restaurants.schemas import (
     MenuItemChange,
     NewMenuItem,
     Restaurant,
+    RestaurantChange,
     RestaurantSummary,
     StaffPage,
 )
@@ -72,6 +74,10 @@ class Api(AccountApi):
         """One restaurant with its menu."""
         return await self._ask(Restaurant, "GET", f"/restaurants/{restaurant_id}")
 
+    async def change_restaurant(self, restaurant_id: str, change: RestaurantChange) -> Restaurant:
+        """Change the terms that are set, such as a pause."""
+        return await self._ask(Restaurant, "PATCH", f"/restaurants/{restaurant_id}", json=change)
+
     async def staff(self, restaurant_id: str) -> list[Actor]:
         """The restaurant's employees who are signed in."""
         return (await self._ask(StaffPage, "GET", f"/restaurants/{restaurant_id}/staff")).items
@@ -79,6 +85,22 @@ class Api(AccountApi):
     async def orders(self, before: str | None = None, limit: int = 50) -> OrderPage:
         """The customer's or the restaurant's orders, newest first; `before` is a page's `next`."""
         return await self._page(OrderPage, "/orders", before, limit)
+
+    async def found_orders(self, text: str, before: str | None = None) -> OrderPage:
+        """A page of the restaurant's orders of that number, customer or dish, newest first; one
+        with a `next` may be empty."""
+        return await self._page(OrderPage, "/orders", before, 50, find=text)
+
+    async def orders_placed(self, since: str, until: str) -> list[Order]:
+        """All of the restaurant's orders of a span, newest first; for the texts see `summary`."""
+        return await self._all(Order, "/orders", **{"from": since, "to": until})
+
+    async def summary(self, restaurant_id: str, since: str, until: str) -> KitchenSummary:
+        """What the restaurant did with the orders of a span, by its clock: `2026-01-31T18:00`.
+        `ApiError` 422 where these are too many."""
+        params = {"from": since, "to": until}
+        path = f"/restaurants/{restaurant_id}/summary"
+        return await self._ask(KitchenSummary, "GET", path, params=params)
 
     async def open_orders(self) -> list[Order]:
         """All of them that are neither delivered nor cancelled, newest first."""

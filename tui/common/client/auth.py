@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tui.common.client.errors import ApiError, SignedOut, Unreachable
 from tui.common.client.retry import is_permanent
 from tui.common.client.token_store import SafeTokenStore, StoreBusy, StoredToken
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from server.features.accounts import schemas
@@ -25,7 +26,7 @@ EARLY_SHARE = 0.2
 EARLY_AGAIN_AFTER = 5.0
 REFUSALS = frozenset({400, 401, 403, 422})
 
-NOBODY = "You are not logged in."
+NOBODY = _("You are not logged in.")
 
 
 class TokenManager:
@@ -154,7 +155,7 @@ class TokenManager:
             async with self._store.locked():
                 await self._renew_alone()
         except StoreBusy as error:
-            raise Unreachable(error.message, "session file locked") from error
+            raise Unreachable(error.message, _("session file locked")) from error
         except SignedOut as refusal:
             was_in = self.account is not None
             self._clear(refusal.message)
@@ -181,12 +182,15 @@ class TokenManager:
                     await self._store.delete()
                 why = refusal.message.rstrip(".")
                 raise SignedOut(
-                    f"Your session has ended ({why}). Please log in again."
+                    _("Your session has ended ({why}). Please log in again.").format(why=why)
                 ) from refusal
             if is_permanent(refusal):
                 # Not our server, or not all of it: the refusal says nothing about the session.
                 raise Unreachable(
-                    f"The session could not be renewed: {refusal.message}", "session not renewed"
+                    _("The session could not be renewed: {message}").format(
+                        message=refusal.message
+                    ),
+                    _("session not renewed"),
                 ) from refusal
             raise
         self._apply(granted, asked_at)

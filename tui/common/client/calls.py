@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from server.features.shared.schemas import Page
 from tui.common.client.errors import Unreachable
 from tui.common.client.request import ModelT, parse
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,15 +36,17 @@ class Calls:
 
     async def _pages(self, page_type: type[PageT], path: str, **more: str) -> AsyncIterator[PageT]:
         before = None
-        for _ in range(PAGES):
+        for _page in range(PAGES):
             page = await self._page(page_type, path, before, 200, **more)
             yield page
             if page.next is None or not page.items:
                 return
             before = page.next
         raise Unreachable(
-            f"The server's list {path} goes on after {PAGES} pages; the rest was not read.",
-            "list too long",
+            _(
+                "The server's list {path} goes on after {pages} pages; the rest was not read."
+            ).format(path=path, pages=PAGES),
+            _("list too long"),
         )
 
     async def _page(

@@ -26,6 +26,7 @@ from tui.common.client.meter import State
 from tui.common.client.outbox import ECHO_SECONDS, Outbox, OutboxSender, UnsentMessage
 from tui.common.client.socket_stream import SILENCE_SECONDS, SocketStream
 from tui.common.client.websocket import Closed, WebSocket
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -184,8 +185,8 @@ class Room(SocketStream[ServerFrame]):
 
     def _deliver(self, news: ServerFrame) -> None:
         if isinstance(news, ResetFrame):
-            self._finish(State.CONNECTING, "reloading the history")
-            raise ResetStream("Too much was missed; reloading the history.")
+            self._finish(State.CONNECTING, _("reloading the history"))
+            raise ResetStream(_("Too much was missed; reloading the history."))
         if isinstance(news, ChatMessage | TakenFrame | ClosedFrame | ReopenedFrame) and not (
             isinstance(news, ChatMessage) and news.again
         ):
@@ -220,7 +221,7 @@ class Room(SocketStream[ServerFrame]):
             self._on_message_refused(
                 ErrorFrame(
                     code=ErrorCode.TOO_LARGE,
-                    detail="The message is too long for the server.",
+                    detail=_("The message is too long for the server."),
                     chat_id=self.chat_id,
                     client_id=self.sender.in_flight,
                 )

@@ -24,6 +24,7 @@ from tui.common.client.meter import Pattern
 from tui.common.client.monitored import MonitoredStream
 from tui.common.client.retry import Backoff, is_permanent
 from tui.common.client.websocket import WebSocket
+from tui.common.language import _
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from tui.common.client.outbox import Outbox
     from tui.common.client.session import Session
 
-BLOCKED = "this network does not pass WebSockets: messages come by long polling, typing does not"
+BLOCKED = _("this network does not pass WebSockets: messages come by long polling, typing does not")
 
 
 STATES = frozenset({"presence", "read"})
@@ -153,7 +154,7 @@ class ChatStream(FallbackStream[ServerFrame]):
         self._deliver((frame,))
 
     def _explain(self, reason: str, *, blocked: bool) -> str:
-        return BLOCKED if blocked else f"no WebSocket: {reason}"
+        return BLOCKED if blocked else _("no WebSocket: {reason}").format(reason=reason)
 
 
 class _Requests:

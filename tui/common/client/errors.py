@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui.common.language import _
+
 if TYPE_CHECKING:
     from server.features.shared.schemas import ProblemDetails
 
@@ -70,89 +72,112 @@ def _message_of(problem: ProblemDetails) -> str:
             for error in problem.errors
         )
         words = f"{words} ({fields})" if words else fields
-    return words or f"The server answered with HTTP {problem.status}."
+    return words or _("The server answered with HTTP {status}.").format(status=problem.status)
 
 
 def unreachable(base_url: str, fault: Exception, connect_seconds: float) -> Unreachable:
     """What an exception of aiohttp or of the system means for one who uses `base_url`."""
     import aiohttp
 
-    server = f"The server at {base_url}"
+    server = _("The server at {base_url}").format(base_url=base_url)
     match fault:
         # A resolver's: a part of the name is empty, or longer than 63 characters.
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
             return Unreachable(
-                f"{base_url} is not an address. It should look like http://localhost:8080; "
-                "give it with --server.",
-                "not an address",
+                _(
+                    "{base_url} is not an address. It should look like http://localhost:8080; "
+                    "give it with --server."
+                ).format(base_url=base_url),
+                _("not an address"),
             )
         case aiohttp.ClientConnectorDNSError():
             return Unreachable(
-                f"{server} is not known to the network: its name cannot be looked up. "
-                "Check the address and your connection.",
-                "unknown host",
+                _(
+                    "{server} is not known to the network: its name cannot be looked up. Check "
+                    "the address and your connection."
+                ).format(server=server),
+                _("unknown host"),
             )
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return Unreachable(
-                f"{server} has no valid certificate, or does not speak TLS. Check whether the "
-                "address should begin with http:// or https://; for a certificate authority of "
-                "your own, set SSL_CERT_FILE.",
-                "TLS failed",
+                _(
+                    "{server} has no valid certificate, or does not speak TLS. Check whether "
+                    "the address should begin with http:// or https://; for a certificate "
+                    "authority of your own, set SSL_CERT_FILE."
+                ).format(server=server),
+                _("TLS failed"),
             )
         case aiohttp.ClientProxyConnectionError():
             reason = _os_words(fault.os_error)
             return Unreachable(
-                f"The proxy on the way to {base_url} does not answer ({reason}). Check http_proxy "
-                "and HTTPS_PROXY, or name the server in NO_PROXY.",
-                f"proxy: {reason}",
+                _(
+                    "The proxy on the way to {base_url} does not answer ({reason}). Check "
+                    "http_proxy and HTTPS_PROXY, or name the server in NO_PROXY."
+                ).format(base_url=base_url, reason=reason),
+                _("proxy: {reason}").format(reason=reason),
             )
         case aiohttp.ClientHttpProxyError():
             return Unreachable(
-                f"The proxy on the way to {base_url} refuses (HTTP {fault.status}). Check "
-                "http_proxy and HTTPS_PROXY, or name the server in NO_PROXY.",
-                f"proxy refuses (HTTP {fault.status})",
+                _(
+                    "The proxy on the way to {base_url} refuses (HTTP {status}). Check "
+                    "http_proxy and HTTPS_PROXY, or name the server in NO_PROXY."
+                ).format(base_url=base_url, status=fault.status),
+                _("proxy refuses (HTTP {status})").format(status=fault.status),
             )
         case aiohttp.ClientConnectorError():
             reason = _os_words(fault.os_error)
             return Unreachable(
-                f"{server} does not answer ({reason}). Check that it runs and that the address "
-                "is right.",
+                _(
+                    "{server} does not answer ({reason}). Check that it runs and that the "
+                    "address is right."
+                ).format(server=server, reason=reason),
                 reason,
             )
         case aiohttp.ConnectionTimeoutError():
             return Unreachable(
-                f"{server} does not answer (no connection within {connect_seconds:g} seconds). "
-                "Check the address and your network.",
-                "no connection in time",
+                _(
+                    "{server} does not answer (no connection within {connect_seconds:g} "
+                    "seconds). Check the address and your network."
+                ).format(server=server, connect_seconds=connect_seconds),
+                _("no connection in time"),
             )
         case TimeoutError():
             return Unreachable(
-                f"{server} has gone silent (no answer in time). It may be overloaded; "
-                "try again in a moment.",
-                "no answer in time",
+                _(
+                    "{server} has gone silent (no answer in time). It may be overloaded; try "
+                    "again in a moment."
+                ).format(server=server),
+                _("no answer in time"),
             )
         case aiohttp.ClientResponseError():
-            what = (fault.message or "not HTTP")[:200]
+            what = (fault.message or _("not HTTP"))[:200]
             return Unreachable(
-                f"What answers at {base_url} is not a Tiffin server, or a broken one ({what}). "
-                "Check the address.",
-                "not understood",
+                _(
+                    "What answers at {base_url} is not a Tiffin server, or a broken one "
+                    "({what}). Check the address."
+                ).format(base_url=base_url, what=what),
+                _("not understood"),
             )
         case ValueError():
             return Unreachable(
-                f"Nothing can be sent to the server at {base_url} ({str(fault)[:200]}). "
-                "Check the address, and whether client and server are of the same version.",
-                "cannot be sent",
+                _(
+                    "Nothing can be sent to the server at {base_url} ({fault}). Check the "
+                    "address, and whether client and server are of the same version."
+                ).format(base_url=base_url, fault=str(fault)[:200]),
+                _("cannot be sent"),
             )
     return Unreachable(
-        f"The connection to the server at {base_url} was lost. Try again.", "connection lost"
+        _("The connection to the server at {base_url} was lost. Try again.").format(
+            base_url=base_url
+        ),
+        _("connection lost"),
     )
 
 
 def _os_words(fault: OSError) -> str:
     if isinstance(fault, ConnectionRefusedError):
-        return "connection refused"
+        return _("connection refused")
     if isinstance(fault, ConnectionResetError):
-        return "connection reset"
-    words = (fault.strerror or "no connection").strip()
+        return _("connection reset")
+    words = (fault.strerror or _("no connection")).strip()
     return words[:1].lower() + words[1:]

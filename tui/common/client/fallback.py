@@ -24,6 +24,7 @@ from tui.common.client.monitored import MonitoredEventStream, MonitoredStream, T
 from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import ServerSentEvent
 from tui.common.client.stream import AsyncReader, ItemT
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -117,7 +118,7 @@ class FallbackStream(AsyncReader[ItemT]):
 
     def _explain(self, reason: str, *, blocked: bool) -> str:
         """What the poll's meter shows while the poll delivers."""
-        return f"no stream: {reason}"
+        return _("no stream: {reason}").format(reason=reason)
 
     def _on_refused(self, error: ClientError) -> None:
         """Both transports are refused."""
@@ -181,9 +182,9 @@ class FallbackStream(AsyncReader[ItemT]):
         else:
             # If this is not the end, the server has said not to open it again.
             self._refusals[self._pattern] = NoStream(
-                "There is nothing more to come on this stream.", "no more events"
+                _("There is nothing more to come on this stream."), _("no more events")
             )
-            self.on_suspect("no more events", None, blocked=True)
+            self.on_suspect(_("no more events"), None, blocked=True)
 
     async def _read_primary(self) -> None:
         """Read the primary to its end. Raises `ResetStream`, `SignedOut`."""
@@ -311,7 +312,7 @@ class FallbackStream(AsyncReader[ItemT]):
             if meter is None:
                 continue
             if isinstance(fault, ResetStream):
-                meter.set_state(State.CONNECTING, "reloading everything")
+                meter.set_state(State.CONNECTING, _("reloading everything"))
             else:
                 words = short_message(fault) if isinstance(fault, ClientError) else "failed"
                 meter.set_state(State.DOWN, words)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.client.errors import ClientError
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,7 +31,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            raise OSError(errno.EINVAL, _("it is not a regular file"), str(path))
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(max_bytes)
     finally:
@@ -110,15 +111,21 @@ async def read_file(path: Path, max_bytes: int) -> bytes:
 
     def read() -> bytes:
         if path.is_dir():
-            raise UnfitFile(f"{path} is a folder. Name a file in it.")
+            raise UnfitFile(_("{path} is a folder. Name a file in it.").format(path=path))
         content = read_regular(path, max_bytes + 1)
         if len(content) > max_bytes:
             raise UnfitFile(
-                f"{path.name} has {path.stat().st_size / 1024 / 1024:.1f} MiB; at most"
-                f" {max_bytes / 1024 / 1024:g} are accepted. Make it smaller, or choose another."
+                _(
+                    "{path} has {st_size:.1f} MiB; at most {max_bytes:g} are accepted. Make it "
+                    "smaller, or choose another."
+                ).format(
+                    path=path.name,
+                    st_size=path.stat().st_size / 1024 / 1024,
+                    max_bytes=max_bytes / 1024 / 1024,
+                )
             )
         if not content:
-            raise UnfitFile(f"{path.name} is empty. Choose another.")
+            raise UnfitFile(_("{path} is empty. Choose another.").format(path=path.name))
         return content
 
     with contextlib.suppress(RuntimeError):  # there is no user of that name
@@ -126,10 +133,12 @@ async def read_file(path: Path, max_bytes: int) -> bytes:
     try:
         return await asyncio.to_thread(read)
     except FileNotFoundError:
-        raise UnfitFile(f"There is no file {short_path(path)}.") from None
+        raise UnfitFile(_("There is no file {path}.").format(path=short_path(path))) from None
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or fault
-        raise UnfitFile(f"{short_path(path)} cannot be read: {reason}.") from None
+        raise UnfitFile(
+            _("{path} cannot be read: {reason}.").format(path=short_path(path), reason=reason)
+        ) from None
 
 
 def _at_home(path: Path) -> Path:

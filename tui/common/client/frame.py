@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from tui.common.language import _
+
 Direction = Literal["in", "out"]
 
 
@@ -19,11 +21,11 @@ class Pattern(StrEnum):
 
 
 ROUND_TRIPS = {
-    Pattern.REST: "first byte",
-    Pattern.LONG_POLL: "first answer",
+    Pattern.REST: _("first byte"),
+    Pattern.LONG_POLL: _("first answer"),
     Pattern.SSE: "opening",
     Pattern.WEBSOCKET: "ping",
-    Pattern.SHORT_POLL: "first byte",
+    Pattern.SHORT_POLL: _("first byte"),
 }
 """What a pattern's `latencies` are: from a request's leaving to the first byte of its answer, where
 that was not held, to that of a stream; from a ping to its answer."""
@@ -33,6 +35,7 @@ BODY_KEPT = 4096
 """Bytes or characters of a body that are kept: many frames are."""
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 """Headers whose values are not kept."""
+NOT_KEPT = _("(not kept)")
 
 
 def head_text(line: str, headers: Iterable[tuple[str | bytes, str | bytes]]) -> str:
@@ -41,7 +44,7 @@ def head_text(line: str, headers: Iterable[tuple[str | bytes, str | bytes]]) -> 
     for raw_name, raw_value in headers:
         name = raw_name if isinstance(raw_name, str) else raw_name.decode("latin-1")
         value = raw_value if isinstance(raw_value, str) else raw_value.decode("latin-1")
-        lines.append(f"{name}: {'(not kept)' if name.lower() in SECRET else value}")
+        lines.append(f"{name}: {NOT_KEPT if name.lower() in SECRET else value}")
     return "\n".join(lines)
 
 

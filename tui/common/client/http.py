@@ -14,6 +14,7 @@ from tui.common.client.clock import ServerClock
 from tui.common.client.errors import Unreachable, unreachable
 from tui.common.client.frame import head_text
 from tui.common.client.request import RequestContext
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -227,7 +228,7 @@ class HttpClient:
         if self._http is None and self.base_url.startswith("https:"):
             context = await self._tls_context()
         if self._closed:
-            raise Unreachable("This client has been closed.", "closed")
+            raise Unreachable(_("This client has been closed."), "closed")
         if self._http is None:
             import aiohttp
 
@@ -266,9 +267,11 @@ class HttpClient:
             url = URL()
         if url is not None and not (url.scheme in ("http", "https") and url.host):
             raise Unreachable(
-                f"The proxy that the environment names for {self.base_url} is not an HTTP proxy. "
-                "Correct http_proxy or HTTPS_PROXY, or name the server in NO_PROXY.",
-                "no HTTP proxy",
+                _(
+                    "The proxy that the environment names for {base_url} is not an HTTP proxy. "
+                    "Correct http_proxy or HTTPS_PROXY, or name the server in NO_PROXY."
+                ).format(base_url=self.base_url),
+                _("no HTTP proxy"),
             )
         return url
 
@@ -277,9 +280,11 @@ class HttpClient:
             return await asyncio.to_thread(tls_context)
         except OSError as fault:
             raise Unreachable(
-                "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read "
-                f"({fault.strerror or fault}).",
-                "no certificates",
+                _(
+                    "The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read "
+                    "({fault})."
+                ).format(fault=fault.strerror or fault),
+                _("no certificates"),
             ) from fault
 
     async def _on_redirect(self, _session: object, context: object, params: object) -> None:
@@ -292,20 +297,23 @@ class HttpClient:
             raise self._redirected(params.response)
 
     def _redirected(self, response: aiohttp.ClientResponse) -> Unreachable:
-        target = response.headers.get("Location", "another address")[:200]
+        target = response.headers.get("Location", _("another address"))[:200]
         return Unreachable(
-            f"The server at {self.base_url} redirects to {target}. "
-            "Give that address with --server.",
-            f"redirected (HTTP {response.status})",
+            _(
+                "The server at {base_url} redirects to {target}. Give that address with --server."
+            ).format(base_url=self.base_url, target=target),
+            _("redirected (HTTP {status})").format(status=response.status),
         )
 
     def _compressed(self, response: aiohttp.ClientResponse) -> Unreachable:
         encoding = response.headers["Content-Encoding"][:40]
         return Unreachable(
-            f"What answers at {self.base_url} compresses its answers ({encoding}), which was not "
-            "asked for. Something between here and the server may do so; give another address "
-            "with --server.",
-            "compressed answer",
+            _(
+                "What answers at {base_url} compresses its answers ({encoding}), which was "
+                "not asked for. Something between here and the server may do so; give "
+                "another address with --server."
+            ).format(base_url=self.base_url, encoding=encoding),
+            _("compressed answer"),
         )
 
     @contextmanager

@@ -1,5 +1,6 @@
-"""What the feeds that read a log have in common: one stream at a time, its meter, and its end."""
+"""What the feeds that read a log have in common: one stream at a time, and what was replayed."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,10 @@ if TYPE_CHECKING:
     from tui.common.client.fallback import LogStream
     from tui.common.client.meter import Meter
     from tui.common.client.session import Session
+
+MARK_SECONDS = 30.0
+MARK = "↺"
+"""Before a row that was replayed after an outage, for so long."""
 
 
 class LogFeed:
@@ -53,3 +58,27 @@ class LogFeed:
                     handle(event.type, event.data)
             finally:
                 self._stream = None
+
+
+class ReplayedRows:
+    """Ids of what was replayed after an outage, each for `MARK_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, row: str) -> None:
+        """It has come back now."""
+        self._until[row] = time.monotonic() + MARK_SECONDS
+
+    def __contains__(self, row: object) -> bool:
+        return self._until.get(str(row), 0.0) > time.monotonic() if self._until else False
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the next mark goes; None where there is none. Those that are gone are
+        forgotten."""
+        if not self._until:
+            return None
+        now = time.monotonic()
+        self._until = {row: until for row, until in self._until.items() if until > now}
+        return min(self._until.values()) - now if self._until else None

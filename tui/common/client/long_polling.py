@@ -11,6 +11,7 @@ from tui.common.client.errors import ApiError, ResetStream, Unreachable
 from tui.common.client.meter import State
 from tui.common.client.retry import HEALTHY_AFTER, parse_retry_after
 from tui.common.client.stream import ItemT, Poll
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from server.features.orders.schemas import OrderPage, OrderStatus, TrackedStatus
@@ -30,7 +31,7 @@ TOO_EARLY_SECONDS = 0.5
 PAGE = '{"events":[],"cursor":""}'
 ENTRY = '{"type":"","logged_at":"2026-01-31T12:00:00.000Z","data":},'
 """What an answer has besides the types, the cursor and the data of its events."""
-BUSY = "the server is busy and answered early"
+BUSY = _("the server is busy and answered early")
 
 
 class LongPoll(Poll[ItemT]):
@@ -102,7 +103,7 @@ class LongPoll(Poll[ItemT]):
         news = self._parsed(body)
         if not self._is_news(news):
             # Asking again at once would only bring the same.
-            await self._pause("the server sends nothing new", self._backoff.lost())
+            await self._pause(_("the server sends nothing new"), self._backoff.lost())
             return
         self._backoff.reset()
         if not known:
@@ -127,13 +128,13 @@ class LongPoll(Poll[ItemT]):
             self._meter.set_state(State.WAITING, self._reason)
 
     async def _nothing_new(self, request: RequestContext, held: float) -> None:
-        self._meter.frame("204 nothing new", request.size, request.contents(b""))
+        self._meter.frame(_("204 nothing new"), request.size, request.contents(b""))
         retry_after = parse_retry_after(request.response.headers.get("Retry-After"))
         if retry_after:
             self._backoff.reset()
             await self._pause(BUSY, retry_after * random.uniform(1.0, 1.1))  # noqa: S311
         elif held < TOO_EARLY_SECONDS:
-            await self._pause("the server does not hold our request", self._backoff.lost())
+            await self._pause(_("the server does not hold our request"), self._backoff.lost())
         else:
             self._backoff.reset()
 
@@ -237,7 +238,7 @@ class CursorPoll(LongPoll[PageT]):
 
     async def _recover(self, error: ClientError) -> None:
         if isinstance(error, ApiError) and error.status == 410:
-            self._finish(State.CONNECTING, "reloading everything")
+            self._finish(State.CONNECTING, _("reloading everything"))
             raise ResetStream(error.message) from error
         await super()._recover(error)
 
@@ -256,7 +257,7 @@ class EventPoll(CursorPoll["EventPage"]):
 
     def _count(self, news: EventPage, size: int, payload: int, contents: Contents) -> None:
         if not news.events:
-            self._meter.frame("200 where to begin", size, contents)
+            self._meter.frame(_("200 where to begin"), size, contents)
         envelope = len(PAGE) + len(news.cursor)
         envelope += sum(len(ENTRY) + len(event.type) for event in news.events)
         for number, event in enumerate(news.events):

@@ -13,6 +13,7 @@ from math import inf
 from tui.common.client.clock import ServerClock
 from tui.common.client.figures import AGES_KEPT, LATENCIES_KEPT, Figures, LastMinute, Outage
 from tui.common.client.frame import NOTHING, ROUND_TRIPS, Contents, Direction, Frame, Pattern
+from tui.common.language import _
 
 __all__ = ["ROUND_TRIPS", "Frame", "Meter", "Pattern", "PatternTotals", "State", "Wire"]
 
@@ -22,7 +23,7 @@ TRAFFIC_SECONDS = 0.5
 HEARTBEAT_SECONDS = 30.0
 """Within how long a screen shows that a state has changed, that something has crossed the wire, and
 that only bytes and heartbeats have."""
-CUT = "cut by you"
+CUT = _("cut by you")
 """What a meter says of a connection that its user has dropped."""
 WHAT_LONG = 500
 """Characters kept of a frame's description: the server chooses it, and many frames are kept."""

@@ -12,12 +12,13 @@ from tui.common.client.request import RequestContext
 from tui.common.client.retry import Backoff, is_permanent, short_message
 from tui.common.client.sse import EventStream, ServerSentEvent
 from tui.common.client.stream import ConnectionT, ItemT, Stream
+from tui.common.language import _
 
 ROUND_TRIPS = 4
 """A connection, its TLS, the request and its answer."""
 GAPS_TO_LEARN = 2
 """Between heartbeats, before their interval is known: a late heartbeat makes one gap short."""
-HELD_BACK = "the stream is held back on its way"
+HELD_BACK = _("the stream is held back on its way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,9 @@ class MonitoredStream(Stream[ConnectionT, ItemT]):
         if self._suspect_timer is None and not self._suspected:
             seconds = self._at_least(self._timeouts.first_sound)
             self._suspect_timer = asyncio.get_running_loop().call_later(
-                delay + seconds, self._on_suspect_timer, f"nothing came for {seconds:.3g} s"
+                delay + seconds,
+                self._on_suspect_timer,
+                _("nothing came for {seconds:.3g} s").format(seconds=seconds),
             )
 
     def _on_suspect_timer(self, reason: str) -> None:
@@ -234,9 +237,11 @@ class MonitoredStream(Stream[ConnectionT, ItemT]):
         self._probation = True
         self._fail_connection(
             NoStream(
-                f"Nothing has come for {seconds:.0f} seconds, not even a heartbeat. Something "
-                f"between here and the server at {self._session.base_url} holds the stream back.",
-                f"nothing came for {seconds:.0f} s",
+                _(
+                    "Nothing has come for {seconds:.0f} seconds, not even a heartbeat. "
+                    "Something between here and the server at {base_url} holds the stream back."
+                ).format(seconds=seconds, base_url=self._session.base_url),
+                _("nothing came for {seconds:.0f} s").format(seconds=seconds),
             )
         )
 

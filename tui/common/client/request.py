@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.frame import Contents, head_text
 from tui.common.client.retry import parse_retry_after
+from tui.common.language import _
 
 if TYPE_CHECKING:
     import aiohttp
@@ -116,9 +117,11 @@ class RequestContext:
                 body += more
                 if len(body) > max_bytes:
                     raise Unreachable(
-                        f"The server's answer has more than {max_bytes / 1024 / 1024:g} MiB; "
-                        "the rest was not read.",
-                        "answer too large",
+                        _(
+                            "The server's answer has more than {max_bytes:g} MiB; the rest was not "
+                            "read."
+                        ).format(max_bytes=max_bytes / 1024 / 1024),
+                        _("answer too large"),
                     )
         finally:
             self.close()
@@ -134,7 +137,7 @@ class RequestContext:
     def _shown(self, body: bytes) -> str | bytes:
         """What may be kept of a body: neither passwords nor tokens."""
         path = self._what.partition(" ")[2]
-        return "(not kept)" if body and path.startswith(SECRET_PATHS) else body
+        return _("(not kept)") if body and path.startswith(SECRET_PATHS) else body
 
     async def reply(self, max_bytes: int = ANSWER_BYTES) -> Reply:
         """The whole answer to a request that was to be answered at once, noted on the meter."""
@@ -188,8 +191,9 @@ class RequestContext:
                 type="about:blank",
                 title=_phrase(response.status),
                 status=response.status,
-                detail=f"The server answered with HTTP {response.status} "
-                f"({_phrase(response.status)}) and did not say why.",
+                detail=_(
+                    "The server answered with HTTP {status} ({status_2}) and did not say why."
+                ).format(status=response.status, status_2=_phrase(response.status)),
                 request_id=response.headers.get("X-Request-ID", ""),
             )
         what = f"{problem.status} {problem.title}"
@@ -237,7 +241,7 @@ def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "unknown status"
+        return _("unknown status")
 
 
 def parse(model: type[ModelT], reply: Reply, what: str = "") -> ModelT:
@@ -258,9 +262,11 @@ def parse_object(what: str, reply: Reply) -> dict[str, Any]:
 
 def _not_understood(what: str, fault: ValidationError) -> Unreachable:
     first = fault.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "all of it"
+    where = ".".join(str(part) for part in first["loc"]) or _("all of it")
     return Unreachable(
-        f"The server's answer is not a {what} that this version understands ({where}: "
-        f"{first['msg']}). Are client and server of the same version?",
-        "answer not understood",
+        _(
+            "The server's answer is not a {what} that this version understands "
+            "({where}: {first}). Are client and server of the same version?"
+        ).format(what=what, where=where, first=first["msg"]),
+        _("answer not understood"),
     )

@@ -14,6 +14,7 @@ from tui.common.client.http import HttpClient
 from tui.common.client.meter import Meter, Pattern, State, Wire
 from tui.common.client.request import ANSWER_BYTES, Reply, RequestContext
 from tui.common.client.retry import SuspendWatch, short_message
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -176,7 +177,9 @@ class Session:
         except ClientError as error:
             await self._tokens.sign_out()
             if not (isinstance(error, ApiError) and error.status == 401 and not error.from_proxy):
-                return f"Logged out here, but the server was not told: {error.message}"
+                return _("Logged out here, but the server was not told: {message}").format(
+                    message=error.message
+                )
         return ""
 
     async def forget(self) -> None:
@@ -241,7 +244,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That session has ended.")
+                raise SignedOut(_("That session has ended."))
             request = await self._client.send(method, path, meter=meter, token=token, **options)
             self._answered()
             if request.response.status < 400:
@@ -270,7 +273,7 @@ class Session:
         while True:
             token = await self._tokens.access(rejected)
             if epoch != self.epoch:
-                raise SignedOut("That session has ended.")
+                raise SignedOut(_("That session has ended."))
             try:
                 socket = await self._client.connect(
                     path, meter=meter, token=token, params=params, silence=silence
@@ -319,9 +322,11 @@ class Session:
                 return Granted.model_validate_json(reply.body)
             except ValueError as fault:
                 raise Unreachable(
-                    f"What answers at {self.base_url} is not a Tiffin server, or another version "
-                    "of it. Check the address.",
-                    "answer not understood",
+                    _(
+                        "What answers at {base_url} is not a Tiffin server, or another version of "
+                        "it. Check the address."
+                    ).format(base_url=self.base_url),
+                    _("answer not understood"),
                 ) from fault
 
     def _rest_meter(self) -> Meter:

@@ -11,6 +11,7 @@ from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.meter import State
 from tui.common.client.stream import ItemT, Stream
 from tui.common.client.websocket import Closed, WebSocket
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
@@ -115,16 +116,16 @@ class SocketStream(Stream[WebSocket, ItemT]):
             if self._rejected is not None:  # a new token did not help
                 raise self._refusal(closed)
             self._rejected = token
-            await self._wait("token renewed", self._delay_after_end())
+            await self._wait(_("token renewed"), self._delay_after_end())
         elif 4400 <= code < 4500 and code != CloseCode.STALLED:
             raise self._refusal(closed)
         elif code == CloseCode.STALLED:
-            await self._wait("too slow to read", self._delay_after_end())
+            await self._wait(_("too slow to read"), self._delay_after_end())
         elif code in (CloseCode.NORMAL, CloseCode.GOING_AWAY, 1005):
             words = (
-                "the server is shutting down"
+                _("the server is shutting down")
                 if code == CloseCode.GOING_AWAY
-                else "the server ended it"
+                else _("the server ended it")
             )
             delay = self._delay_after_end()
             if retry_after is not None:
@@ -133,8 +134,10 @@ class SocketStream(Stream[WebSocket, ItemT]):
         else:
             why = f"{code} {closed.reason}".rstrip()
             raise Unreachable(
-                f"The server has closed the {self.WHAT}'s connection ({why}).",
-                closed.reason or f"closed with {code}",
+                _("The server has closed the {what}'s connection ({why}).").format(
+                    what=self.WHAT, why=why
+                ),
+                closed.reason or _("closed with {code}").format(code=code),
                 retry_after,
             )
 
@@ -145,11 +148,14 @@ class SocketStream(Stream[WebSocket, ItemT]):
     def _refusal(self, closed: Closed) -> ApiError:
         """A close code that is final, as the HTTP status it stands for."""
         words = {
-            CloseCode.UNAUTHORIZED: "You are no longer logged in.",
-            CloseCode.FORBIDDEN: f"This {self.WHAT} is not open to you.",
-            CloseCode.NOT_FOUND: f"You have no such {self.WHAT}.",
+            CloseCode.UNAUTHORIZED: _("You are no longer logged in."),
+            CloseCode.FORBIDDEN: _("This {what} is not open to you.").format(what=self.WHAT),
+            CloseCode.NOT_FOUND: _("You have no such {what}.").format(what=self.WHAT),
         }
-        detail = words.get(closed.code, f"The server refused the {self.WHAT} ({closed.code}).")
+        detail = words.get(
+            closed.code,
+            _("The server refused the {what} ({code}).").format(what=self.WHAT, code=closed.code),
+        )
         problem = ProblemDetails(
             type=FINAL,
             title=closed.reason or "refused",

@@ -16,6 +16,7 @@ from server.features.shared.schemas import ProblemDetails
 from tui.common.client.errors import ApiError, Unreachable
 from tui.common.client.meter import State
 from tui.common.client.stream import ItemT, Stream
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
@@ -99,10 +100,15 @@ class SocketIoConnection:
         try:
             await self._client.connect(url, auth={"token": token}, wait_timeout=CONNECT_SECONDS)
         except socketio.exceptions.ConnectionError as fault:
-            words = str(fault) or "no answer"
-            raise Unreachable(f"Socket.IO does not get through to {url}: {words}.", words) from None
+            words = str(fault) or _("no answer")
+            raise Unreachable(
+                _("Socket.IO does not get through to {url}: {words}.").format(url=url, words=words),
+                words,
+            ) from None
         except (engineio.exceptions.EngineIOError, aiohttp.ClientError, OSError) as fault:
-            raise Unreachable(f"Socket.IO does not get through to {url}.", "no answer") from fault
+            raise Unreachable(
+                _("Socket.IO does not get through to {url}.").format(url=url), _("no answer")
+            ) from fault
 
     async def call(self, name: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Send an event; returns its acknowledgement. Raises `Unreachable`."""
@@ -291,4 +297,4 @@ def _refusal(frame: dict[str, Any]) -> ApiError:
 
 
 def _lost() -> Unreachable:
-    return Unreachable("The connection to the server was lost.", "connection lost")
+    return Unreachable(_("The connection to the server was lost."), _("connection lost"))

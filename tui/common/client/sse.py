@@ -13,6 +13,7 @@ from tui.common.client.figures import byte_length
 from tui.common.client.frame import Contents
 from tui.common.client.meter import State
 from tui.common.client.stream import RequestStream
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
@@ -216,16 +217,17 @@ class EventStream(RequestStream[ServerSentEvent]):
             if (dropped := self._pop_drop_error()) is not None:
                 raise dropped
             self._drop()
-            await self._wait("the server ended the stream", self._delay_after_end())
+            await self._wait(_("the server ended the stream"), self._delay_after_end())
             return
         comments = self._parser.comments
         try:
             events = self._parser.feed(chunk)
         except EventTooLarge as fault:
             raise Unreachable(
-                f"An event of the server at {self._session.base_url} has no end; the rest was not "
-                "read.",
-                "event too large",
+                _("An event of the server at {base_url} has no end; the rest was not read.").format(
+                    base_url=self._session.base_url
+                ),
+                _("event too large"),
             ) from fault
         if not events and self._parser.comments > comments:
             self._meter.heartbeat("heartbeat", len(chunk))
@@ -277,22 +279,26 @@ class EventStream(RequestStream[ServerSentEvent]):
         if response.status == 204:
             # By the standard: no more events, and do not come back.
             self._finish(State.IDLE)
-            raise NoStream("There is nothing more to come on this stream.", "no more events")
+            raise NoStream(_("There is nothing more to come on this stream."), _("no more events"))
         if response.status != 200:
             raise NoStream(
-                f"Expected a stream of events, but got HTTP {response.status}. Something between "
-                f"here and the server at {self._session.base_url} answers in its place.",
-                f"not a stream (HTTP {response.status})",
+                _(
+                    "Expected a stream of events, but got HTTP {status}. Something between "
+                    "here and the server at {base_url} answers in its place."
+                ).format(status=response.status, base_url=self._session.base_url),
+                _("not a stream (HTTP {status})").format(status=response.status),
             )
         if response.content_type != "text/event-stream":
             raise NoStream(
-                f"Expected a stream of events, but got {response.content_type}. Something between "
-                f"here and the server at {self._session.base_url} answers in its place.",
-                f"not a stream ({response.content_type})",
+                _(
+                    "Expected a stream of events, but got {content_type}. Something between "
+                    "here and the server at {base_url} answers in its place."
+                ).format(content_type=response.content_type, base_url=self._session.base_url),
+                _("not a stream ({content_type})").format(content_type=response.content_type),
             )
         self.accepted = True
         self._meter.measured(request.latency_ms)
-        self._meter.frame("200 the stream begins", request.size, request.contents(b""))
+        self._meter.frame(_("200 the stream begins"), request.size, request.contents(b""))
         self._replaying = self._lost_before
         self._rushing = False
         self._heard_at = time.monotonic()
@@ -302,8 +308,8 @@ class EventStream(RequestStream[ServerSentEvent]):
 
     def _deliver(self, news: ServerSentEvent) -> None:
         if news.type == RESET:
-            self._finish(State.CONNECTING, "reloading the snapshot")
-            raise ResetStream("Too much was missed; reloading everything.")
+            self._finish(State.CONNECTING, _("reloading the snapshot"))
+            raise ResetStream(_("Too much was missed; reloading everything."))
         self.cursor = news.last_event_id or None
         if news.type in LAST_EVENTS:
             self._finish(State.IDLE)

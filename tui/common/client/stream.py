@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.meter import CUT, Pattern, State, Wire
 from tui.common.client.retry import Backoff, is_permanent, pause, short_message
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tui.common.client.request import RequestContext
     from tui.common.client.session import Session
 
-RESUMED = "connecting again after a suspend"
+RESUMED = _("connecting again after a suspend")
 
 
 class Connection(Protocol):
@@ -129,13 +130,13 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
     def drop_connection(self) -> None:
         """Drop the connection now; it comes back by itself. Nothing happens where there is none."""
         self._fail_connection(
-            Unreachable("You have cut the connection; it comes back by itself.", CUT)
+            Unreachable(_("You have cut the connection; it comes back by itself."), CUT)
         )
 
     def on_resumed(self) -> None:
         """This machine was suspended: the connection may have died without a sign of it."""
         self._fail_connection(
-            Unreachable("This machine or window was suspended; connecting again.", RESUMED)
+            Unreachable(_("This machine or window was suspended; connecting again."), RESUMED)
         )
 
     def _fail_connection(self, error: Unreachable) -> None:
@@ -176,14 +177,16 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
             task = asyncio.current_task()
             if (task is not None and task.cancelling()) or not (self._dropped or self._finished):
                 raise
-            raise self._pop_drop_error() or Unreachable("This has been closed.", "closed") from None
+            raise self._pop_drop_error() or Unreachable(
+                _("This has been closed."), "closed"
+            ) from None
         finally:
             self._opening = None
         # It may have opened in the tick in which it was to be cancelled.
         dropped = self._pop_drop_error()
         if dropped is not None or self._finished:
             self._drop()
-            raise dropped or Unreachable("This has been closed.", "closed")
+            raise dropped or Unreachable(_("This has been closed."), "closed")
         return self._connection
 
     def _drop(self) -> None:
@@ -262,6 +265,7 @@ class Stream(AsyncReader[ItemT], Generic[ConnectionT, ItemT]):
         gap, outage = self._open_gap(counter), self._meter.outage
         if gap is None or outage is None:
             return
+        outage.counted = 0  # what a stream before this one missed is in the snapshot since
         outage.counts = lambda: counter.state is State.WAITING
         try:
             async with gap:
@@ -328,9 +332,10 @@ class Poll(RequestStream[ItemT]):
             news = self._parse(body)
         except ValueError as fault:
             raise Unreachable(
-                f"What answers at {self._session.base_url} is not a Tiffin server, or another "
-                "version of it.",
-                "answer not understood",
+                _(
+                    "What answers at {base_url} is not a Tiffin server, or another version of it."
+                ).format(base_url=self._session.base_url),
+                _("answer not understood"),
             ) from fault
         self.accepted = True
         return news

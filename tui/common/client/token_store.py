@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.files import home, read_regular
+from tui.common.language import _, marked
 
 LOCK_SECONDS = 15.0
 LARGEST_FILE = 64 * 1024
@@ -120,8 +121,10 @@ class TokenStore:
                 except BlockingIOError:
                     if given_up.is_set() or time.monotonic() >= deadline:
                         raise StoreBusy(
-                            f"Another window has held the session file {self.path} for "
-                            f"{self.lock_seconds:g} seconds. Close it if it hangs."
+                            _(
+                                "Another window has held the session file {path} for "
+                                "{lock_seconds:g} seconds. Close it if it hangs."
+                            ).format(path=self.path, lock_seconds=self.lock_seconds)
                         ) from None
                 given_up.wait(_LOCK_LOOKS_EVERY)
         except BaseException as fault:
@@ -148,8 +151,10 @@ class TokenStore:
             stored = None
         if stored is None or not _is_valid(stored):
             raise BrokenTokenFile(
-                f"The saved session in {self.path} cannot be read, so you are logged out. "
-                "Log in again, and a new one is saved."
+                _(
+                    "The saved session in {path} cannot be read, so you are logged out. Log in "
+                    "again, and a new one is saved."
+                ).format(path=self.path)
             )
         return stored
 
@@ -194,7 +199,9 @@ def _is_valid(stored: StoredToken) -> bool:
 def _cannot(done: str, path: Path, fault: OSError) -> TokenStoreError:
     why = fault.strerror or type(fault).__name__
     return TokenStoreError(
-        f"Your session is not saved: {path} cannot be {done} ({why}). Check who may write there."
+        _(
+            "Your session is not saved: {path} cannot be {done} ({why}). Check who may write there."
+        ).format(path=path, done=done, why=why)
     )
 
 
@@ -203,7 +210,7 @@ def _unlock(taking: asyncio.Future[int]) -> None:
         os.close(taking.result())
 
 
-ELSEWHERE = "You have logged out in another window."
+ELSEWHERE = marked("You have logged out in another window.")
 
 
 class SafeTokenStore:
@@ -268,7 +275,7 @@ class SafeTokenStore:
             return None
         if stored is None:
             if self.owned:
-                raise SignedOut(ELSEWHERE)
+                raise SignedOut(_(ELSEWHERE))
             return None
         self.owned = account_id is None or stored.account_id == account_id
         return stored if self.owned else None

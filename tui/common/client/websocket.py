@@ -18,6 +18,7 @@ from server.features.shared.schemas import ProblemDetails
 from tui.common.client.errors import ApiError, NoStream, Unreachable
 from tui.common.client.frame import Contents, head_text
 from tui.common.client.retry import SERVER_SAYS_AT_MOST, parse_retry_after
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter
@@ -161,8 +162,10 @@ class WebSocket:
         self._stop()
         if self._silent:
             raise Unreachable(
-                f"The server has gone silent (nothing for {self._silence:.0f} seconds).",
-                "gone silent",
+                _("The server has gone silent (nothing for {silence:.0f} seconds).").format(
+                    silence=self._silence
+                ),
+                _("gone silent"),
             )
         if message.type is not WSMsgType.CLOSE or message.data == ABNORMAL:
             raise _lost()
@@ -208,9 +211,11 @@ def refused(fault: aiohttp.WSServerHandshakeError, base_url: str) -> ApiError | 
     """What an answer means that is no handshake."""
     if fault.status < 400 or fault.status == HTTPStatus.UPGRADE_REQUIRED:
         return NoStream(
-            f"No WebSocket comes through to the server at {base_url} (HTTP {fault.status}). "
-            "Something in between does not pass it on.",
-            f"no WebSocket (HTTP {fault.status})",
+            _(
+                "No WebSocket comes through to the server at {base_url} (HTTP {status}). "
+                "Something in between does not pass it on."
+            ).format(base_url=base_url, status=fault.status),
+            _("no WebSocket (HTTP {status})").format(status=fault.status),
         )
     headers: Mapping[str, str] = fault.headers or {}
     phrase = next((one.phrase for one in HTTPStatus if one == fault.status), "Error")
@@ -219,7 +224,9 @@ def refused(fault: aiohttp.WSServerHandshakeError, base_url: str) -> ApiError | 
             type="about:blank",
             title=phrase,
             status=fault.status,
-            detail=f"The server refused the WebSocket with HTTP {fault.status} {phrase}.",
+            detail=_("The server refused the WebSocket with HTTP {status} {phrase}.").format(
+                status=fault.status, phrase=phrase
+            ),
             request_id=headers.get("X-Request-ID", ""),
         ),
         parse_retry_after(headers.get("Retry-After")),
@@ -227,7 +234,7 @@ def refused(fault: aiohttp.WSServerHandshakeError, base_url: str) -> ApiError | 
 
 
 def _lost() -> Unreachable:
-    return Unreachable("The connection to the server was lost.", "connection lost")
+    return Unreachable(_("The connection to the server was lost."), _("connection lost"))
 
 
 def _frame_size(payload: int) -> int:

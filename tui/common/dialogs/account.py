@@ -17,6 +17,7 @@ from tui.common.client.files import short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.hosted import deliver, hosted_where
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from tui.common.uploads.panel import PhotoPanel
 
 FIELDS = (
-    ("name", "Name", 80),
-    ("phone", "Phone", 32),
-    ("address", "Address", 200),
-    ("place", "Lat, lng", 40),
+    ("name", _("Name"), 80),
+    ("phone", _("Phone"), 32),
+    ("address", _("Address"), 200),
+    ("place", _("Lat, lng"), 40),
 )
 
 
@@ -64,8 +65,8 @@ class AccountScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """Three parts and a line for results."""
         with Vertical(classes="box") as box:
-            box.border_title = "Account"
-            box.border_subtitle = "esc closes"
+            box.border_title = _("Account")
+            box.border_subtitle = _("esc closes")
             with Horizontal(id="profile"):
                 with Vertical(id="fields"):
                     yield Static("", id="who", classes="row", markup=False)
@@ -75,20 +76,20 @@ class AccountScreen(Dialog[None]):
                             yield Input(id=field, compact=True, max_length=longest)
                 yield Avatar()
             with Horizontal(classes="buttons"):
-                yield Button("Save", id="save", variant="primary", compact=True)
+                yield Button(_("Save"), id="save", variant="primary", compact=True)
                 if self._photos() is not None:
-                    yield Button("Photo…", id="photo", compact=True)
-                yield Button("Sessions…", id="sessions", compact=True)
-                yield Button("Save my data…", id="export", compact=True)
-            yield Static("Password", classes="heading", markup=False)
-            for field, label in (("current_password", "Current"), ("new_password", "New")):
+                    yield Button(_("Photo…"), id="photo", compact=True)
+                yield Button(_("Sessions…"), id="sessions", compact=True)
+                yield Button(_("Save my data…"), id="export", compact=True)
+            yield Static(_("Password"), classes="heading", markup=False)
+            for field, label in (("current_password", _("Current")), ("new_password", _("New"))):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield Input(id=field, password=True, compact=True, max_length=1024)
             with Horizontal(classes="buttons"):
-                yield Button("Change password", id="change", compact=True)
-                yield Button("Log out", id="log-out", compact=True)
-                yield Button("Delete account…", id="delete", variant="error", compact=True)
+                yield Button(_("Change password"), id="change", compact=True)
+                yield Button(_("Log out"), id="log-out", compact=True)
+                yield Button(_("Delete account…"), id="delete", variant="error", compact=True)
             yield StatusLine()
 
     def on_mount(self) -> None:
@@ -143,7 +144,9 @@ class AccountScreen(Dialog[None]):
     def _photo_pressed(self) -> None:
         photos = self._photos()
         if photos is not None:
-            words = f"Your photo is being uploaded; see panel {photos.number}."
+            words = _("Your photo is being uploaded; see panel {number}.").format(
+                number=photos.number
+            )
             photos.offer_avatar(lambda: self.show_status(words, "done"))
 
     def _photos(self) -> "PhotoPanel | None":
@@ -166,7 +169,7 @@ class AccountScreen(Dialog[None]):
         def answered(deleted: bool | None) -> None:
             if deleted:
                 unsent.clear()
-                self.services.on_session_ended("Your account is deleted.")
+                self.services.on_session_ended(_("Your account is deleted."))
 
         self.app.push_screen(DeleteAccountScreen(), answered)
 
@@ -178,13 +181,15 @@ class AccountScreen(Dialog[None]):
     def _export_pressed(self) -> None:
         def saved(path: Path | None) -> None:
             if path is not None:
-                self.show_status(f"Your data is in {plain(short_path(path))}.", "done")
+                self.show_status(
+                    _("Your data is in {path}.").format(path=plain(short_path(path))), "done"
+                )
 
         fetch, name = self.services.api.export, "tiffin-my-data.json"
         if hosted_where():
             self.run_worker(self._offer(fetch, name), group="export", exit_on_error=False)
             return
-        screen = SaveScreen(fetch, name, "Save my data", private=True)
+        screen = SaveScreen(fetch, name, _("Save my data"), private=True)
         self.app.push_screen(screen, saved)
 
     async def _offer(self, fetch: "Callable[[], AsyncGenerator[bytes, None]]", name: str) -> None:
@@ -206,7 +211,7 @@ class AccountScreen(Dialog[None]):
         account = await self.services.api.change_profile(self._profile())
         self.services.show_account(account)
         self._fill(account)
-        self.show_status("Saved.", "done")
+        self.show_status(_("Saved."), "done")
 
     def _profile(self) -> "ProfileChange":
         from server.features.accounts.schemas import ProfileChange
@@ -220,7 +225,7 @@ class AccountScreen(Dialog[None]):
                 lat, lng = (float(part) for part in typed["place"].split(","))
             except ValueError:
                 self.focus_field("place")
-                raise ClientError("Enter the position as two numbers: 52.52, 13.40.") from None
+                raise ClientError(_("Enter the position as two numbers: 52.52, 13.40.")) from None
             address = Address(text=typed["address"], lat=lat, lng=lng)
         return ProfileChange(name=typed["name"], phone=typed["phone"] or None, address=address)
 
@@ -231,7 +236,7 @@ class AccountScreen(Dialog[None]):
         await self.services.api.change_password(*(Secret(field.value) for field in fields))
         for field in fields:
             field.value = ""
-        self.show_status("Password changed.", "done")
+        self.show_status(_("Password changed."), "done")
 
 
 LONGEST = 240
@@ -300,20 +305,22 @@ class DeleteAccountScreen(Dialog[bool]):
     def body(self) -> ComposeResult:
         """The question, the password, two buttons."""
         with Vertical(classes="box") as box:
-            box.border_title = "Delete account"
-            box.border_subtitle = "esc keeps it"
+            box.border_title = _("Delete account")
+            box.border_subtitle = _("esc keeps it")
             yield Static(
-                "Your profile is erased, and your name and address with it from your orders. "
-                "This can't be undone.",
+                _(
+                    "Your profile is erased, and your name and address with it from your "
+                    "orders. This can't be undone."
+                ),
                 markup=False,
             )
             with Horizontal(classes="row"):
-                yield Label("Password", markup=False)
+                yield Label(_("Password"), markup=False)
                 yield Input(id="password", password=True, compact=True, max_length=1024)
             yield StatusLine()
             with Horizontal(classes="buttons"):
-                yield Button("Keep it", id="no", compact=True)
-                yield Button("Delete it", id="yes", variant="error", compact=True)
+                yield Button(_("Keep it"), id="no", compact=True)
+                yield Button(_("Delete it"), id="yes", variant="error", compact=True)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from tui.common.language import _
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import press_hint
 from tui.common.widgets.status_line import Kind, StatusLine
@@ -36,13 +37,13 @@ class Dialog(ModalScreen[ResultT]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "Close"),
+        Binding("escape", "close", _("Close")),
         Binding("q", "close", show=False),
         Binding("question_mark", "app.help", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("ctrl+q", "app.quit", show=False),
-        Binding("y", "app.copy", "Copy", show=False),
+        Binding("y", "app.copy", _("Copy"), show=False),
     ]
 
     @cached_property

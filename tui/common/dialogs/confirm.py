@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from tui.common.dialogs.base import Dialog
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 
@@ -31,7 +32,13 @@ class ConfirmScreen(Dialog[bool]):
     ]
 
     def __init__(
-        self, title: str, question: str, *, yes: str = "Yes", no: str = "No", danger: bool = False
+        self,
+        title: str,
+        question: str,
+        *,
+        yes: str = _("Yes"),
+        no: str = _("No"),
+        danger: bool = False,
     ) -> None:
         """`question` is plain text, never markup; `danger` for what cannot be undone."""
         super().__init__()
@@ -42,7 +49,7 @@ class ConfirmScreen(Dialog[bool]):
         """The question and two buttons."""
         with Vertical(classes="box danger" if self._danger else "box") as box:
             box.border_title = Content(self._heading)
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = _("esc closes")
             yield Static(self._question, markup=False)
             with Horizontal():
                 yield Button(Content(self._no), id="no", compact=True)

@@ -13,6 +13,7 @@ from textual.widgets import OptionList
 from server.text import clean
 from tui.common.dialogs.base import Dialog
 from tui.common.format import fit
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,21 +28,21 @@ SHOWN_CELLS = 60
 def copy_one(node: DOMNode, parts: "Sequence[Copyable]") -> None:
     """Copy what the mouse has marked, else the only part, else the one that is chosen."""
     if marked := node.screen.get_selected_text():
-        parts = [("marked text", marked)]
+        parts = [(_("marked text"), marked)]
     parts = [(what, clean(text)) for what, text in parts if text.strip()]
     if len(parts) > 1:
         node.app.push_screen(CopyScreen(parts), partial(_copy, node))
     elif parts:
         _copy(node, parts[0])
     else:
-        node.app.notify("There is nothing to copy here.", title="Copy", timeout=2)
+        node.app.notify(_("There is nothing to copy here."), title=_("Copy"), timeout=2)
 
 
 def order_parts(order: "Order") -> list[Copyable]:
     """What of an order can be copied."""
-    parts = [("order number", f"{order.number:04d}"), ("address", order.address.text)]
+    parts = [(_("order number"), f"{order.number:04d}"), (_("address"), order.address.text)]
     if order.customer.phone:
-        parts.append(("phone", order.customer.phone))
+        parts.append((_("phone"), order.customer.phone))
     return parts
 
 
@@ -51,7 +52,7 @@ def _copy(node: DOMNode, part: Copyable | None) -> None:
     what, text = part
     node.app.copy_to_clipboard(text)
     words = fit(text.strip().partition("\n")[0], SHOWN_CELLS)
-    node.app.notify(f"{what}: {words}", title="Copied", timeout=3)
+    node.app.notify(f"{what}: {words}", title=_("Copied"), timeout=3)
 
 
 class CopyScreen(Dialog[Copyable]):
@@ -73,8 +74,8 @@ class CopyScreen(Dialog[Copyable]):
     def body(self) -> ComposeResult:
         """A line for each."""
         with Vertical(classes="box") as box:
-            box.border_title = "Copy"
-            box.border_subtitle = "enter copies · esc closes"
+            box.border_title = _("Copy")
+            box.border_subtitle = _("enter copies · esc closes")
             yield OptionList(
                 *(
                     Content.assemble(

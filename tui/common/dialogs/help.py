@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.news import PATTERNS, STATES
+from tui.common.language import _
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 from tui.common.widgets.filter import Filterable, FilterField, matcher
 
@@ -23,24 +24,24 @@ Keys = Sequence[tuple[str, str]]
 """Keys, and what they do."""
 
 GENERAL: Keys = (
-    ("1 … 6", "go to a panel"),
-    ("tab ⇧tab", "next field, previous field"),
-    ("^← ^→", "next panel, previous panel"),
-    ("/", "filter the list; esc clears"),
-    ("z", "zoom panel, and back"),
-    ("r f5", "try again, refresh"),
-    ("x", "cut its line for 10 seconds"),
-    ("X", "hold the cut, or restore it"),
-    ("i", "how it gets its news"),
-    ("t", "day / night"),
-    ("f2", "account, log out"),
-    ("f3", "the lab, on a demo"),
-    ("f8", "mark an alert as read"),
-    ("^p", "all commands"),
-    ("? f1", "help"),
-    ("esc", "leave field, close"),
-    ("^z", "to the shell, until fg"),
-    ("^q", "quit"),
+    ("1 … 6", _("go to a panel")),
+    ("tab ⇧tab", _("next field, previous field")),
+    ("^← ^→", _("next panel, previous panel")),
+    ("/", _("filter the list; esc clears")),
+    ("z", _("zoom panel, and back")),
+    ("r f5", _("try again, refresh")),
+    ("x", _("cut its line for 10 seconds")),
+    ("X", _("hold the cut, or restore it")),
+    ("i", _("how it gets its news")),
+    ("t", _("day / night")),
+    ("f2", _("account, log out")),
+    ("f3", _("the lab, on a demo")),
+    ("f8", _("mark an alert as read")),
+    ("^p", _("all commands")),
+    ("? f1", _("help")),
+    ("esc", _("leave field, close")),
+    ("^z", _("to the shell, until fg")),
+    ("^q", _("quit")),
 )
 TEXTUALS_OWN = frozenset(
     {"app.focus_next", "app.focus_previous", "screen.copy_text"}
@@ -82,7 +83,7 @@ class HelpScreen(Dialog[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "close", show=False),
-        Binding("slash", "filter", "Filter", show=False),
+        Binding("slash", "filter", _("Filter"), show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
     ]
@@ -100,15 +101,15 @@ class HelpScreen(Dialog[None]):
         says how to read the screen: by default, the wire line and the patterns."""
         super().__init__()
         self._reading = _reading() if reading is None else reading
-        groups = [(title, keys), ("Keys everywhere", general)]
+        groups = [(title, keys), (_("Keys everywhere"), general)]
         groups += [(panel.TITLE, panel.KEYS) for panel in panels]
         self._groups = [group for group in groups if group[1]]
 
     def body(self) -> ComposeResult:
         """Keys on the left, the wire on the right."""
         with VerticalScroll(classes="box") as box:
-            box.border_title = "Help"
-            box.border_subtitle = "/ filters · esc closes"
+            box.border_title = _("Help")
+            box.border_subtitle = _("/ filters · esc closes")
             yield FilterField()
             with Horizontal():
                 with Vertical(classes="keys"):
@@ -170,23 +171,28 @@ class KeyList(Static, Filterable):
 
 
 def _reading() -> Content:
-    lines = [Content.assemble(("Reading the wire line", "bold"))]
+    lines = [Content.assemble((_("Reading the wire line"), "bold"))]
     lines += [
         Content.assemble(STATE_GLYPH[state], ("  ", ""), (words, ""))
         for state, words in STATES.items()
     ]
     lines += [
         Content(""),
-        Content("Then: events; the age of news as it"),
-        Content("arrives, from its being logged by the"),
-        Content("server (p50: half are younger, p95: 95"),
-        Content("in 100 are, ±: the clocks' error); bytes"),
-        Content("and requests an event; overhead: bytes"),
-        Content("on the wire for each byte of data. At"),
-        Content("the right, the age of the newest, or"),
-        Content("the last round trip where none is known."),
+        *map(
+            Content,
+            _(
+                "Then: events; the age of news as it\n"
+                "arrives, from its being logged by the\n"
+                "server (p50: half are younger, p95: 95\n"
+                "in 100 are, ±: the clocks' error); bytes\n"
+                "and requests an event; overhead: bytes\n"
+                "on the wire for each byte of data. At\n"
+                "the right, the age of the newest, or\n"
+                "the last round trip where none is known."
+            ).splitlines(),
+        ),
         Content(""),
-        Content.assemble(("Patterns", "bold")),
+        Content.assemble((_("Patterns"), "bold")),
     ]
     for pattern, words in PATTERNS.items():
         for at, line in enumerate(words.split("\n")):
@@ -194,9 +200,9 @@ def _reading() -> Content:
             lines.append(Content.assemble((f"{name:<12}", f"bold {PATTERN_COLOR[pattern]}"), line))
     lines += [
         Content(""),
-        Content.assemble(("Text", "bold")),
-        _row("drag", "select"),
-        _row("^c", "copy the selection"),
+        Content.assemble((_("Text"), "bold")),
+        _row(_("drag"), _("select")),
+        _row("^c", _("copy the selection")),
     ]
     return Content("\n").join(lines)
 

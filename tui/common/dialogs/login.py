@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.address import proxy_for
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
 from tui.common.widgets.key_bar import KeyBar
@@ -68,9 +69,9 @@ class LoginScreen(Screen[bool]):
         (38, "-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "Next field", key_display="↓"),
+        Binding("down", "app.focus_next", _("Next field"), key_display="↓"),
         Binding("up", "app.focus_previous", show=False),
-        Binding("escape", "stop", "Stop trying", show=False),
+        Binding("escape", "stop", _("Stop trying"), show=False),
     ]
 
     def __init__(
@@ -112,22 +113,24 @@ class LoginScreen(Screen[bool]):
             )
             yield ServerLine(self.services.server, user_left_out=self._user_left_out)
             yield Button(
-                Content(f"Enter the demo as {_with_article(role)}"), id="demo", variant="primary"
+                Content(ENTER[role]),
+                id="demo",
+                variant="primary",
             )
-            yield Static("or with an account of your own", classes="or", markup=False)
+            yield Static(_("or with an account of your own"), classes="or", markup=False)
             with Horizontal(classes="row new"):
-                yield Label("Name")
+                yield Label(_("Name"))
                 yield Input(id="name", compact=True, max_length=80)
             with Horizontal(classes="row"):
-                yield Label("E-mail")
+                yield Label(_("E-mail"))
                 yield Input(id="email", compact=True, max_length=254)
             with Horizontal(classes="row"):
-                yield Label("Password")
+                yield Label(_("Password"))
                 yield Input(id="password", password=True, compact=True, max_length=1024)
             with Horizontal(id="buttons"):
-                yield Button("Log in", id="log-in", compact=True)
+                yield Button(_("Log in"), id="log-in", compact=True)
                 if role == "customer":
-                    yield Button("Create account", id="new", compact=True)
+                    yield Button(_("Create account"), id="new", compact=True)
             yield StatusLine()
         yield KeyBar()
         yield TooSmall()
@@ -158,10 +161,10 @@ class LoginScreen(Screen[bool]):
         card = self.query_one(".card")
         card.toggle_class("-registering")
         self.query_one("#log-in", Button).label = (
-            "Create account" if self._registering else "Log in"
+            _("Create account") if self._registering else _("Log in")
         )
         self.query_one("#new", Button).label = (
-            "Log in instead" if self._registering else "Create account"
+            _("Log in instead") if self._registering else _("Create account")
         )
         self.show_status("")
         self.query_one("#name" if self._registering else "#email", Input).focus()
@@ -208,7 +211,11 @@ class LoginScreen(Screen[bool]):
             if wait is None:
                 self._refused(error)
             else:
-                self.show_status(f"{error.message} Retrying every few seconds; esc stops.")
+                self.show_status(
+                    _("{message} Retrying every few seconds; esc stops.").format(
+                        message=error.message
+                    )
+                )
 
         try:
             done = await retry(
@@ -249,7 +256,7 @@ class LoginScreen(Screen[bool]):
         from server.features.accounts.schemas import Role
         from tui.common.client.errors import ApiError
 
-        self.show_status("Logging in…", "info")
+        self.show_status(_("Logging in…"), "info")
         try:
             await self.services.session.demo(Role(self.services.role))
         except ApiError as error:
@@ -257,22 +264,22 @@ class LoginScreen(Screen[bool]):
                 raise
             self.query_one("#demo", Button).disabled = True
             self.query_one("#email", Input).focus()
-            self.show_status("This server runs no demo. Log in with an account.")
+            self.show_status(_("This server runs no demo. Log in with an account."))
             return False
         return True
 
     async def _log_in(self) -> bool:
-        for field, name in (("email", "e-mail address"), ("password", "password")):
+        for field, name in (("email", _("e-mail address")), ("password", _("password"))):
             if not self._typed(field).strip():
-                self.show_status(f"Enter your {name}.")
+                self.show_status(_("Enter your {name}.").format(name=name))
                 self._focus_field(field)
                 return False
-        self.show_status("Logging in…", "info")
+        self.show_status(_("Logging in…"), "info")
         await self.services.session.log_in(self._typed("email").strip(), self._password())
         return await self._has_right_role()
 
     async def _register(self) -> bool:
-        self.show_status("Creating your account…", "info")
+        self.show_status(_("Creating your account…"), "info")
         await self.services.session.register(
             self._typed("email").strip(), self._password(), self._typed("name").strip()
         )
@@ -281,7 +288,7 @@ class LoginScreen(Screen[bool]):
     async def _resume(self) -> bool:
         if await self.services.session.resume():
             return True
-        self.show_status(self.services.session.notice or "Please log in.", "info")
+        self.show_status(self.services.session.notice or _("Please log in."), "info")
         return False
 
     async def _has_right_role(self) -> bool:
@@ -290,21 +297,29 @@ class LoginScreen(Screen[bool]):
         if account is None or role == (own := APPS[account.role]):
             return True
         await self.services.session.log_out()
-        whose = f"{_with_article(own)}'s" if account.role == own else "a support"
-        self.show_status(f"This is {whose} account: open it with tiffin-{own}.")
+        self.show_status(
+            _("This is {whose} account: open it with tiffin-{own}.").format(
+                whose=WHOSE[account.role], own=own
+            )
+        )
         return False
 
 
 APPS = {"customer": "customer", "employee": "employee", "support": "employee"}
 """The app of each role."""
-
-
-def _with_article(role: str) -> str:
-    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
+ENTER = {
+    "customer": _("Enter the demo as a customer"),
+    "employee": _("Enter the demo as an employee"),
+}
+WHOSE = {
+    "customer": _("a customer's"),
+    "employee": _("an employee's"),
+    "support": _("a support"),
+}
 
 
 PROBE_SECONDS = 2.0
-LEFT_OUT = "\nThe user and password in the address are ignored: log in below."
+LEFT_OUT = _("\nThe user and password in the address are ignored: log in below.")
 
 
 def _endpoint(address: str) -> tuple[str, int] | None:
@@ -337,12 +352,12 @@ class ServerLine(Static):
 
     def on_mount(self) -> None:
         """Start checking."""
-        self._show_state("connecting to the server", "◌", "$wire-ink")
+        self._show_state(_("connecting to the server"), "◌", "$wire-ink")
         self.run_worker(self._probe(), group="probe", exit_on_error=False)
 
     async def _probe(self) -> None:
         proxy = proxy_for(self._server)
-        address, subject = (self._server, "") if proxy is None else (proxy, "proxy ")
+        address, subject = (self._server, "") if proxy is None else (proxy, _("proxy "))
         endpoint = _endpoint(address)
         if endpoint is None:
             self._refuse()
@@ -350,22 +365,26 @@ class ServerLine(Static):
         while True:
             try:
                 async with asyncio.timeout(PROBE_SECONDS * 2):
-                    _, writer = await asyncio.open_connection(*endpoint)
+                    _reader, writer = await asyncio.open_connection(*endpoint)
                 writer.close()
             except UnicodeError:  # a part of the name is empty, or too long
                 self._refuse()
                 return
             except (OSError, TimeoutError):
-                self._show_state(f"{subject}not responding, retrying", "◌", "$warning")
+                self._show_state(
+                    _("{subject}not responding, retrying").format(subject=subject), "◌", "$warning"
+                )
                 await asyncio.sleep(PROBE_SECONDS)
             else:
-                self._show_state(f"{subject}online", "●", "$success")
+                self._show_state(_("{subject}online").format(subject=subject), "●", "$success")
                 return
 
     def _refuse(self) -> None:
-        what = "is not an http address: start with --server http://host:port"
+        what = _("is not an http address: start with --server http://host:port")
         if proxy_for(self._server) is not None:
-            what = "cannot be reached: the proxy that the environment names is not an http address"
+            what = _(
+                "cannot be reached: the proxy that the environment names is not an http address"
+            )
         self._show_state(what, "✕", "$error")
 
     def _show_state(self, words: str, glyph: str, ink: str) -> None:

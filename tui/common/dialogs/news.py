@@ -12,6 +12,7 @@ from textual.widgets import Static
 from tui.common.client.meter import Pattern, State
 from tui.common.dialogs.base import Dialog
 from tui.common.format import human_bytes, human_latency
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
 from tui.common.wire.ladder import TIME_CELLS, Crossing, rows_of
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
     from tui.common.panel import Panel
 
 STATES = {
-    State.LIVE: "live",
-    State.WAITING: "waiting on a held request",
-    State.CONNECTING: "connecting",
-    State.RETRY: "reconnecting",
-    State.DOWN: "down",
-    State.IDLE: "not in use",
+    State.LIVE: _("live"),
+    State.WAITING: _("waiting on a held request"),
+    State.CONNECTING: _("connecting"),
+    State.RETRY: _("reconnecting"),
+    State.DOWN: _("down"),
+    State.IDLE: _("not in use"),
 }
 PATTERNS = {
-    Pattern.LONG_POLL: "the server holds a request\nuntil something changes",
-    Pattern.SSE: "one stream, server to you",
-    Pattern.WEBSOCKET: "one stream, both ways",
-    Pattern.SHORT_POLL: "ask again, when the server says",
-    Pattern.REST: "one request, one answer",
+    Pattern.LONG_POLL: _("the server holds a request\nuntil something changes"),
+    Pattern.SSE: _("one stream, server to you"),
+    Pattern.WEBSOCKET: _("one stream, both ways"),
+    Pattern.SHORT_POLL: _("ask again, when the server says"),
+    Pattern.REST: _("one request, one answer"),
 }
 FRAMES_SHOWN = 10
 FRAMING_BYTES = 110
@@ -85,8 +86,10 @@ class NewsScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The lines."""
         with VerticalScroll(classes="box") as box:
-            box.border_title = Content(f"How {self._panel.TITLE} gets its news")
-            box.border_subtitle = "↑↓ scroll · esc closes"
+            box.border_title = Content(
+                _("How {title} gets its news").format(title=self._panel.TITLE)
+            )
+            box.border_subtitle = _("↑↓ scroll · esc closes")
             yield Static(markup=False)
 
     def action_scroll(self, lines: int) -> None:
@@ -111,11 +114,13 @@ class NewsScreen(Dialog[None]):
         detail = f": {plain(meter.detail)}" if meter.detail else ""
         yield Content.assemble(STATE_GLYPH[meter.state], "  ", f"{STATES[meter.state]}{detail}")
         if panel.WHY:
-            yield _head("Why this pattern")
+            yield _head(_("Why this pattern"))
             yield Content(panel.WHY)
         frames = last_frames(wire, meter.name)
-        last = f"Its last {len(frames)} frames" if len(frames) > 1 else "Its only frame"
-        yield _head(f"{last}, by seconds" if frames else "No frame yet")
+        last = ngettext(
+            "Its only frame, by seconds", "Its last {count} frames, by seconds", len(frames)
+        )
+        yield _head(last.format(count=len(frames)) if frames else _("No frame yet"))
         if frames:
             yield _ladder_head(width)
             rows = rows_of(
@@ -123,7 +128,7 @@ class NewsScreen(Dialog[None]):
             )
             yield from (Content.assemble(*((text, _ink(ink)) for text, ink in row)) for row in rows)
         yield from _costs(meter, wire)
-        yield _head("Source")
+        yield _head(_("Source"))
         for path in panel.SOURCES:
             yield Content(path)
 
@@ -141,40 +146,71 @@ def last_frames(wire: "Wire", meter: str) -> "list[Frame]":
 
 def _costs(meter: "Meter", wire: "Wire") -> "Iterator[Content]":
     figures = meter.figures
-    yield _head("What it costs")
+    yield _head(_("What it costs"))
     error = human_latency(max(1.0, meter.clock_error_ms or 0.0))
     if figures.age_p50_ms is not None and figures.age_p95_ms is not None:
         p50, p95 = human_latency(figures.age_p50_ms), human_latency(figures.age_p95_ms)
-        yield Content(f"until now: news is {p50} old when it arrives (p50; p95 {p95}, ±{error})")
+        yield Content(
+            _("until now: news is {p50} old when it arrives (p50; p95 {p95}, ±{error})").format(
+                p50=p50, p95=p95, error=error
+            )
+        )
     yield Content(
-        f"until now: {human_bytes(figures.bytes)}, {_many(figures.events, 'event')},"
-        f" {_many(figures.requests, 'request')}; reconnected {meter.reconnects}×,"
-        f" {meter.replayed} replayed"
+        _(
+            "until now: {bytes}, {events}, {requests}; reconnected {reconnects}×, "
+            "{replayed} replayed"
+        ).format(
+            bytes=human_bytes(figures.bytes),
+            events=_events(figures.events),
+            requests=_requests(figures.requests),
+            reconnects=meter.reconnects,
+            replayed=meter.replayed,
+        )
     )
     hour = figures.events_per_minute * 60
     yield Content(
-        f"in an hour like the last minute: {human_bytes(meter.bytes_per_minute * 60)},"
-        f" {_many(hour, 'event')}, {_many(figures.requests_per_minute * 60, 'request')}"
+        _(
+            "in an hour like the last minute: {bytes_per_minute}, {hour}, {requests_per_minute}"
+        ).format(
+            bytes_per_minute=human_bytes(meter.bytes_per_minute * 60),
+            hour=_events(hour),
+            requests_per_minute=_requests(figures.requests_per_minute * 60),
+        )
     )
     request = _request_bytes(wire)
     if not meter.events or request is None:
-        yield Content.assemble(("What others would have cost: after the first event.", "$wire-ink"))
+        yield Content.assemble(
+            (_("What others would have cost: after the first event."), "$wire-ink")
+        )
         return
     data = meter.payload / meter.events
-    yield _head("What the others would cost in that hour, an estimate")
+    yield _head(_("What the others would cost in that hour, an estimate"))
     for pattern, size, requests in estimates(hour, request, data):
         if pattern is not meter.pattern:
             yield Content.assemble(
                 (f"{pattern:<11}", f"bold {PATTERN_COLOR[pattern]}"),
-                f"{human_bytes(size):>8}  {_many(requests, 'request'):>15}",
+                f"{human_bytes(size):>8}  {_requests(requests):>15}",
             )
     yield Content.assemble(
         (
-            f"e = {hour:,} events; d = {data:,.0f} B, their data; q = {request:,.0f} B, a request"
-            f" and its answer's head, all measured here. Short poll, each second: {POLLS} (q + d)."
-            f" Long poll: e (q + d) + {HELD} q. SSE: q + e (d + {FRAMING_BYTES} B) + {HEARTBEATS}"
-            f" heartbeats of {HEARTBEAT_BYTES} B. WebSocket: the same with {PINGS} pings of"
-            f" {PING_BYTES} B.",
+            _(
+                "e = {hour:,} events; d = {data:,.0f} B, their data; q = {request:,.0f} B, "
+                "a request and its answer's head, all measured here. Short poll, each "
+                "second: {polls} (q + d). Long poll: e (q + d) + {held} q. SSE: q + e (d + "
+                "{framing_bytes} B) + {heartbeats} heartbeats of {heartbeat_bytes} B. "
+                "WebSocket: the same with {pings} pings of {ping_bytes} B."
+            ).format(
+                hour=hour,
+                data=data,
+                request=request,
+                polls=POLLS,
+                held=HELD,
+                framing_bytes=FRAMING_BYTES,
+                heartbeats=HEARTBEATS,
+                heartbeat_bytes=HEARTBEAT_BYTES,
+                pings=PINGS,
+                ping_bytes=PING_BYTES,
+            ),
             "$wire-ink",
         )
     )
@@ -190,8 +226,17 @@ def _request_bytes(wire: "Wire") -> float | None:
     return None if rest is None else (rest.bytes - payload) / rest.events
 
 
-def _many(count: float, what: str) -> str:
-    return f"{count:,.0f} {what}{'' if count == 1 else 's'}"
+def _events(count: float) -> str:
+    return ngettext("{count:,.0f} event", "{count:,.0f} events", _plural(count)).format(count=count)
+
+
+def _requests(count: float) -> str:
+    words = ngettext("{count:,.0f} request", "{count:,.0f} requests", _plural(count))
+    return words.format(count=count)
+
+
+def _plural(count: float) -> int:
+    return 1 if count == 1 else max(2, round(count)) if count else 0
 
 
 def _head(words: str) -> Content:
@@ -200,7 +245,10 @@ def _head(words: str) -> Content:
 
 def _ladder_head(width: int) -> Content:
     return Content.assemble(
-        (f"{'':{TIME_CELLS}}you{'server':>{max(10, min(72, width - TIME_CELLS - 4))}}", "$wire-ink")
+        (
+            f"{'':{TIME_CELLS}}{_('you')}{_('server'):>{max(10, min(72, width - TIME_CELLS - 4))}}",
+            "$wire-ink",
+        )
     )
 
 

@@ -12,6 +12,7 @@ from textual.widgets.option_list import Option
 
 from tui.common.dialogs.base import Dialog
 from tui.common.format import clock_time
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
 
@@ -31,8 +32,8 @@ class SessionsScreen(Dialog[None]):
     """
     AUTO_FOCUS = "OptionList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "end_one", "End this one"),
-        Binding("o", "end_others", "End all others"),
+        Binding("e", "end_one", _("End this one")),
+        Binding("o", "end_others", _("End all others")),
     ]
 
     def __init__(self) -> None:
@@ -42,12 +43,12 @@ class SessionsScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The list, and a line for results."""
         with Vertical(classes="box") as box:
-            box.border_title = "Sessions"
-            box.border_subtitle = "e ends it · o ends all others · esc closes"
+            box.border_title = _("Sessions")
+            box.border_subtitle = _("e ends it · o ends all others · esc closes")
             sessions = OptionList()
             sessions.styles.height = "auto"
             yield sessions
-            yield StatusLine("Loading your sessions…")
+            yield StatusLine(_("Loading your sessions…"))
 
     def on_mount(self) -> None:
         """Read them."""
@@ -88,11 +89,11 @@ class SessionsScreen(Dialog[None]):
         except ApiError as error:
             if error.status != 404:  # it has ended meanwhile
                 raise
-        await self._read("That session has ended.")
+        await self._read(_("That session has ended."))
 
     async def _end_others(self) -> None:
         await self.services.api.end_other_sessions()
-        await self._read("All other sessions have ended.")
+        await self._read(_("All other sessions have ended."))
 
     async def _read(self, words: str = "") -> None:
         self._found = await self.services.api.sessions()
@@ -108,13 +109,13 @@ class SessionsScreen(Dialog[None]):
 
 def _row(session: "ActiveSession") -> Content:
     used, begun = clock_time(session.last_used_at), clock_time(session.created_at)
-    name = plain(session.client or "") or "unknown client"
-    where = plain(session.address or "") or "unknown address"
+    name = plain(session.client or "") or _("unknown client")
+    where = plain(session.address or "") or _("unknown address")
     return Content.assemble(
         ("● " if session.current else "  ", "$success"),
         (name, "bold"),
         f" · {where}",
-        (" · this one" if session.current else "", "$success"),
+        (_(" · this one") if session.current else "", "$success"),
         "\n  ",
-        (f"used {used} · since {begun}", "$wire-ink"),
+        (_("used {used} · since {begun}").format(used=used, begun=begun), "$wire-ink"),
     )

@@ -52,7 +52,7 @@ class Segments:
         side = max(wide, high) / max(1.0, sqrt(len(every) / 2)) or 1.0
         cells: dict[tuple[int, int], list[int]] = {}
         long: list[int] = []
-        for number, (_, ax, ay, bx, by) in enumerate(every):
+        for number, (_kind, ax, ay, bx, by) in enumerate(every):
             columns = range(int((min(ax, bx) - west) / side), int((max(ax, bx) - west) / side) + 1)
             rows = range(int((min(ay, by) - south) / side), int((max(ay, by) - south) / side) + 1)
             if len(columns) * len(rows) > MAX_CELLS:

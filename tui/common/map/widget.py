@@ -12,6 +12,7 @@ from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.common.language import _
 from tui.common.map import render as overlay
 from tui.common.map.basemap import Basemap
 from tui.common.map.geometry import LatLng, Overlay, View, margins
@@ -112,14 +113,14 @@ class TownMap(Widget, can_focus=True):
     DEFAULT_CSS = "TownMap { height: 1fr; width: 1fr; }"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "follow", "Follow"),
-        Binding("plus,equals_sign", "zoom(1)", "Zoom", key_display="+ -"),
-        Binding("minus", "zoom(-1)", "Zoom out", show=False),
-        Binding("0", "whole", "Whole route", show=False),
-        Binding("left", "pan(-1, 0)", "Move left", show=False),
-        Binding("right", "pan(1, 0)", "Move right", show=False),
-        Binding("up", "pan(0, -1)", "Move up", show=False),
-        Binding("down", "pan(0, 1)", "Move down", show=False),
+        Binding("f", "follow", _("Follow")),
+        Binding("plus,equals_sign", "zoom(1)", _("Zoom"), key_display="+ -"),
+        Binding("minus", "zoom(-1)", _("Zoom out"), show=False),
+        Binding("0", "whole", _("Whole route"), show=False),
+        Binding("left", "pan(-1, 0)", _("Move left"), show=False),
+        Binding("right", "pan(1, 0)", _("Move right"), show=False),
+        Binding("up", "pan(0, -1)", _("Move up"), show=False),
+        Binding("down", "pan(0, 1)", _("Move down"), show=False),
     ]
 
     def __init__(self, basemap: Basemap | None = None, *, id: str | None = None) -> None:
@@ -288,7 +289,7 @@ class TownMap(Widget, can_focus=True):
         segments: list[Segment] = []
         text: list[str] = []
         style = None
-        for column, (char, basemap, _) in enumerate(self._rendered.rows[y]):
+        for column, (char, basemap, _name) in enumerate(self._rendered.rows[y]):
             shown, wanted = drawn.get(start + column, (char, basemap))
             if wanted is not style:
                 if text:

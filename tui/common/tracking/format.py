@@ -3,13 +3,15 @@
 from datetime import datetime
 
 from tui.common.format import human_age, human_distance, human_minutes
+from tui.common.language import _
 from tui.common.tracking.track import DriverTrack
 
 NOW_SECONDS = 5.0
 """Less than that is shown as `now`."""
-PATTERN_WHY = (
-    "The map needs each position soon and sends nothing back, so one stream from the "
-    "server is enough. Only the newest position counts: a slow reader skips the others."
+PATTERN_WHY = _(
+    "The map needs each position soon and sends nothing back, so one stream "
+    "from the server is enough. Only the newest position counts: a slow reader "
+    "skips the others."
 )
 """Why positions come over SSE."""
 PATTERN_SOURCES = (
@@ -27,11 +29,11 @@ def trip_line(track: DriverTrack, now: datetime) -> str:
         return ""
     parts = eta_parts(track, now)
     if track.is_stale(now):
-        parts.append(f"last seen {ago(track, now)}")
+        parts.append(_("last seen {track}").format(track=ago(track, now)))
     else:
         parts += [speed(track), ago(track, now)]
     if track.suspect is not None:
-        parts.append("doubtful position")
+        parts.append(_("doubtful position"))
     return " · ".join(parts)
 
 
@@ -51,10 +53,14 @@ def speed(track: DriverTrack) -> str:
     if newest is None:
         return ""
     metres = newest.speed_mps if newest.speed_mps is not None else newest.pace_mps
-    return f"{metres * 3.6:.0f} km/h"
+    return _("{speed:.0f} km/h").format(speed=metres * 3.6)
 
 
 def ago(track: DriverTrack, now: datetime) -> str:
     """`2 s ago`: the age of the newest location."""
     seconds = track.age(now)
-    return f"{seconds:.0f} s ago" if seconds < 99.5 else f"{human_age(seconds)} ago"
+    return (
+        _("{seconds:.0f} s ago").format(seconds=seconds)
+        if seconds < 99.5
+        else _("{seconds} ago").format(seconds=human_age(seconds))
+    )

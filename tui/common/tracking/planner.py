@@ -9,6 +9,7 @@ from server.features.drivers.schemas import DriverLocation, DriverOnDuty, Point
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
 from tui.common.client.errors import ClientError
+from tui.common.language import _
 from tui.common.tracking.track import metres_between, point_of
 from tui.common.tracking.trip import Trip, TripEnd
 
@@ -46,8 +47,8 @@ class Stop:
     def label(self) -> str:
         """`to #7`, `on a loop`, `back to the restaurant`."""
         if self.order is not None:
-            return f"to #{self.order.number}"
-        return "on a loop" if self.kind is StopKind.LOOP else "back to the restaurant"
+            return _("to #{number}").format(number=self.order.number)
+        return _("on a loop") if self.kind is StopKind.LOOP else _("back to the restaurant")
 
 
 class TripPlanner:

@@ -11,6 +11,7 @@ from server.features.drivers.schemas import DriverOnDuty, DriverPosition, Point
 from tui.common.client.api import Api
 from tui.common.client.errors import ApiError, ClientError, Unreachable
 from tui.common.client.retry import Backoff, retry
+from tui.common.language import _
 from tui.common.tracking.track import Fix, Polyline, point_of
 
 SPEEDS = {"bicycle": 6.0, "cargo bike": 5.0, "scooter": 9.0}
@@ -238,7 +239,10 @@ async def _in_time(request: Awaitable[T]) -> T:
             return await request
     except TimeoutError:
         raise Unreachable(
-            f"The server did not answer within {REQUEST_SECONDS:.0f} seconds.", "no answer"
+            _("The server did not answer within {request_seconds:.0f} seconds.").format(
+                request_seconds=REQUEST_SECONDS
+            ),
+            _("no answer"),
         ) from None
 
 

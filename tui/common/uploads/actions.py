@@ -7,6 +7,7 @@ from typing import Protocol
 from server.features.uploads.schemas import NewUpload
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.hosted import deliver, hosted_where
+from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.uploads import format as uploads_format
@@ -68,11 +69,11 @@ class PhotoActions:
         """Write the picture in view to a file: the result, else the original."""
         panel, row = self._panel, self._photos.row
         if isinstance(row, UploadJob) or row is None:
-            panel.notify("There is no picture to save yet.", title=panel.TITLE)
+            panel.notify(_("There is no picture to save yet."), title=panel.TITLE)
             return
         url = row.result_url or (row.original_url if not row.original_removed_at else None)
         if url is None:
-            panel.notify("The server no longer has this picture.", title=panel.TITLE)
+            panel.notify(_("The server no longer has this picture."), title=panel.TITLE)
             return
         suffix = ".png" if row.result_url else f".{row.media_type.rpartition('/')[2]}"
         stem = Path(self._photos.file_name(row)).stem or "photo"
@@ -97,10 +98,10 @@ class PhotoActions:
         elif row is not None:
             panel.app.push_screen(
                 ConfirmScreen(
-                    "Delete a photo",
+                    _("Delete a photo"),
                     uploads_format.deletion_question(row, self._photos.about(row)),
-                    yes="Delete it",
-                    no="Keep it",
+                    yes=_("Delete it"),
+                    no=_("Keep it"),
                     danger=True,
                 ),
                 lambda sure: (
@@ -114,12 +115,16 @@ class PhotoActions:
         if job.state is JobState.REFUSED:
             self._manager.drop(job)
             return
-        question = f"{self._photos.about(job)}: the photo is not sent yet."
+        question = _("{job}: the photo is not sent yet.").format(job=self._photos.about(job))
         self._panel.app.push_screen(
-            ConfirmScreen("Stop the upload", question, yes="Stop it", no="Continue", danger=True),
+            ConfirmScreen(
+                _("Stop the upload"), question, yes=_("Stop it"), no=_("Continue"), danger=True
+            ),
             lambda sure: self._manager.drop(job) if sure else None,
         )
 
     def _saved(self, path: Path | None) -> None:
         if path is not None:
-            self._panel.notify(f"Saved as {plain(str(path))}.", title=self._panel.TITLE)
+            self._panel.notify(
+                _("Saved as {path}.").format(path=plain(str(path))), title=self._panel.TITLE
+            )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.features.uploads.schemas import MAX_PIXELS
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +24,9 @@ _ORIENTATION = 0x0112
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """By EXIF's orientation, one of Pillow's `Transpose`."""
 _SIDEWAYS = (5, 6, 7, 8)
-_TOO_LARGE = f"The picture has more than {MAX_PIXELS // 1_000_000} megapixels."
+_TOO_LARGE = _("The picture has more than {max_pixels} megapixels.").format(
+    max_pixels=MAX_PIXELS // 1_000_000
+)
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
@@ -62,9 +65,9 @@ def decode(content: bytes, longest: int = LONGEST, *, trim: bool = False) -> Bit
     except (Image.DecompressionBombError, MemoryError):
         raise NotDrawable(_TOO_LARGE) from None
     except UnidentifiedImageError:
-        raise NotDrawable("This is not a JPEG, PNG or WebP.") from None
+        raise NotDrawable(_("This is not a JPEG, PNG or WebP.")) from None
     except Exception as error:  # decoders raise anything for a broken file
-        raise NotDrawable("The picture is damaged or incomplete.") from error
+        raise NotDrawable(_("The picture is damaged or incomplete.")) from error
     if trim and (box := _opaque(picture)) is not None:
         picture = picture.crop(box)
         size = picture.size

@@ -21,6 +21,7 @@ from tui.common.client.errors import ClientError
 from tui.common.client.files import UnfitFile, home, short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
 from tui.common.widgets.status_line import StatusLine
@@ -73,10 +74,10 @@ class PickScreen(Dialog[LocalPicture]):
         """A field for the path, the folders, and a line for errors."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._heading)
-            box.border_subtitle = "tab completes · enter chooses it · esc closes"
+            box.border_subtitle = _("tab completes · enter chooses it · esc closes")
             yield PathField(id="path")
             yield Static(
-                "JPEG, PNG or WebP, at most 10 MiB and 25 megapixels", id="hint", markup=False
+                _("JPEG, PNG or WebP, at most 10 MiB and 25 megapixels"), id="hint", markup=False
             )
             yield PictureTree(_first_folder(self._folder))
             yield StatusLine()
@@ -111,7 +112,7 @@ class PickScreen(Dialog[LocalPicture]):
     def _pick(self, path: Path | None) -> None:
         if not self._checking:
             self._checking = True
-            self.show_status("Checking the picture…", "info")
+            self.show_status(_("Checking the picture…"), "info")
             self.run_worker(self._check(path), group="pick", exit_on_error=False)
 
     async def _check(self, path: Path | None) -> None:
@@ -128,7 +129,7 @@ class PickScreen(Dialog[LocalPicture]):
 
 def _first_folder(wanted: Path | None) -> Path:
     """The wanted folder if there is one; else where pictures usually are."""
-    for folder in (wanted, home() / "Pictures", home()):
+    for folder in (wanted, home() / _("Pictures"), home()):
         if folder is not None and _is_folder(folder):
             return folder
     return Path("/")
@@ -152,7 +153,7 @@ class SaveScreen(Dialog[Path]):
         self,
         fetch: Callable[[], AsyncGenerator[bytes, None]],
         name: str,
-        title: str = "Save the picture",
+        title: str = _("Save the picture"),
         *,
         private: bool = False,
     ) -> None:
@@ -169,7 +170,7 @@ class SaveScreen(Dialog[Path]):
         """A field for the path, and a line for errors."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "tab completes · enter saves · esc closes"
+            box.border_subtitle = _("tab completes · enter saves · esc closes")
             field = PathField(id="path")
             field.show(home() / self._file_name)
             yield field
@@ -179,15 +180,17 @@ class SaveScreen(Dialog[Path]):
     def _submitted(self) -> None:
         path = self.query_one(PathField).path
         if path is None:
-            self.show_status("Enter where to save it.")
+            self.show_status(_("Enter where to save it."))
             return
         # Without permission to look, nothing seems to be there, and writing fails with a message.
         if os.path.isdir(path):
             path /= self._file_name
         if os.path.lexists(path):
-            question = f"There is a file {plain(str(path))} already. It would be overwritten."
+            question = _("There is a file {path} already. It would be overwritten.").format(
+                path=plain(str(path))
+            )
             self.app.push_screen(
-                ConfirmScreen(self._title, question, yes="Replace it", danger=True),
+                ConfirmScreen(self._title, question, yes=_("Replace it"), danger=True),
                 lambda sure: self._start(path) if sure else None,
             )
             return
@@ -196,17 +199,19 @@ class SaveScreen(Dialog[Path]):
     def _start(self, path: Path) -> None:
         if not self._busy:
             self._busy = True
-            self.show_status("Saving…", "info")
+            self.show_status(_("Saving…"), "info")
             self.run_worker(self._save(path), group="save", exit_on_error=False)
 
     async def _save(self, path: Path) -> None:
         try:
             await self._write(path)
         except ClientError as error:
-            words = f"{error.message} Nothing was saved."
+            words = _("{message} Nothing was saved.").format(message=error.message)
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
-            words = f"{short_path(path)} cannot be written: {reason}."
+            words = _("{path} cannot be written: {reason}.").format(
+                path=short_path(path), reason=reason
+            )
         else:
             if self.is_attached:
                 self.dismiss(path)

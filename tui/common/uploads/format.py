@@ -7,15 +7,16 @@ from textual.content import Content
 
 from server.features.uploads.schemas import Upload, UploadPurpose, UploadStatus
 from tui.common.format import fit, human_age, human_bytes
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.uploads.bitmap import Bitmap
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.manager import Row, UploadManager
 
-STEPS = ("upload", "queue", "background", "done")
-SHORT_STEPS = ("sent", "queue", "cut", "done")
+STEPS = (_("upload"), _("queue"), _("background"), _("done"))
+SHORT_STEPS = (_("sent"), _("queue"), _("cut"), _("done"))
 ROOMY = 39
-NOTHING = Content.assemble(("No photo yet", "bold"), ("\nn uploads one", "$wire-ink"))
+NOTHING = Content.assemble((_("No photo yet"), "bold"), (_("\nn uploads one"), "$wire-ink"))
 
 Part = tuple[str, str]
 
@@ -30,11 +31,22 @@ GLYPHS: dict[str, Part] = {
     UploadStatus.FAILED: ("✕", "$error"),
 }
 """A glyph for each state; it is clear without its colour."""
+STATES: dict[str, str] = {
+    "sending": _("sending"),
+    "waiting": _("waiting"),
+    "refused": _("refused"),
+    "arrived": _("arrived"),
+    "queued": _("queued"),
+    "processing": _("processing"),
+    "done": _("done"),
+    "failed": _("failed"),
+}
+SHOWN = _("shown")
 
 
 def state_of(row: Row) -> str:
     """The state of a photo, in a word."""
-    return row.state.value if isinstance(row, UploadJob) else row.status.value
+    return STATES[row.state.value if isinstance(row, UploadJob) else row.status.value]
 
 
 def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
@@ -43,10 +55,10 @@ def list_line(row: Row, about: str, now: datetime, width: int) -> Content:
     age = "" if isinstance(row, UploadJob) else human_age((now - row.created_at).total_seconds())
     state = state_of(row)
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
-        state = "shown" if row.shown else "done"
+        state = SHOWN if row.shown else _("done")
     right = f"{state}{age:>6}" if width >= 24 else age
     name = fit(about, max(1, width - 5 - len(right)), pad=True)
-    state_ink = "$success" if state == "shown" else "$wire-ink"
+    state_ink = "$success" if state == SHOWN else "$wire-ink"
     return Content.assemble(
         (f" {glyph} ", f"bold {ink}"), (name, ""), " ", (f"{right} ", state_ink)
     )
@@ -95,30 +107,41 @@ def news(row: Row, positions: int, width: int) -> Content:
     match row.status:
         case UploadStatus.QUEUED:
             if row.hold:
-                return Content.assemble(("waits: ", "bold $warning"), (plain(row.hold), "$warning"))
+                return Content.assemble(
+                    (_("waits: "), "bold $warning"), (plain(row.hold), "$warning")
+                )
             ahead = row.ahead or 0
-            words = f"{ahead} ahead of it" if ahead else "next in the queue"
+            words = (
+                _("{ahead} ahead of it").format(ahead=ahead) if ahead else _("next in the queue")
+            )
             if row.attempts:
-                words = f"{words}, attempt {row.attempts + 1}"
+                words = _("{words}, attempt {attempts}").format(
+                    words=words, attempts=row.attempts + 1
+                )
             if positions:
                 return gauge((positions - ahead) / (positions + 1), words, width)
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.PROCESSING:
-            words = f"the background is being removed, attempt {row.attempts}"
+            words = _("the background is being removed, attempt {attempts}").format(
+                attempts=row.attempts
+            )
             return Content.assemble((fit(words, width), "$foreground"))
         case UploadStatus.FAILED:
-            return failure(row.error or "It failed.")
+            return failure(row.error or _("It failed."))
     return Content.assemble((fit(_done(row), width), "$wire-ink"))
 
 
 def _done(row: Upload) -> str:
     took = ""
     if row.finished_at is not None and row.finished_at > row.created_at:
-        took = f" in {human_age((row.finished_at - row.created_at).total_seconds())}"
-    tries = f", attempt {row.attempts}" if row.attempts > 1 else ""
-    place = "your avatar" if row.purpose is UploadPurpose.AVATAR else "on the menu"
-    now = place if row.shown else f"not {place} now"  # another is, or the dish is gone
-    return f"done{took}{tries}: {now}"
+        age = human_age((row.finished_at - row.created_at).total_seconds())
+        took = _(" in {age}").format(age=age)
+    tries = _(", attempt {attempts}").format(attempts=row.attempts) if row.attempts > 1 else ""
+    place = _("your avatar") if row.purpose is UploadPurpose.AVATAR else _("on the menu")
+    now = (
+        place if row.shown else _("not {place} now").format(place=place)
+    )  # another is, or the dish is gone
+    return _("done{took}{tries}: {now}").format(took=took, tries=tries, now=now)
 
 
 def _job_news(job: UploadJob, width: int) -> Content:
@@ -126,11 +149,13 @@ def _job_news(job: UploadJob, width: int) -> Content:
         return failure(job.words)
     if job.state is JobState.WAITING:
         wait = max(0.0, job.again_at - time.monotonic())
-        again = f"retrying in {wait:.0f}s: " if wait >= 1 else "retrying now: "
+        again = (
+            _("retrying in {wait:.0f}s: ").format(wait=wait) if wait >= 1 else _("retrying now: ")
+        )
         return Content.assemble((again, "bold $warning"), (plain(job.words), "$warning"))
-    words = f"{human_bytes(job.sent)} of {human_bytes(job.size)}"
+    words = _("{sent} of {size}").format(sent=human_bytes(job.sent), size=human_bytes(job.size))
     if job.attempts > 1:
-        words = f"attempt {job.attempts}, {words}"
+        words = _("attempt {attempts}, {words}").format(attempts=job.attempts, words=words)
     return gauge(job.sent / max(1, job.size), words, width)
 
 
@@ -147,16 +172,16 @@ def gauge(part: float, words: str, width: int) -> Content:
 def sizes(row: Row, before: Bitmap | None, after: Bitmap | None, name: str, width: int) -> Content:
     """Bytes and pixels of the original and the result."""
     size = row.size
-    left = Content.assemble(("before ", "$wire-ink"), (human_bytes(size), "bold"))
+    left = Content.assemble((_("before "), "$wire-ink"), (human_bytes(size), "bold"))
     if isinstance(row, Upload) and row.status is UploadStatus.DONE:
         pixels = f"{row.width}×{row.height}"
         if after is None:
-            right = Content.assemble(("after ", "$wire-ink"), (pixels, "bold"))
+            right = Content.assemble((_("after "), "$wire-ink"), (pixels, "bold"))
         else:
             change = round(100 * (after.size - size) / max(1, size))
             right = Content.assemble(
                 (f"{pixels}  " if width >= 56 else "", "$wire-ink"),
-                ("after ", "$wire-ink"),
+                (_("after "), "$wire-ink"),
                 (human_bytes(after.size), "bold"),
                 (f" {change:+d}%".replace("-", "−"), "$success" if change < 0 else "$wire-ink"),
             )
@@ -177,9 +202,9 @@ def summary(row: Row, about: str, positions: int, width: int) -> Content:
 def placeholder_text(about: str, can_draw: bool) -> Content:
     """The text in place of a picture."""
     if can_draw:
-        return Content.assemble(("Fetching the picture…", "$wire-ink"))
+        return Content.assemble((_("Fetching the picture…"), "$wire-ink"))
     return Content.assemble(
-        (plain(about), "bold"), "\nThis terminal has no colours for pictures; s saves it."
+        (plain(about), "bold"), _("\nThis terminal has no colours for pictures; s saves it.")
     )
 
 
@@ -188,16 +213,18 @@ def empty_text(manager: UploadManager) -> Content:
     if manager.words:
         return failure(manager.words)
     if not manager.store.loaded:
-        return Content.assemble(("Loading your photos…", "$wire-ink"))
-    return Content.assemble(("Nothing sent yet.", "$wire-ink"))
+        return Content.assemble((_("Loading your photos…"), "$wire-ink"))
+    return Content.assemble((_("Nothing sent yet."), "$wire-ink"))
 
 
 def deletion_question(row: Upload, about: str) -> str:
     """The question before a photo is deleted: what else is lost with it."""
     if row.shown and row.purpose is UploadPurpose.AVATAR:
-        return "Your avatar and the photo it was made of will be deleted."
+        return _("Your avatar and the photo it was made of will be deleted.")
     if row.shown:
-        return f"The menu shows this photo. {about} will have no photo."
+        return _("The menu shows this photo. {about} will have no photo.").format(about=about)
     if not row.status.final:
-        return f"{about}: the photo is still being processed. It will be deleted anyway."
-    return f"{about}: the photo and its result will be deleted."
+        return _("{about}: the photo is still being processed. It will be deleted anyway.").format(
+            about=about
+        )
+    return _("{about}: the photo and its result will be deleted.").format(about=about)

@@ -12,6 +12,7 @@ from tui.common.client.errors import ClientError, Unreachable
 from tui.common.client.meter import CUT, State
 from tui.common.client.retry import retry, short_message
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.common.uploads.local_picture import LocalPicture
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class UploadJob:
             if not self._cut or (task is not None and task.cancelling()):
                 raise
             raise Unreachable(
-                "You have cut the connection; the photo is sent again by itself.", CUT
+                _("You have cut the connection; the photo is sent again by itself."), CUT
             ) from None
         finally:
             self._request = None

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from server.features.uploads.schemas import Upload
 from tui.common.format import human_age
+from tui.common.language import _
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.manager import Row
 from tui.common.widgets.row_list import RowList
@@ -20,8 +21,8 @@ class UploadList(RowList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", show=False),
-        Binding("left", "slide(-1)", "Compare", key_display="← →"),
-        Binding("right", "slide(1)", "Compare", show=False),
+        Binding("left", "slide(-1)", _("Compare"), key_display="← →"),
+        Binding("right", "slide(1)", _("Compare"), show=False),
     ]
 
     class Slid(Message):
@@ -62,7 +63,7 @@ class UploadList(RowList):
 
     def filter_part(self) -> str:
         """Older ones may not be read yet."""
-        return "of the newest" if self.has_more else ""
+        return _("of the newest") if self.has_more else ""
 
     def row_key(self, index: int) -> Hashable:
         """Everything a row's text depends on."""

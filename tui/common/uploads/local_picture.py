@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from server.features.uploads.schemas import MAX_BYTES
 from tui.common.client.files import UnfitFile, read_file
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.uploads.bitmap import Bitmap, NotDrawable, decode
 
@@ -20,9 +21,9 @@ _OTHERS = (
     (b"MM\0*", "a TIFF"),
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
-    (b"<svg", "an SVG"),
-    (b"<?xml", "an SVG, or other XML"),
-    (b"PK\x03\x04", "a ZIP file"),
+    (b"<svg", _("an SVG")),
+    (b"<?xml", _("an SVG, or other XML")),
+    (b"PK\x03\x04", _("a ZIP file")),
 )
 
 
@@ -42,13 +43,13 @@ class LocalPicture:
 async def inspect(path: Path | None) -> LocalPicture:
     """Read and decode the file. Raises `UnfitFile` with a message for the user."""
     if path is None:
-        raise UnfitFile("Enter the path of a picture, or choose one below.")
+        raise UnfitFile(_("Enter the path of a picture, or choose one below."))
     content = await read_file(path, MAX_BYTES)
     try:
         bitmap = await asyncio.to_thread(decode, content)
     except NotDrawable as error:
         words = _named(path, content[:64]) or f"{path.name}: {error}"
-        raise UnfitFile(f"{words} Choose another.") from None
+        raise UnfitFile(_("{words} Choose another.").format(words=words)) from None
     return LocalPicture(path, bitmap)
 
 
@@ -83,9 +84,11 @@ def looks_like_picture(path: Path) -> bool:
 def _named(path: Path, head: bytes) -> str:
     """A sentence that names the file's format, if it is a known one that is not accepted."""
     if head[4:8] == b"ftyp":
-        return f"{path.name} is a HEIC, an AVIF or a video; convert it to JPEG."
+        return _("{path} is a HEIC, an AVIF or a video; convert it to JPEG.").format(path=path.name)
     lowered = head.lstrip().lower()
     for start, name in _OTHERS:
         if lowered.startswith(start.lower()):
-            return f"{path.name} is {name}; a photo is a JPEG, a PNG or a WebP."
+            return _("{path} is {name}; a photo is a JPEG, a PNG or a WebP.").format(
+                path=path.name, name=name
+            )
     return ""

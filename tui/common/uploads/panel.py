@@ -17,6 +17,7 @@ from server.features.uploads.schemas import NewUpload, Upload, UploadPurpose, Up
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import Pattern
 from tui.common.format import message_for
+from tui.common.language import _, ngettext
 from tui.common.panel import Panel
 from tui.common.uploads import format as uploads_format
 from tui.common.uploads.actions import PhotoActions
@@ -41,31 +42,31 @@ LIST_ROWS = 4
 class PhotoPanel(Panel):
     """The apps differ in the purposes of a photo: `ask_for_new` and `about`."""
 
-    TITLE = "Photo"
+    TITLE = _("Photo")
     PATTERN = Pattern.SHORT_POLL
-    WHY = (
-        "A photo takes seconds, changes twice and then never again, and the server knows "
-        "about how long it takes: asking once or twice when it says is less than a connection "
-        "that is held."
+    WHY = _(
+        "A photo takes seconds, changes twice and then never again, and the server "
+        "knows about how long it takes: asking once or twice when it says is less "
+        "than a connection that is held."
     )
     SOURCES = (
         "server/features/uploads/short_polling.py",
         "server/transports/short_polling.py",
         "tui/common/client/short_polling.py",
     )
-    NOTHING_TO_CUT = "No upload in progress; nothing to cut."
+    NOTHING_TO_CUT = _("No upload in progress; nothing to cut.")
     VERB = "polls"
     CARD_BODY = (30, 12)
     KEYS = (
-        ("n", "a new photo"),
-        ("← →", "before and after, also with the mouse"),
-        ("⇧← ⇧→", "only the one, only the other"),
-        ("↑↓", "choose a photo"),
-        ("/", "filter the list"),
-        ("s", "save the picture to a file"),
-        ("del", "delete a photo, or stop sending it"),
-        ("l", "list or picture, where there is room for one"),
-        ("r", "refresh the list"),
+        ("n", _("a new photo")),
+        ("← →", _("before and after, also with the mouse")),
+        ("⇧← ⇧→", _("only the one, only the other")),
+        ("↑↓", _("choose a photo")),
+        ("/", _("filter the list")),
+        ("s", _("save the picture to a file")),
+        ("del", _("delete a photo, or stop sending it")),
+        ("l", _("list or picture, where there is room for one")),
+        ("r", _("refresh the list")),
     )
     DEFAULT_CSS = """
     PhotoPanel {
@@ -83,14 +84,14 @@ class PhotoPanel(Panel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new", "New photo"),
+        Binding("n", "new", _("New photo")),
         Binding("up", "choose(-1)", show=False),
         Binding("down", "choose(1)", show=False),
         Binding("shift+left", "slide_to(0)", show=False),
         Binding("shift+right", "slide_to(1)", show=False),
-        Binding("s", "save", "Save"),
-        Binding("delete,backspace", "delete", "Delete"),
-        Binding("l", "list", "List", show=False),
+        Binding("s", "save", _("Save")),
+        Binding("delete,backspace", "delete", _("Delete")),
+        Binding("l", "list", _("List"), show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -147,8 +148,8 @@ class PhotoPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """Its commands in the palette."""
-        yield SystemCommand("New photo", "Choose a picture and send it", self.action_new)
-        yield SystemCommand("Save the picture", "Write it to a file", self.action_save)
+        yield SystemCommand(_("New photo"), _("Choose a picture and send it"), self.action_new)
+        yield SystemCommand(_("Save the picture"), _("Write it to a file"), self.action_save)
 
     def enter(self) -> None:
         """Focus the list, or the picture where there is no room for a list."""
@@ -160,7 +161,8 @@ class PhotoPanel(Panel):
         pending = sum(job.state is not JobState.REFUSED for job in jobs)
         if not pending:
             return None
-        return f"{pending} photos are not sent yet." if pending > 1 else "A photo is not sent yet."
+        words = ngettext("A photo is not sent yet.", "{count} photos are not sent yet.", pending)
+        return words.format(count=pending)
 
     @property
     def row(self) -> Row | None:
@@ -187,7 +189,7 @@ class PhotoPanel(Panel):
     def offer_avatar(self, then: Callable[[], None] | None = None) -> None:
         """Ask for a picture for the avatar."""
         new = NewUpload(purpose=UploadPurpose.AVATAR)
-        self.offer(new, "A photo for your avatar", "Avatar", then)
+        self.offer(new, _("A photo for your avatar"), _("Avatar"), then)
 
     # -- keys
 
@@ -353,10 +355,10 @@ class PhotoPanel(Panel):
     def _finished(self, upload: Upload) -> None:
         about = self.about(upload)
         if upload.status is UploadStatus.DONE:
-            self.notify(f"{about}: the photo is ready.", title=self.TITLE)
+            self.notify(_("{about}: the photo is ready.").format(about=about), title=self.TITLE)
             self.ready(upload)
         else:
-            why = upload.error or "It failed."
+            why = upload.error or _("It failed.")
             self.notify(f"{about}: {why}", title=self.TITLE, severity="error", timeout=10)
         if upload.purpose is UploadPurpose.AVATAR:
             self.run_with_toast("photo-me", self._read_me())

@@ -9,6 +9,7 @@ from server.features.uploads.schemas import Upload, UploadStatus
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import retry
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.common.uploads.bitmap import LONGEST, Bitmap, NotDrawable, decode
 from tui.common.uploads.jobs import UploadJob
 
@@ -144,7 +145,9 @@ class BeforeAfter:
         try:
             return await retry(fetch, on_error=show)
         except NotDrawable as error:
-            self._errors[url] = f"{error} It cannot be shown here; s saves it."
+            self._errors[url] = _("{error} It cannot be shown here; s saves it.").format(
+                error=error
+            )
         except ClientError:
             pass  # shown above, or logged out
         return None
@@ -156,4 +159,4 @@ def _key(row: Upload | None) -> object:
 
 def _version(row: Upload) -> str:
     """The server replaces the original when it is done: upright, smaller, without metadata."""
-    return "" if row.status is UploadStatus.DONE else "as sent"
+    return "" if row.status is UploadStatus.DONE else _("as sent")

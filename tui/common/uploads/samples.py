@@ -10,6 +10,7 @@ from textual.widgets.option_list import Option
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.hosted import sample_photos
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.uploads.local_picture import LocalPicture, inspect
 from tui.common.widgets.status_line import StatusLine
@@ -34,7 +35,7 @@ class SampleScreen(Dialog[LocalPicture]):
         """The samples by name."""
         with Vertical(classes="box") as box:
             box.border_title = Content(self._heading)
-            box.border_subtitle = "sample photos · enter chooses one · esc closes"
+            box.border_subtitle = _("sample photos · enter chooses one · esc closes")
             yield OptionList(*(Option(Content(_named(one.stem))) for one in self._samples))
             yield StatusLine()
 

@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from tui.common.format import fit
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 MARKS = re.compile(
@@ -69,8 +70,8 @@ class Filterable(Widget):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("escape", "clear_filter", "Clear filter"),
+        Binding("slash", "filter", _("Filter"), key_display="/"),
+        Binding("escape", "clear_filter", _("Clear filter")),
     ]
     filter_text = ""
     """Only rows with all its words are shown."""
@@ -98,7 +99,11 @@ class Filterable(Widget):
     @property
     def nothing_matches(self) -> Content:
         """What stands in place of the rows where none matches."""
-        return Content(f"Nothing matches “{plain(self.filter_text)}”. Esc clears the filter.")
+        return Content(
+            _("Nothing matches “{text}”. Esc clears the filter.").format(
+                text=plain(self.filter_text)
+            )
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Filter only what has rows; clear a filter only where there is one."""
@@ -130,14 +135,14 @@ class FilterField(Widget):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "clear", "Clear filter"),
+        Binding("escape", "clear", _("Clear filter")),
         Binding("down,up", "leave", show=False),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: Filterable | None = None
-        self._input = Input(compact=True, max_length=MOST_CHARACTERS, placeholder="filter")
+        self._input = Input(compact=True, max_length=MOST_CHARACTERS, placeholder=_("filter"))
         self._input.can_focus = False  # hidden, it must not be what a panel focuses first
         self._count = Label("", id="filter-count", markup=False)
         self._counted: tuple[int, int, str] | None = None

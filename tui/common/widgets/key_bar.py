@@ -12,6 +12,8 @@ from textual.app import App
 from textual.content import Content
 from textual.widget import Widget
 
+from tui.common.language import _
+
 if TYPE_CHECKING:
     from textual.screen import Screen
 
@@ -37,6 +39,7 @@ class KeyBar(Widget):
     KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; }
     """
     ALWAYS = ("help", "quit")
+    OF_PARTS = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +83,7 @@ class KeyBar(Widget):
         if not self.screen.is_active:  # under a dialog, these keys do nothing
             return Content("")
         width = self.content_size.width
-        palette: Item | None = ("^p", "palette", self._palette) if self._palette else None
+        palette: Item | None = ("^p", _("palette"), self._palette) if self._palette else None
         room = width - (_cells(palette) if palette else 0)
         room -= sum(_cells(item) for item in self._always)
         chosen: list[Item] = []

@@ -16,6 +16,7 @@ from textual.visual import Visual
 from textual.widget import Widget
 
 from tui.common.format import centred
+from tui.common.language import _
 from tui.common.uploads.bitmap import Bitmap
 from tui.common.uploads.cells import Cells, Paper, draw, fitted_size
 
@@ -42,8 +43,8 @@ class PictureView(Widget, can_focus=True):
     ALLOW_SELECT = False
     DEFAULT_CSS = "PictureView { height: 1fr; width: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "slide(-1)", "Compare", key_display="← →"),
-        Binding("right", "slide(1)", "Compare", show=False),
+        Binding("left", "slide(-1)", _("Compare"), key_display="← →"),
+        Binding("right", "slide(1)", _("Compare"), show=False),
         Binding("home", "slide_to(0)", show=False),
         Binding("end", "slide_to(1)", show=False),
     ]

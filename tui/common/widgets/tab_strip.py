@@ -30,6 +30,8 @@ class TabStrip(Widget):
     }
     """
 
+    OF_PARTS = True
+
     class Picked(Message):
         """Posted when a name was clicked."""
 

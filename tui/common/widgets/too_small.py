@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 from textual.widget import Widget
 
+from tui.common.language import _
+
 if TYPE_CHECKING:
     from textual.screen import Screen
 
@@ -40,7 +42,9 @@ class TooSmall(Widget):
         """The size there is and the size that is needed."""
         columns, rows = self.app.size
         return Content.assemble(
-            ("This window is too small", "bold"),
-            f"\n{columns}x{rows}; tiffin needs {LEAST_COLUMNS}x{LEAST_ROWS}\n",
-            ("ctrl+q quits", "$wire-ink"),
+            (_("This window is too small"), "bold"),
+            _("\n{columns}x{rows}; tiffin needs {least_columns}x{least_rows}\n").format(
+                columns=columns, rows=rows, least_columns=LEAST_COLUMNS, least_rows=LEAST_ROWS
+            ),
+            (_("ctrl+q quits"), "$wire-ink"),
         )

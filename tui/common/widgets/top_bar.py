@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tui.common.client.meter import State
-from tui.common.format import fit, hours_minutes
+from tui.common.format import ROLES, fit, hours_minutes
+from tui.common.language import _
 from tui.common.theme import STATE_GLYPH
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ NAME_CELLS = 18
 class TopBar(Widget):
     """One line; parts are left out by worth as it narrows."""
 
+    OF_PARTS = True
     DEFAULT_CSS = "TopBar { dock: top; height: 1; background: $bar; padding: 0 1; }"
 
     def __init__(self, role: str) -> None:
@@ -61,7 +63,7 @@ class TopBar(Widget):
         dots, words = self._connections()
         who = Content.assemble((fit(self.who, NAME_CELLS), "$foreground"))
         gap = Content("  ")
-        left = [brand, gap, Content.assemble((self.role, "$wire-ink"))]
+        left = [brand, gap, Content.assemble((ROLES.get(self.role, self.role), "$wire-ink"))]
         right = [dots, words, gap, who, gap, clock] if self.who else [dots, words, gap, clock]
         middle = self.headline
         for shorter_left, shorter_right in (
@@ -89,10 +91,12 @@ class TopBar(Widget):
             return dots, Content("")
         lost = sum(state in (State.RETRY, State.DOWN) for state in used)
         if lost:
-            return dots, Content.assemble((f" {lost} of {len(used)} offline", "$warning"))
+            return dots, Content.assemble(
+                (_(" {lost} of {used} offline").format(lost=lost, used=len(used)), "$warning")
+            )
         if State.CONNECTING in used:
-            return dots, Content.assemble((" connecting", "$wire-ink"))
-        return dots, Content.assemble((" online", "$wire-ink"))
+            return dots, Content.assemble((_(" connecting"), "$wire-ink"))
+        return dots, Content.assemble((_(" online"), "$wire-ink"))
 
 
 def _cells(parts: Sequence[Content]) -> int:

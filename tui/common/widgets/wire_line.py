@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from tui.common.client.meter import ROUND_TRIPS, State
 from tui.common.format import fit, human_bytes, human_latency, news_age, news_age_lasts, sparkline
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
@@ -34,6 +35,7 @@ LEAST_WORDS = 16
 class WireLine(Widget):
     """One meter, drawn in one line; what it is worth least goes first as the line narrows."""
 
+    OF_PARTS = True
     DEFAULT_CSS = """
     WireLine { dock: bottom; height: 1; padding: 0 1; background: $wire; color: $wire-ink; }
     """
@@ -89,7 +91,7 @@ class WireLine(Widget):
             (str(meter.pattern), f"bold {hue}"),
         ]
         # Ages of news where there are any, else what it has of round trips.
-        name = "news" if meter.ages else ROUND_TRIPS[meter.pattern]
+        name = _("news") if meter.ages else ROUND_TRIPS[meter.pattern]
         shown: Sequence[float] = meter.ages or meter.latencies
         latency = human_latency(shown[-1]) if shown else "–"
         right = latency.rjust(LATENCY_CELLS)
@@ -117,65 +119,117 @@ class WireLine(Widget):
         """What may stand between the pattern and the latency, the worthiest first."""
         meter, now = self.meter, time.monotonic()
         if meter.state is State.DOWN:
-            return [("down", "bold error"), (plain(meter.detail), "wire-ink")]
+            return [(_("down"), "bold error"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.RETRY and meter.is_cut and meter.outage is not None:
-            words = f"cut, {now - meter.outage.began:.0f} s"
+            words = _("cut, {seconds:.0f} s").format(seconds=now - meter.outage.began)
             missed = meter.outage.missed
             if missed is not None:
-                events = "event" if missed == 1 else "events"
-                words += (
-                    f": {missed} {events} missed so far" if width >= ROOMY else f": {missed} missed"
+                more = (
+                    ngettext(
+                        ": {count} event missed so far", ": {count} events missed so far", missed
+                    )
+                    if width >= ROOMY
+                    else ngettext(": {count} missed", ": {count} missed", missed)
                 )
-            hint = "X restores it" if width >= ROOMY or missed is None else "X restores"
+                words += more.format(count=missed)
+            hint = _("X restores it") if width >= ROOMY or missed is None else _("X restores")
             if not meter.is_held:
-                hint = f"back in {max(0.0, (meter.retry_at or now) - now):.0f} s"
+                hint = _("back in {seconds:.0f} s").format(
+                    seconds=max(0.0, (meter.retry_at or now) - now)
+                )
             return [(words, "bold warning"), (hint, "wire-ink")]
         if meter.state is State.RETRY:
             wait = max(0.0, (meter.retry_at or now) - now)
-            words = f"reconnecting in {wait:.0f}s" if wait >= 1 else "reconnecting"
+            words = (
+                _("reconnecting in {wait:.0f}s").format(wait=wait)
+                if wait >= 1
+                else _("reconnecting")
+            )
             return [(words, "bold warning"), (plain(meter.detail), "wire-ink")]
         if meter.state is State.CONNECTING:
-            return [("connecting", "wire-ink"), (plain(meter.detail), "wire-ink")]
+            return [(_("connecting"), "wire-ink"), (plain(meter.detail), "wire-ink")]
         count = meter.requests if self.verb in ("polls", "requests") else meter.events
-        verb = self.verb.removesuffix("s") if count == 1 else self.verb
         told = meter.outage is not None and self._told_for(now) > 0
         parts: list[Part] = []
         if told and meter.outage is not None:
             parts.append((_told(meter.outage, whole=width >= ROOMY), "bold title"))
-        parts.append((f"{count} {verb}", "wire-ink"))
+        parts.append((_counted(self.verb, count), "wire-ink"))
         if meter.detail:  # why it is not carried as usual
             parts.append((plain(meter.detail), "warning"))
         if meter.reconnects and not told:
-            back = f"back {meter.reconnects}×" if meter.reconnects > 1 else "back"
-            parts.append((f"{back}, {meter.replayed} replayed", "title"))
+            back = (
+                _("back {reconnects}×").format(reconnects=meter.reconnects)
+                if meter.reconnects > 1
+                else _("back")
+            )
+            parts.append(
+                (
+                    _("{back}, {replayed} replayed").format(back=back, replayed=meter.replayed),
+                    "title",
+                )
+            )
         figures = meter.figures
         if figures.age_p50_ms is not None and figures.age_p95_ms is not None:
             ages = (
                 f"p50 {human_latency(figures.age_p50_ms)} p95 {human_latency(figures.age_p95_ms)}"
             )
             error = human_latency(max(1.0, meter.clock_error_ms or 0.0))
-            parts.append((f"age {ages} ±{error}", "wire-ink"))
+            parts.append((_("age {ages} ±{error}").format(ages=ages, error=error), "wire-ink"))
         if figures.bytes_per_event is not None and figures.requests_per_event is not None:
-            parts.append((f"{human_bytes(figures.bytes_per_event)}/ev", "wire-ink"))
-            parts.append((f"{figures.events_per_minute} ev/min", "wire-ink"))
-            parts.append((f"{figures.requests_per_event:.1f} req/ev", "wire-ink"))
+            parts.append(
+                (_("{bytes}/ev").format(bytes=human_bytes(figures.bytes_per_event)), "wire-ink")
+            )
+            parts.append((_("{count} ev/min").format(count=figures.events_per_minute), "wire-ink"))
+            parts.append(
+                (
+                    _("{requests_per_event:.1f} req/ev").format(
+                        requests_per_event=figures.requests_per_event
+                    ),
+                    "wire-ink",
+                )
+            )
         if figures.overhead is not None:
-            parts.append((f"overhead {figures.overhead:.1f}×", "wire-ink"))
+            parts.append(
+                (_("overhead {overhead:.1f}×").format(overhead=figures.overhead), "wire-ink")
+            )
         parts.append((human_bytes(figures.bytes), "wire-ink"))
         if meter.last_event_at is not None:
             parts.append((news_age(now - meter.last_event_at), "wire-ink"))
         return parts
 
 
+def _counted(verb: str, count: int) -> str:
+    """`1 poll`, `12 ev`."""
+    match verb:
+        case "msgs":
+            words = ngettext("{count} msg", "{count} msgs", count)
+        case "polls":
+            words = ngettext("{count} poll", "{count} polls", count)
+        case "requests":
+            words = ngettext("{count} request", "{count} requests", count)
+        case _other:
+            words = ngettext("{count} ev", "{count} ev", count)
+    return words.format(count=count)
+
+
 def _told(outage: "Outage", *, whole: bool) -> str:
     """What came back after it: `back after 12.4 s: 3 replayed in 18 ms, 1,204 B`; the first half
     where not `whole`."""
-    words = f"back after {(outage.back_at or outage.began) - outage.began:.1f} s"
-    missed = f" of {outage.counted}" if outage.counted > outage.replayed else ""
+    words = _("back after {seconds:.1f} s").format(
+        seconds=(outage.back_at or outage.began) - outage.began
+    )
+    missed = (
+        _(" of {count}").format(count=outage.counted) if outage.counted > outage.replayed else ""
+    )
     if not outage.replayed or not whole:
-        return f"{words}: {outage.replayed}{missed} replayed"
+        return _("{words}: {replayed}{missed} replayed").format(
+            words=words, replayed=outage.replayed, missed=missed
+        )
     took = (outage.replayed_at - outage.asked_at) * 1000
-    return (
-        f"{words}: {outage.replayed}{missed} replayed in {took:,.0f} ms,"
-        f" {outage.replayed_bytes:,} B"
+    return _("{words}: {replayed}{missed} replayed in {took:,.0f} ms, {replayed_bytes:,} B").format(
+        words=words,
+        replayed=outage.replayed,
+        missed=missed,
+        took=took,
+        replayed_bytes=outage.replayed_bytes,
     )

@@ -15,6 +15,7 @@ from tui.common.client.frame import BODY_KEPT
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_latency
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.theme import PATTERN_COLOR
 
@@ -28,7 +29,7 @@ class FrameScreen(Dialog[None]):
     DEFAULT_CSS = "FrameScreen > .box { width: 110; padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "close", show=False),
-        Binding("p", "pretty", "Pretty, or as it came"),
+        Binding("p", "pretty", _("Pretty, or as it came")),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(10)", show=False),
@@ -44,7 +45,7 @@ class FrameScreen(Dialog[None]):
         """The lines."""
         with VerticalScroll(classes="box") as box:
             box.border_title = Content(plain(self._frame.words))
-            box.border_subtitle = "p pretty, as it came · ↑↓ scroll · esc closes"
+            box.border_subtitle = _("p pretty, as it came · ↑↓ scroll · esc closes")
             yield Static(markup=False)
 
     def on_mount(self) -> None:
@@ -69,30 +70,51 @@ class FrameScreen(Dialog[None]):
 
     def _lines(self) -> Iterator[Content]:
         frame, kept = self._frame, self._frame.contents
-        way = "received from" if frame.direction == "in" else "sent to"
+        way = _("received from") if frame.direction == "in" else _("sent to")
         stamp = time.strftime("%H:%M:%S", time.localtime(frame.at))
-        number = f", exchange {frame.exchange} of this app" if frame.exchange else ""
+        number = (
+            _(", exchange {exchange} of this app").format(exchange=frame.exchange)
+            if frame.exchange
+            else ""
+        )
         yield Content.assemble(
             (str(frame.pattern), f"bold {PATTERN_COLOR[frame.pattern]}"),
-            f" of {plain(frame.meter) or 'several panels'}{number}: {way} the server at"
-            f" {stamp}.{int(frame.at % 1 * 1000):03d}, {frame.size:,} B",
+            _(" of {meter}{number}: {way} the server at {stamp}.{at:03d}, {size:,} B").format(
+                meter=plain(frame.meter) or _("several panels"),
+                number=number,
+                way=way,
+                stamp=stamp,
+                at=int(frame.at % 1 * 1000),
+                size=frame.size,
+            ),
         )
         if frame.age_ms is not None:
-            yield Content(f"news, {human_latency(frame.age_ms)} old when it arrived")
+            yield Content(
+                _("news, {age_ms} old when it arrived").format(age_ms=human_latency(frame.age_ms))
+            )
         if kept.took_ms is not None:
-            yield Content(f"first byte {human_latency(kept.took_ms)} after the request left")
+            yield Content(
+                _("first byte {took_ms} after the request left").format(
+                    took_ms=human_latency(kept.took_ms)
+                )
+            )
         if frame.replayed:
-            yield Content("replayed: it happened while the line was down")
+            yield Content(_("replayed: it happened while the line was down"))
         if kept.head:
-            yield Content.assemble("\n", ("Head", "bold $title"))
+            yield Content.assemble("\n", (_("Head"), "bold $title"))
             yield Content(plain(kept.head, newlines=True))
         if kept.body:
-            yield Content.assemble("\n", ("Body", "bold $title"))
+            yield Content.assemble("\n", (_("Body"), "bold $title"))
             yield Content(plain(self._body(), newlines=True))
             if len(kept.body) >= BODY_KEPT:
-                yield Content.assemble((f"… only the first {BODY_KEPT:,} are kept", "$wire-ink"))
+                yield Content.assemble(
+                    (
+                        _("… only the first {body_kept:,} are kept").format(body_kept=BODY_KEPT),
+                        "$wire-ink",
+                    )
+                )
         if not kept.head and not kept.body:
-            yield Content.assemble(("\nNothing of it is kept but its size.", "$wire-ink"))
+            yield Content.assemble((_("\nNothing of it is kept but its size."), "$wire-ink"))
 
     def _body(self) -> str:
         body = self._frame.contents.body

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from tui.common.format import fit
+from tui.common.language import _
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame
@@ -54,7 +55,11 @@ class Crossing:
     def words(self) -> str:
         """What it is, and of news how old it was."""
         age = self.frame.age_ms
-        return self.frame.words if age is None else f"{self.frame.words}, {age:,.0f} ms old"
+        return (
+            self.frame.words
+            if age is None
+            else _("{words}, {age:,.0f} ms old").format(words=self.frame.words, age=age)
+        )
 
     @property
     def size(self) -> int:

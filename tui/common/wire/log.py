@@ -17,6 +17,7 @@ from textual.geometry import Offset, Region, Size
 from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes, human_latency
+from tui.common.language import _
 from tui.common.theme import PATTERN_COLOR
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
@@ -37,16 +38,17 @@ MS_CELLS = 5
 class FrameLog(ThinBarView, Filterable, can_focus=True):
     """Only lines in view that differ are drawn. While paused it keeps what it showed."""
 
+    OF_PARTS = True
     DEFAULT_CSS = """
     FrameLog {
         scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: auto; background: $surface;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("home", "newest", "Newest", show=False),
-        Binding("up", "move(-1)", "Newer frame", show=False),
-        Binding("down", "move(1)", "Older frame", show=False),
-        Binding("enter", "open", "Open the frame"),
+        Binding("home", "newest", _("Newest"), show=False),
+        Binding("up", "move(-1)", _("Newer frame"), show=False),
+        Binding("down", "move(1)", _("Older frame"), show=False),
+        Binding("enter", "open", _("Open the frame")),
     ]
 
     def __init__(self, wire: "Wire") -> None:

@@ -12,6 +12,7 @@ from textual.content import Content
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_bytes
+from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
 from tui.common.widgets.filter import FilterField
@@ -26,28 +27,28 @@ if TYPE_CHECKING:
 class WirePanel(Panel):
     """Compares the patterns in use, and logs frames; p holds the log still, e writes it out."""
 
-    TITLE = "Wire"
+    TITLE = _("Wire")
     PATTERN = Pattern.REST
-    WHY = (
-        "What is asked once and answered once, such as a log-in or a page of history, needs "
-        "no connection that stays."
+    WHY = _(
+        "What is asked once and answered once, such as a log-in or a page of "
+        "history, needs no connection that stays."
     )
     SOURCES = (
         "server/core/routing.py",
         "tui/common/client/session.py",
         "tui/common/client/meter.py",
     )
-    NOTHING_TO_CUT = "This panel only watches. Go to another one to cut its line."
+    NOTHING_TO_CUT = _("This panel only watches. Go to another one to cut its line.")
     METER = "requests"
     VERB = "requests"
     REDRAW_SECONDS = 0.5
     CARD_BODY = (32, 16)
     KEYS = (
-        ("↑ ↓", "select a frame"),
-        ("enter", "open the frame"),
-        ("/", "filter the log; esc clears"),
-        ("p", "pause the log, resume it"),
-        ("e", "write the log to a file"),
+        ("↑ ↓", _("select a frame")),
+        ("enter", _("open the frame")),
+        ("/", _("filter the log; esc clears")),
+        ("p", _("pause the log, resume it")),
+        ("e", _("write the log to a file")),
     )
 
     DEFAULT_CSS = """
@@ -57,8 +58,8 @@ class WirePanel(Panel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "Pause"),
-        Binding("e", "export", "Export"),
+        Binding("p", "pause", _("Pause")),
+        Binding("e", "export", _("Export")),
     ]
 
     def body(self) -> ComposeResult:
@@ -70,7 +71,6 @@ class WirePanel(Panel):
     def start(self) -> None:
         """Draw what has crossed the wire until now."""
         self.needs_redraw = True
-        self._show_hint()
 
     @property
     def watches_wire(self) -> bool:
@@ -85,12 +85,12 @@ class WirePanel(Panel):
         """What the palette offers of it."""
         paused = self._log.paused
         yield SystemCommand(
-            "Resume the wire log" if paused else "Pause the wire log",
-            "Pause or resume the log of frames",
+            _("Resume the wire log") if paused else _("Pause the wire log"),
+            _("Pause or resume the log of frames"),
             self.action_pause,
         )
         yield SystemCommand(
-            "Export the wire log", "Write all frames kept to a file", self.action_export
+            _("Export the wire log"), _("Write all frames kept to a file"), self.action_export
         )
 
     def redraw(self) -> None:
@@ -99,6 +99,7 @@ class WirePanel(Panel):
         self.query_one(PatternTable).show(totals)
         self._log.update_lines()
         self.set_summary(_in_short(totals))
+        self._show_hint()
 
     def copyable(self) -> Sequence[Copyable]:
         """The selected frame, or the newest in view."""
@@ -120,40 +121,53 @@ class WirePanel(Panel):
             count = self._log.export(path)
         except OSError as error:
             self.notify(
-                f"Not written: {error.strerror}. Start the app in a folder you can write to."
-                f"\n{path}",
-                title="Wire log",
+                _(
+                    "Not written: {strerror}. Start the app in a folder you can write to.\n{path}"
+                ).format(strerror=error.strerror, path=path),
+                title=_("Wire log"),
                 severity="error",
             )
             return
-        self.notify(f"{count} frames in {path}", title="Wire log", timeout=8)
+        self.notify(
+            _("{count} frames in {path}").format(count=count, path=path),
+            title=_("Wire log"),
+            timeout=8,
+        )
 
     @property
     def _log(self) -> FrameLog:
         return self.query_one(FrameLog)
 
     def _show_hint(self) -> None:
-        if self._log.paused:
-            note = Content.assemble(("‖ paused", "bold $warning"), (" · p resumes", "$wire-ink"))
-        else:
-            note = Content.assemble(("enter opens · / filters · p pauses · e exports", "$wire-ink"))
-        self.set_badge(0, note)
+        """The panel's keys, where they work: not on a card."""
+        front = self.has_class("-main")
+        parts = [(_("‖ paused"), "bold $warning")] if self._log.paused else []
+        if front and self._log.paused:
+            parts.append((_(" · p resumes"), "$wire-ink"))
+        elif front:
+            parts.append((_("enter opens · / filters · p pauses · e exports"), "$wire-ink"))
+        self.set_badge(0, Content.assemble(*parts))
 
 
 def _in_short(totals: "list[PatternTotals]") -> Content:
     """The card's two lines: events and requests a minute, and the dearest pattern."""
     if not totals:
-        return Content.assemble(("nothing on the wire yet", "$wire-ink"))
+        return Content.assemble((_("nothing on the wire yet"), "$wire-ink"))
     events = sum(total.figures.events_per_minute for total in totals)
     requests = sum(total.figures.requests_per_minute for total in totals)
     amount = sum(total.figures.bytes for total in totals)
     first = Content.assemble(
-        (f"{events}", "bold"), " events ", (f"{requests}", "bold"), " requests/min ",
+        (f"{events}", "bold"), _(" events "), (f"{requests}", "bold"), _(" requests/min "),
         (human_bytes(amount), "bold"),
     )  # fmt: skip
     dear = max(totals, key=lambda total: total.figures.bytes_per_event or 0)
     second = Content.assemble(
         (f"{dear.pattern} ", f"bold {PATTERN_COLOR[dear.pattern]}"),
-        (f"costs {human_bytes(dear.figures.bytes_per_event or 0)} an event", "$wire-ink"),
+        (
+            _("costs {bytes_per_event} an event").format(
+                bytes_per_event=human_bytes(dear.figures.bytes_per_event or 0)
+            ),
+            "$wire-ink",
+        ),
     )
     return Content("\n").join([first, second])

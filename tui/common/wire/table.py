@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from tui.common.client.meter import ROUND_TRIPS
 from tui.common.format import human_bytes, human_latency, sparkline
+from tui.common.language import _
 from tui.common.styles import Part, ThemeStyles
 from tui.common.theme import PATTERN_COLOR
 
@@ -27,8 +28,8 @@ NAME_CELLS = 10
 ROUND_TRIP_CELLS = 18
 
 COLUMNS: "tuple[tuple[str, str, int, Callable[[PatternTotals], str]], ...]" = (
-    ("age p50", "p50", 5, lambda one: _latency(one.figures.age_p50_ms)),
-    ("age p95", "p95", 5, lambda one: _latency(one.figures.age_p95_ms)),
+    (_("age p50"), "p50", 5, lambda one: _latency(one.figures.age_p50_ms)),
+    (_("age p95"), "p95", 5, lambda one: _latency(one.figures.age_p95_ms)),
     ("events/min", "ev/min", 6, lambda one: f"{one.figures.events_per_minute:,}"),
     ("requests/ev", "req/ev", 6, lambda one: _number(one.figures.requests_per_event)),
     ("bytes/ev", "B/ev", 7, lambda one: _size(one.figures.bytes_per_event)),
@@ -43,6 +44,7 @@ class PatternTable(Widget):
     """A line a pattern in use, and one that says what the ages are; columns go from the right as it
     narrows. Draws lines that differ."""
 
+    OF_PARTS = True
     DEFAULT_CSS = "PatternTable { height: auto; }"
 
     def __init__(self, wire: "Wire") -> None:
@@ -100,22 +102,24 @@ class PatternTable(Widget):
         if round_trip:
             room -= ROUND_TRIP_CELLS + 2
         spark = min(SPARK_CELLS, room - 2) if room >= LEAST_SPARK_CELLS + 2 else 0
-        line = "".join(f"{name:>{cells}}" for name, _, cells, _ in columns)
+        line = "".join(f"{name:>{cells}}" for name, _overhead, cells, _figure in columns)
         if round_trip:
-            line += f"  {'round trip':<{ROUND_TRIP_CELLS}}"
+            line += f"  {_('round trip'):<{ROUND_TRIP_CELLS}}"
         if spark:
-            line += "  ages"
-        self._lines = [[(f"{'pattern':<{NAME_CELLS}}{line}", "wire-ink")]]
+            line += _("  ages")
+        self._lines = [[(f"{_('pattern'):<{NAME_CELLS}}{line}", "wire-ink")]]
         self._lines += [self._line(total, columns, round_trip, spark) for total in self._totals]
         if not self._totals:
-            self._lines.append([("nothing has been sent yet", "wire-ink")])
+            self._lines.append([(_("nothing has been sent yet"), "wire-ink")])
         self._lines.append([(self._note(), "wire-ink")])
 
     def _note(self) -> str:
         error = self._wire.clock.error_ms
         if error is None:
-            return "p50, p95: age of news, once the server has told its clock"
-        return f"p50, p95: age of news, logged to received, ±{human_latency(max(1.0, error))}"
+            return _("p50, p95: age of news, once the server has told its clock")
+        return _("p50, p95: age of news, logged to received, ±{value}").format(
+            value=human_latency(max(1.0, error))
+        )
 
     def _line(
         self,
@@ -127,7 +131,7 @@ class PatternTable(Widget):
         hue = PATTERN_COLOR[total.pattern].removeprefix("$")
         overhead = total.figures.overhead or 0
         parts: list[Part] = [(f"{total.pattern:<{NAME_CELLS}}", f"bold {hue}")]
-        for _, is_overhead, cells, figure in columns:
+        for _head, is_overhead, cells, figure in columns:
             dear = is_overhead and overhead >= DEAR_OVERHEAD
             parts.append((f"{figure(total):>{cells}}", "bold warning" if dear else ""))
         if round_trip:

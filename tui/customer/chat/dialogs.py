@@ -47,11 +47,11 @@ class ChatsScreen(Dialog[Chat]):
     def body(self) -> ComposeResult:
         """The list, and a line for what is wrong with it."""
         with Vertical(classes="box") as box:
-            box.border_title = "Your chats"
+            box.border_title = _("Your chats")
             box.border_subtitle = _("enter opens it · / filters · esc closes")
             yield self._rows
             yield FilterField()
-            yield StatusLine("Loading your chats…")
+            yield StatusLine(_("Loading your chats…"))
 
     def on_mount(self) -> None:
         """Load the chats."""
@@ -156,18 +156,18 @@ class NewChatScreen(Dialog[NewChat]):
     def body(self) -> ComposeResult:
         """A subject, and the orders."""
         with Vertical(classes="box") as box:
-            box.border_title = "Ask support"
-            box.border_subtitle = "enter opens the chat · ↓ chooses the order · esc keeps it"
-            yield Label("What is it about?", classes="first")
+            box.border_title = _("Ask support")
+            box.border_subtitle = _("enter opens the chat · ↓ chooses the order · esc keeps it")
+            yield Label(_("What is it about?"), classes="first")
             yield Input(
                 self._draft.subject,
-                placeholder="in a few words",
+                placeholder=_("in a few words"),
                 compact=True,
                 max_length=SUBJECT_MOST,
                 select_on_focus=False,
             )
-            yield Label("Which order?")
-            orders = OptionList(Option("None"), id="orders")
+            yield Label(_("Which order?"))
+            orders = OptionList(Option(_("None")), id="orders")
             orders.styles.height = "auto"
             yield orders
             yield StatusLine()
@@ -182,7 +182,8 @@ class NewChatScreen(Dialog[NewChat]):
             self._orders = (await self.services.api.orders(limit=ORDERS)).items
         except ClientError as error:
             self.show_status(
-                f"Your orders cannot be read just now: {message_for(error)}", "warning"
+                _("Your orders cannot be read just now: {error}").format(error=message_for(error)),
+                "warning",
             )
             return
         found = self.query_one(OptionList)
@@ -208,9 +209,16 @@ class NewChatScreen(Dialog[NewChat]):
         order = self._orders[at - 1] if 0 < at <= len(self._orders) else None
         subject = in_one_line(self.query_one(Input).value).strip()
         if not shows(subject) and order is not None:
-            subject = fit(f"Order #{order.number:04d}, {order.restaurant.name}", SUBJECT_MOST)
+            subject = fit(
+                _("Order #{number:04d}, {restaurant}").format(
+                    number=order.number, restaurant=order.restaurant.name
+                ),
+                SUBJECT_MOST,
+            )
         if not shows(subject):
-            self.show_status("Say in a few words what it is about, or choose an order.", "warning")
+            self.show_status(
+                _("Say in a few words what it is about, or choose an order."), "warning"
+            )
             self.query_one(Input).focus()
             return
         self._draft.subject = subject

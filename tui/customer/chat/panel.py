@@ -21,16 +21,17 @@ from tui.common.client.meter import State
 from tui.common.client.retry import retry
 from tui.common.commands import chat_found
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.customer.chat.dialogs import ChatsScreen, NewChatDraft, NewChatScreen
 from tui.customer.orders.panel import OrdersPanel
 
 NO_CHAT = Content.assemble(
-    "No chat yet.\n\nPress ",
+    _("No chat yet.\n\nPress "),
     ("n", "bold $primary"),
-    " to ask support a question,\nabout an order or anything else.",
+    _(" to ask support a question,\nabout an order or anything else."),
 )
-READING = Content.assemble(("Loading your chats…", "$wire-ink"))
+READING = Content.assemble((_("Loading your chats…"), "$wire-ink"))
 
 LISTED = 20
 """Chats whose unread messages are counted, also where they are not entered."""
@@ -45,26 +46,26 @@ LIST = "chats"
 class ChatPanel(ConversationPanel):
     """Every open chat has a room of its own; the wire line shows the one in view."""
 
-    TITLE = "Chat"
+    TITLE = _("Chat")
     CARD_BODY = (36, 12)
     KEYS = (
-        ("n", "start a new chat"),
-        ("enter w", "write; enter sends what is written"),
-        ("ctrl+j", "a new line within a message"),
-        ("esc", "leave the field, so that single keys work"),
-        ("↑ ↓", "choose a message; y copies it"),
-        ("pgup pgdn", "scroll, back to the first message"),
-        ("l", "your other chats"),
-        ("c", "close the chat; o reopens it"),
-        ("e", "edit and resend what was refused"),
+        ("n", _("start a new chat")),
+        ("enter w", _("write; enter sends what is written")),
+        ("ctrl+j", _("a new line within a message")),
+        ("esc", _("leave the field, so that single keys work")),
+        ("↑ ↓", _("choose a message; y copies it")),
+        ("pgup pgdn", _("scroll, back to the first message")),
+        ("l", _("your other chats")),
+        ("c", _("close the chat; o reopens it")),
+        ("e", _("edit and resend what was refused")),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new_chat", "New chat"),
-        Binding("enter,w", "write", "Write"),
-        Binding("l", "chats", "Chats"),
-        Binding("o", "reopen", "Reopen"),
-        Binding("c", "close", "Close"),
-        Binding("e", "edit_refused", "Edit"),
+        Binding("n", "new_chat", _("New chat")),
+        Binding("enter,w", "write", _("Write")),
+        Binding("l", "chats", _("Chats")),
+        Binding("o", "reopen", _("Reopen")),
+        Binding("c", "close", _("Close")),
+        Binding("e", "edit_refused", _("Edit")),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -102,7 +103,7 @@ class ChatPanel(ConversationPanel):
             self.chat_view.empty_text = Content.assemble((plain(error.message), "$warning"))
             self.request_redraw()
             if wait is None:
-                self.meter.set_state(State.DOWN, "no chats")
+                self.meter.set_state(State.DOWN, _("no chats"))
 
         try:
             page = await retry(lambda: self.api.chats(limit=LISTED), on_error=failed)
@@ -174,12 +175,14 @@ class ChatPanel(ConversationPanel):
         unread = self._unread
         if current is None:
             self.set_badge(unread)
-            self.set_summary(Content.assemble(("n asks support a question", "$wire-ink")))
+            self.set_summary(Content.assemble((_("n asks support a question"), "$wire-ink")))
             return
         employee = current.chat.employee
-        nobody = f"{employee.name}, offline" if employee else "not assigned yet"
+        nobody = (
+            _("{name}, offline").format(name=employee.name) if employee else _("not assigned yet")
+        )
         if not current.open:
-            nobody = "closed"
+            nobody = _("closed")
         self.set_badge(unread, chat_format.presence(current, nobody))
         width = max(20, self.size.width - 4)
         who = chat_format.typing(current.conversation.typing(time.monotonic()))
@@ -218,9 +221,11 @@ class ChatPanel(ConversationPanel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        yield SystemCommand("Ask support", "A new chat, also about an order", self.action_new_chat)
+        yield SystemCommand(
+            _("Ask support"), _("A new chat, also about an order"), self.action_new_chat
+        )
         if self.current is not None:
-            yield SystemCommand("Your chats", "Older ones too", self.action_chats)
+            yield SystemCommand(_("Your chats"), _("Older ones too"), self.action_chats)
 
     def finds(self) -> Iterable[SystemCommand]:
         """The newest chats, and those that are entered."""
@@ -250,7 +255,7 @@ class ChatPanel(ConversationPanel):
             if new is not None:
                 self.run_worker(self._open(new), group="open-chat", exit_on_error=False)
             elif self.draft.subject.strip():
-                self.notify("Not sent. Press n to continue it.", title="Question kept")
+                self.notify(_("Not sent. Press n to continue it."), title=_("Question kept"))
 
         self.app.push_screen(NewChatScreen(self._order_in_view(), self.draft), answered)
 
@@ -262,8 +267,10 @@ class ChatPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            words = f"{message_for(error)} Press n to try again; your text is kept."
-            self.notify(words, title="Chat not opened", severity="warning")
+            words = _("{error} Press n to try again; your text is kept.").format(
+                error=message_for(error)
+            )
+            self.notify(words, title=_("Chat not opened"), severity="warning")
             return
         self._asked, self.draft = None, NewChatDraft()
         self.show_session(self.open_session(chat))
@@ -273,12 +280,14 @@ class ChatPanel(ConversationPanel):
 
     def unsaved(self) -> str | None:
         """What is not on the disk, and a question that was begun: that is in this window alone."""
-        begun = "A question to support is not sent yet." if self.draft.subject.strip() else ""
+        begun = _("A question to support is not sent yet.") if self.draft.subject.strip() else ""
         return " ".join(filter(None, [begun, super().unsaved()]))
 
     def what_closes(self, chat_session: ChatSession) -> str:
         """The words under the question whether to close it."""
-        return f"{plain(chat_session.chat.subject)}\n\nYou can reopen it at any time."
+        return _("{subject}\n\nYou can reopen it at any time.").format(
+            subject=plain(chat_session.chat.subject)
+        )
 
     def _order_in_view(self) -> str | None:
         panel = self.services.find_panel(OrdersPanel)

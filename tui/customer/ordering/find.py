@@ -74,4 +74,4 @@ def _things(panel: OrdersPanel) -> Iterable[SystemCommand]:
         yield SystemCommand(
             _("Restaurant {name}").format(name=one.name), about, partial(panel.open_menu, one)
         )
-        yield from dishes_found(one, partial(panel.open_menu, one))
+        yield from dishes_found(one, one.menu, partial(panel.open_menu, one))

@@ -12,7 +12,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from server.features.orders.schemas import Order, PlaceOrder
 from server.features.restaurants.schemas import Restaurant, RestaurantSummary
-from tui.common.client.errors import ClientError, SignedOut
+from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.retry import is_permanent
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
@@ -52,6 +52,7 @@ class Breadcrumb(Static):
 SNUG_COLUMNS = 76
 MEDIUM_COLUMNS = 92
 """From this width on the window is `-medium`."""
+CLOSED = "urn:tiffin:problem:closed"
 SENDING = "Sending…  esc stops"
 STOPPED = "Stopped, but it may have arrived."
 FIRST_ARRIVED = "Your first attempt did arrive: that is your order, without your later changes."
@@ -171,7 +172,10 @@ class NewOrderScreen(Dialog[Order]):
         checkout = self.query_one(Checkout)
         try:
             basket.quote = await self.services.api.quote(checkout.content())
-        except (ClientError, ValueError):
+        except (ClientError, ValueError) as error:
+            closed = isinstance(error, ApiError) and error.problem.type == CLOSED
+            if closed and basket is self._basket and self.page == "checkout":
+                self.show_status(message_for(error))  # by a pause since the menu was read, say
             return  # sending it says what is wrong
         if basket is self._basket and self.page == "checkout":
             checkout.redraw()
@@ -232,8 +236,7 @@ class NewOrderScreen(Dialog[Order]):
             return
         changes = basket.update_menu(restaurant)
         menu.show(restaurant.menu, basket)
-        if dish_id is not None:
-            menu.highlight(dish_id)
+        menu.highlight(dish_id or "")
         self._basket_changed()
         if changes:
             self.show_status(" ".join(changes), "warning")

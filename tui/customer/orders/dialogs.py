@@ -184,7 +184,7 @@ def promise_kept(order: Order, now: datetime) -> str:
     if order.status is not OrderStatus.DELIVERED:
         return told
     late = round((order.timeline[-1].at - order.promised_at).total_seconds() / 60)
-    return f"{told}, came " + (f"{late} min late" if late > 0 else "in time")
+    return f"{told}, came " + (f"{late} min late" if late > 0 else "on time")
 
 
 def _facts(order: Order, now: datetime, width: int) -> Content:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
-from tui.common.client.replayed import ReplayedRows
+from tui.common.client.log_feed import ReplayedRows
 
 
 class OrderStore:

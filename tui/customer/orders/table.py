@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
-from tui.common.client.replayed import MARK
+from tui.common.client.log_feed import MARK
 from tui.common.format import STATUS_LOOKS, age, fit, human_money
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at

@@ -17,14 +17,15 @@ from server.features.announcements.schemas import Announcement, Audience, NewAnn
 from server.features.shared.schemas import Actor
 from tui.common.announcements import format as announcement_text
 from tui.common.dialogs.base import Dialog
+from tui.common.language import _, ngettext
 from tui.common.widgets.status_line import StatusLine
 
 LIFETIMES: tuple[tuple[str, timedelta | None], ...] = (
-    ("never", None),
-    ("in one hour", timedelta(hours=1)),
-    ("in four hours", timedelta(hours=4)),
-    ("in a day", timedelta(days=1)),
-    ("in a week", timedelta(days=7)),
+    (_("never"), None),
+    (_("in one hour"), timedelta(hours=1)),
+    (_("in four hours"), timedelta(hours=4)),
+    (_("in a day"), timedelta(days=1)),
+    (_("in a week"), timedelta(days=7)),
 )
 """When it expires, from now on."""
 
@@ -67,9 +68,9 @@ class Draft:
 
 
 SEVERITIES = (
-    (Severity.INFO, "info"),
-    (Severity.WARNING, "warning: also a toast"),
-    (Severity.CRITICAL, "critical: a toast until read"),
+    (Severity.INFO, _("info")),
+    (Severity.WARNING, _("warning: also a toast")),
+    (Severity.CRITICAL, _("critical: a toast until read")),
 )
 TITLE_CHARACTERS = 120
 
@@ -81,8 +82,8 @@ class Choice(Select[ValueT]):
     """A `Select` whose value left and right change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "Previous", show=False),
-        Binding("right", "step(1)", "Next", show=False),
+        Binding("left", "step(-1)", _("Previous"), show=False),
+        Binding("right", "step(1)", _("Next"), show=False),
     ]
 
     def __init__(self, options: list[tuple[str, ValueT]], value: ValueT, *, id: str) -> None:
@@ -129,7 +130,7 @@ class ComposeScreen(Dialog[Announcement]):
     }
     """
     AUTO_FOCUS = "#title"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "send", "Announce")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "send", _("Announce"))]
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
@@ -140,29 +141,33 @@ class ComposeScreen(Dialog[Announcement]):
         """The fields, the preview, the button."""
         draft = self._draft
         with Vertical(classes="box") as box:
-            box.border_title = "Announce"
-            box.border_subtitle = "tab next field · ^s announces · esc keeps it for later"
+            box.border_title = _("Announce")
+            box.border_subtitle = _("tab next field · ^s announces · esc keeps it for later")
             with Horizontal(classes="row -close"):
-                yield Label("Title")
+                yield Label(_("Title"))
                 yield Input(draft.title, id="title", compact=True, max_length=TITLE_CHARACTERS)
             with Horizontal(classes="row -tall"):
-                yield Label("Text")
+                yield Label(_("Text"))
                 yield TextArea(draft.body, id="body", tab_behavior="focus", soft_wrap=True)
             with Horizontal(classes="row"):
-                yield Label("Severity")
+                yield Label(_("Severity"))
                 options = [(name, severity) for severity, name in SEVERITIES]
                 yield Choice(options, draft.severity, id="severity")
             with Horizontal(classes="row -close"):
-                yield Label("For")
-                yield Choice([(str(one), one) for one in Audience], draft.audience, id="audience")
+                yield Label(_("For"))
+                yield Choice(
+                    [(announcement_text.AUDIENCES[one], one) for one in Audience],
+                    draft.audience,
+                    id="audience",
+                )
             with Horizontal(classes="row -close"):
-                yield Label("Expires")
+                yield Label(_("Expires"))
                 times = [(name, at) for at, (name, _) in enumerate(LIFETIMES)]
                 yield Choice(times, draft.expires, id="expires")
             yield Static("", id="preview", markup=False)
             with Horizontal(id="end"):
                 yield StatusLine()
-                yield Button("Announce", id="send", variant="primary", compact=True)
+                yield Button(_("Announce"), id="send", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Show what there is of it."""
@@ -217,7 +222,7 @@ class ComposeScreen(Dialog[Announcement]):
             new, key = self._draft.attempt(self.services.session.server_now())
             if new.severity is not Severity.INFO and not await self._confirmed(new):
                 return
-            self.show_status("◌ sending…", "info")
+            self.show_status(_("◌ sending…"), "info")
             made = await api.announce(new, key)
         except Exception as error:
             self.show_error(error)
@@ -237,10 +242,15 @@ class ComposeScreen(Dialog[Announcement]):
             Audience.CUSTOMERS: sizes.customers,
             Audience.EMPLOYEES: sizes.employees,
         }[new.audience]
-        until = " until they have read it" if new.severity is Severity.CRITICAL else ""
-        people = "One person sees" if count == 1 else f"{count:,} people see"
-        words = f"{people} “{new.title}” over whatever they do{until}: {new.audience}."
-        question = ConfirmScreen("Announce", words, yes="Announce", no="Not yet")
+        until = _(" until they have read it") if new.severity is Severity.CRITICAL else ""
+        people = ngettext("One person sees", "{count:,} people see", count).format(count=count)
+        words = _("{people} “{title}” over whatever they do{until}: {audience}.").format(
+            people=people,
+            title=new.title,
+            until=until,
+            audience=announcement_text.AUDIENCES[new.audience],
+        )
+        question = ConfirmScreen(_("Announce"), words, yes=_("Announce"), no=_("Not yet"))
         answered: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
         self.app.push_screen(question, answered.set_result)
         return await answered is True
@@ -265,7 +275,7 @@ class ComposeScreen(Dialog[Announcement]):
         preview.update(
             Content("\n").join(
                 [
-                    Content.assemble(("as they will see it", "$wire-ink")),
+                    Content.assemble((_("as they will see it"), "$wire-ink")),
                     announcement_text.head_line(seen, width, now, unread=True),
                     announcement_text.short_line(seen, width),
                 ]

@@ -16,11 +16,13 @@ from server.features.announcements.schemas import (
     ReadAnnouncement,
     Scope,
 )
+from tui.common.announcements import format as announcement_text
 from tui.common.announcements.format import INDENT
 from tui.common.announcements.panel import AnnouncementsPanel
 from tui.common.client.errors import ClientError, ResetStream, SignedOut
 from tui.common.client.meter import Meter, Pattern
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.employee.announcements.compose import Draft
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
 
 BAR_CELLS = 16
-METER = "Acknowledgements"
+METER = _("Acknowledgements")
 
 
 class EmployeeAnnouncementsPanel(AnnouncementsPanel):
@@ -37,12 +39,12 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     SCOPE = Scope.ALL
     KEYS = (
         *AnnouncementsPanel.KEYS,
-        ("n", "announce something"),
-        ("w", "withdraw it"),
+        ("n", _("announce something")),
+        ("w", _("withdraw it")),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "compose", "Announce"),
-        Binding("w", "withdraw", "Withdraw"),
+        Binding("n", "compose", _("Announce")),
+        Binding("w", "withdraw", _("Withdraw")),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -81,16 +83,16 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         yield from super().commands()
-        words = "Continue your draft" if not self.draft.is_empty else "Choose who reads it"
-        yield SystemCommand("Announce something", words, self.action_compose)
+        words = _("Continue your draft") if not self.draft.is_empty else _("Choose who reads it")
+        yield SystemCommand(_("Announce something"), words, self.action_compose)
         if (at_cursor := self.rows.at_cursor) is not None:
             yield SystemCommand(
-                "Withdraw the announcement", plain(at_cursor.title), self.action_withdraw
+                _("Withdraw the announcement"), plain(at_cursor.title), self.action_withdraw
             )
 
     def unsaved(self) -> str | None:
         """What was begun is kept in this window alone."""
-        return None if self.draft.is_empty else "An announcement is not sent yet."
+        return None if self.draft.is_empty else _("An announcement is not sent yet.")
 
     def action_compose(self) -> None:
         """Write one; what was begun before is still there."""
@@ -101,13 +103,16 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
     def _composed(self, made: Announcement | None) -> None:
         if made is None:
             if not self.draft.is_empty:
-                self.notify("Not sent. Press n to continue it.", title="Announcement kept")
+                self.notify(_("Not sent. Press n to continue it."), title=_("Announcement kept"))
             return
         self.draft = Draft()
         if self.store.add(made, self.session.server_now()):
             self.changed()
         self.rows.select(made.id)
-        self.notify(f"Sent to {made.audience}.", title=plain(made.title))
+        self.notify(
+            _("Sent to {audience}.").format(audience=announcement_text.AUDIENCES[made.audience]),
+            title=plain(made.title),
+        )
 
     def action_withdraw(self) -> None:
         """Ask, then take back the one under the cursor."""
@@ -121,12 +126,14 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
             if yes:
                 self.start_worker(self._withdraw(announcement), f"withdraw-{announcement.id}")
 
-        words = (
-            f"“{announcement.title}” disappears from every window of {announcement.audience},"
-            " read or not. This can't be undone."
+        words = _(
+            "“{title}” disappears from every window of {audience}, read or not. This "
+            "can't be undone."
+        ).format(
+            title=announcement.title, audience=announcement_text.AUDIENCES[announcement.audience]
         )
         self.app.push_screen(
-            ConfirmScreen("Withdraw", words, yes="Withdraw it", no="Keep it", danger=True),
+            ConfirmScreen(_("Withdraw"), words, yes=_("Withdraw it"), no=_("Keep it"), danger=True),
             answered,
         )
 
@@ -136,7 +143,7 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
         except SignedOut:
             return
         except ClientError as error:
-            title = f"{plain(announcement.title)}: not withdrawn"
+            title = _("{title}: not withdrawn").format(title=plain(announcement.title))
             self.notify(message_for(error), title=title, severity="warning")
             return
         self.store.withdraw(announcement.id)
@@ -146,17 +153,19 @@ class EmployeeAnnouncementsPanel(AnnouncementsPanel):
         """How many have read it: `━━━━╌╌╌╌ 12 of 40 have read it`."""
         count = self.acks.count_of(announcement.id)
         if count is None:
-            return Content.assemble(INDENT, ("counting…", "$wire-ink"))
+            return Content.assemble(INDENT, (_("counting…"), "$wire-ink"))
         share = count.acknowledged / count.audience_size if count.audience_size else 0.0
         filled = round(min(1.0, share) * BAR_CELLS)
-        words = f"{count.acknowledged} of {count.audience_size} have read it"
+        words = _("{acknowledged} of {audience_size} have read it").format(
+            acknowledged=count.acknowledged, audience_size=count.audience_size
+        )
         room = width - len(INDENT) - BAR_CELLS - 1
         return Content.assemble(
             INDENT,
             ("━" * filled, "$success"),
             ("╌" * (BAR_CELLS - filled), "$wire-sep"),
             " ",
-            (words if len(words) <= room else words.removesuffix(" have read it"), "$title"),
+            (words if len(words) <= room else words.removesuffix(_(" have read it")), "$title"),
         )
 
 
@@ -164,7 +173,7 @@ def _for_whom(announcement: ReadAnnouncement) -> str:
     """What stands behind the label; nothing where it is for everyone."""
     if announcement.audience is Audience.EVERYONE:
         return ""
-    return f" for {announcement.audience}:"
+    return _(" for {audience}:").format(audience=announcement_text.AUDIENCES[announcement.audience])
 
 
 STILL_SECONDS = 0.25

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from server.features.orders.schemas import Order
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.tracking.track import point_of
 from tui.common.tracking.tracker import DriverTracker
@@ -165,7 +166,7 @@ class DriverTrackers:
         name = self._meter_names.get(state.id)
         if name is None:
             taken = set(self._meter_names.values())
-            name = base = f"Driver {plain(state.driver.name)}"
+            name = base = _("Driver {driver}").format(driver=plain(state.driver.name))
             number = 1
             while name in taken:
                 number += 1

@@ -16,6 +16,7 @@ from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.schemas import Driver
 from tui.common.dialogs.base import Dialog
 from tui.common.format import STATUS_LOOKS, fit
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 ASSIGNABLE = (OrderStatus.ACCEPTED, OrderStatus.PREPARING, OrderStatus.READY)
@@ -48,8 +49,8 @@ class AssignScreen(Dialog[Order]):
         """A hint and the orders."""
         name = plain(self._driver.name)
         with Vertical(classes="box") as box:
-            box.border_title = Content(f"Assign an order to {fit(name, 40)}")
-            box.border_subtitle = "enter assigns · esc closes"
+            box.border_title = Content(_("Assign an order to {name}").format(name=fit(name, 40)))
+            box.border_subtitle = _("enter assigns · esc closes")
             yield Static(self._hint(name), id="hint", markup=False)
             choice = OptionList(*(Option(order_line(order)) for order in self._orders), id="orders")
             choice.styles.height = "auto"
@@ -63,13 +64,15 @@ class AssignScreen(Dialog[Order]):
 
     def _hint(self, name: str) -> str:
         if not self._orders:
-            return (
-                f"No order can be assigned to {name}: none is accepted, cooking or ready, "
+            return _(
+                "No order can be assigned to {name}: none is accepted, cooking or ready, "
                 "except their own."
-            )
+            ).format(name=name)
         if any(order.status is OrderStatus.READY for order in self._orders):
-            return f"An order that is ready (◆) leaves with {name} at once."
-        return f"The order leaves with {name} once it is ready and sent off in the kitchen."
+            return _("An order that is ready (◆) leaves with {name} at once.").format(name=name)
+        return _(
+            "The order leaves with {name} once it is ready and sent off in the kitchen."
+        ).format(name=name)
 
     @on(OptionList.OptionSelected)
     def _on_selected(self, event: OptionList.OptionSelected) -> None:
@@ -93,9 +96,12 @@ def order_line(order: Order) -> Content:
     number = f"#{order.number}"
     gap = " " * max(1, NUMBER_CELLS - cell_len(number))
     driver = (
-        ("no driver yet", "$wire-ink")
+        (_("no driver yet"), "$wire-ink")
         if order.driver is None
-        else (fit(f"{plain(order.driver.name)} has it", DRIVER_CELLS), "$secondary")
+        else (
+            fit(_("{driver} has it").format(driver=plain(order.driver.name)), DRIVER_CELLS),
+            "$secondary",
+        )
     )
     status = fit(name, STATUS_CELLS, pad=True)
     return Content.assemble(

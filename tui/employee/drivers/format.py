@@ -5,6 +5,7 @@ from datetime import datetime
 from textual.content import Content
 
 from tui.common.format import human_minutes
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.tracking import format as tracking_format
 from tui.common.tracking.planner import TripPlanner
@@ -12,8 +13,8 @@ from tui.common.tracking.tracker import DriverTracker
 from tui.employee.drivers.feed import DriversFeed
 from tui.employee.drivers.model import Activity, DriverList, DriverState, most_urgent
 
-LOADING = "Loading drivers…"
-EMPTY = "This restaurant has no drivers. The server's administrator adds them."
+LOADING = _("Loading drivers…")
+EMPTY = _("This restaurant has no drivers. The server's administrator adds them.")
 ACTIVITY_LOOKS: dict[Activity, tuple[str, str]] = {
     Activity.FREE: ("○", "wire-ink"),
     Activity.ASSIGNED: ("◐", "warning"),
@@ -30,19 +31,19 @@ def empty_message(feed: DriversFeed) -> str:
         return EMPTY
     if not feed.error:
         return LOADING
-    return feed.error + (" r retries." if feed.over else " Retrying.")
+    return feed.error + (_(" r retries.") if feed.over else _(" Retrying."))
 
 
 def stale_message(feed: DriversFeed) -> str:
     """The warning above a list that may be out of date; "" for one that is not."""
     if not feed.loaded or not feed.error:
         return ""
-    return f"◌ The drivers could not be refreshed: {feed.error}"
+    return _("◌ The drivers could not be refreshed: {error}").format(error=feed.error)
 
 
 def no_location(state: DriverState) -> str:
     """For a driver who was never seen."""
-    return f"No location from {plain(state.driver.name)} yet"
+    return _("No location from {driver} yet").format(driver=plain(state.driver.name))
 
 
 def activity_text(state: DriverState, now: datetime) -> str:
@@ -51,42 +52,50 @@ def activity_text(state: DriverState, now: datetime) -> str:
     if activity is Activity.ON_THE_WAY:
         left = state.track.seconds_left(now) if state.track.target is not None else None
         if left is None or state.track.is_stale(now):
-            return "on the way"
-        return f"on the way · {human_minutes(left)}"
+            return _("on the way")
+        return _("on the way · {left}").format(left=human_minutes(left))
     if activity is Activity.AT_THE_DOOR:
-        return "at the door"
+        return _("at the door")
     if activity is Activity.EXPECTED:
         ready = sum(one.status == "ready" for one in state.orders)
-        return f"{ready} at the counter"
-    return f"{len(state.orders)} being made" if activity is Activity.ASSIGNED else "free"
+        return _("{ready} at the counter").format(ready=ready)
+    return (
+        _("{orders} being made").format(orders=len(state.orders))
+        if activity is Activity.ASSIGNED
+        else _("free")
+    )
 
 
 def order_numbers(state: DriverState) -> str:
     """The orders on their way and those that leave later: `#1042 #1043, then #1050`."""
     out = " ".join(f"#{one.number}" for one in state.out)
     waiting = " ".join(f"#{one.number}" for one in state.waiting)
-    return f"{out}, then {waiting}" if out and waiting else out or waiting
+    return (
+        _("{out}, then {waiting}").format(out=out, waiting=waiting)
+        if out and waiting
+        else out or waiting
+    )
 
 
 def location_age(state: DriverState, now: datetime) -> tuple[str, str]:
     """Age of the location and its colour: `2 s ago`, `? stale, 40 s ago`, `no location yet`."""
     track = state.track
     if track.newest is None:
-        return "? doubtful" if track.suspect else "no location yet", "wire-ink"
+        return _("? doubtful") if track.suspect else _("no location yet"), "wire-ink"
     ago = tracking_format.ago(track, now)
     if track.is_stale(now):
-        return f"? stale, {ago}", "warning" if state.out else "wire-ink"
-    return (f"? doubtful, {ago}", "warning") if track.suspect else (ago, "title")
+        return _("? stale, {ago}").format(ago=ago), "warning" if state.out else "wire-ink"
+    return (_("? doubtful, {ago}").format(ago=ago), "warning") if track.suspect else (ago, "title")
 
 
 def trip_status(planner: TripPlanner) -> tuple[str, bool]:
     """What a simulated trip is doing, and whether it is failing."""
     if planner.stopping:
-        return "simulated: stopping…", False
+        return _("simulated: stopping…"), False
     if planner.error is not None:
-        return f"simulated, failing: {plain(planner.error.message)}", True
+        return _("simulated, failing: {message}").format(message=plain(planner.error.message)), True
     stop = planner.destination
-    return f"simulated: {stop.label if stop else 'starting'}", False
+    return _("simulated: {label}").format(label=stop.label if stop else _("starting")), False
 
 
 def map_corner(state: DriverState | None, tracker: DriverTracker | None, now: datetime) -> str:
@@ -116,7 +125,9 @@ def footer(driver_list: DriverList, state: DriverState | None) -> str:
     """`Ken · 2 of 5 on the way`, at the panel's lower edge."""
     if state is None:
         return ""
-    return f"{state.driver.name} · {driver_list.out_count} of {len(driver_list.states)} on the way"
+    return _("{driver} · {out_count} of {states} on the way").format(
+        driver=state.driver.name, out_count=driver_list.out_count, states=len(driver_list.states)
+    )
 
 
 def _second_line(driver_list: DriverList, state: DriverState, now: datetime) -> Content:
@@ -124,10 +135,12 @@ def _second_line(driver_list: DriverList, state: DriverState, now: datetime) -> 
     orders = f"{order_numbers(state)} · " if state.orders else ""
     if state.out and state.track.newest is not None and state.track.is_stale(now):
         ago = tracking_format.ago(state.track, now)
-        return Content.assemble((orders, "$wire-ink"), (f"? last seen {ago}", "bold $warning"))
+        return Content.assemble(
+            (orders, "$wire-ink"), (_("? last seen {ago}").format(ago=ago), "bold $warning")
+        )
     counts = (
-        (driver_list.out_count, "on the way"),
-        (driver_list.count(now, Activity.EXPECTED, Activity.ASSIGNED), "to leave"),
+        (driver_list.out_count, _("on the way")),
+        (driver_list.count(now, Activity.EXPECTED, Activity.ASSIGNED), _("to leave")),
         (driver_list.count(now, Activity.FREE), "free"),
     )
     others = " · ".join(f"{number} {what}" for number, what in counts if number)

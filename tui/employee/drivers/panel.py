@@ -12,9 +12,10 @@ from textual.worker import Worker
 
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
-from server.features.restaurants.schemas import Restaurant
+from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable
+from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
 from tui.common.map.widget import TownMap
@@ -35,28 +36,28 @@ from tui.employee.staleness import Banner
 
 RETRY_SECONDS = 1.0
 """How often it is checked whether a tracker that has ended may start again."""
-TOO_EARLY = "The open orders are still loading; try again in a moment."
+TOO_EARLY = _("The open orders are still loading; try again in a moment.")
 
 
 class DriversPanel(Panel):
     """A list and a map; the map follows the driver under the cursor."""
 
-    TITLE = "Drivers"
+    TITLE = _("Drivers")
     PATTERN = Pattern.SSE
     WHY = PATTERN_WHY
     SOURCES = PATTERN_SOURCES
-    NOTHING_TO_CUT = "No driver is being tracked; nothing to cut."
+    NOTHING_TO_CUT = _("No driver is being tracked; nothing to cut.")
     REDRAW_SECONDS = 0.2
     CARD_BODY = (44, 18)
     KEYS = (
-        ("↑↓", "choose a driver"),
-        ("/", "filter the drivers"),
-        ("enter f", "follow on the map, or show all of it"),
-        ("a", "assign an order to the driver"),
-        ("s", "simulate a trip, or stop it"),
-        ("m", "to the map, or back to the list"),
-        ("+ - 0", "zoom the map, or show all of it"),
-        ("r F5", "refresh the drivers"),
+        ("↑↓", _("choose a driver")),
+        ("/", _("filter the drivers")),
+        ("enter f", _("follow on the map, or show all of it")),
+        ("a", _("assign an order to the driver")),
+        ("s", _("simulate a trip, or stop it")),
+        ("m", _("to the map, or back to the list")),
+        ("+ - 0", _("zoom the map, or show all of it")),
+        ("r F5", _("refresh the drivers")),
     )
     DEFAULT_CSS = """
     DriversPanel {
@@ -71,10 +72,10 @@ class DriversPanel(Panel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "follow", "Follow"),
-        Binding("a", "assign", "Assign"),
-        Binding("s", "simulate", "Simulate trip"),
-        Binding("m", "map", "Map"),
+        Binding("enter", "follow", _("Follow")),
+        Binding("a", "assign", _("Assign")),
+        Binding("s", "simulate", _("Simulate trip")),
+        Binding("m", "map", _("Map")),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -122,17 +123,19 @@ class DriversPanel(Panel):
         """What the command palette offers."""
         if self.state is not None:
             yield SystemCommand(
-                "Follow the driver", "On the map, or show all of it", self.action_follow
+                _("Follow the driver"), _("On the map, or show all of it"), self.action_follow
             )
             yield SystemCommand(
-                "Assign an order to the driver", "One that has not left yet", self.action_assign
+                _("Assign an order to the driver"),
+                _("One that has not left yet"),
+                self.action_assign,
             )
             yield SystemCommand(
-                "Simulate a trip of the driver, or stop it",
-                "Along the streets, to the doors and back",
+                _("Simulate a trip of the driver, or stop it"),
+                _("Along the streets, to the doors and back"),
                 self.action_simulate,
             )
-        yield SystemCommand("Refresh the drivers", "Refresh the list now", self.action_retry)
+        yield SystemCommand(_("Refresh the drivers"), _("Refresh the list now"), self.action_retry)
 
     def redraw(self) -> None:
         """Apply the board, then draw list, map, card and edge."""
@@ -151,7 +154,10 @@ class DriversPanel(Panel):
         """Of the driver under the cursor: phone and name, and where the next door is."""
         if (state := self.state) is None:
             return ()
-        doors = [(f"address of #{one.number}", one.address.text) for one in state.doors]
+        doors = [
+            (_("address of #{number}").format(number=one.number), one.address.text)
+            for one in state.doors
+        ]
         return [("phone", state.driver.phone or ""), ("name", state.driver.name), *doors]
 
     # -- keys
@@ -162,7 +168,11 @@ class DriversPanel(Panel):
         if state is None:
             return
         if state.track.newest is None:
-            self.toast(f"{drivers_format.no_location(state)}, so the map cannot follow.")
+            self.toast(
+                _("{state}, so the map cannot follow.").format(
+                    state=drivers_format.no_location(state)
+                )
+            )
             return
         self._draw()
         self.map.action_follow()
@@ -285,7 +295,7 @@ class DriversPanel(Panel):
         return [order for order in orders if not order.status.terminal]
 
     @property
-    def _restaurant(self) -> Restaurant | None:
+    def _restaurant(self) -> RestaurantSummary | None:
         feed = self._kitchen.feed if self._kitchen is not None else None
         return feed.restaurant if feed is not None else None
 
@@ -293,7 +303,7 @@ class DriversPanel(Panel):
 def overlay_of(
     driver_list: DriverList,
     selected: DriverState | None,
-    restaurant: Restaurant | None,
+    restaurant: RestaurantSummary | None,
     corner: str,
     now: datetime,
 ) -> Overlay:

@@ -10,6 +10,7 @@ from typing import Protocol
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order
 from tui.common.client.api import Api
+from tui.common.language import _
 from tui.common.map.basemap import Basemap
 from tui.common.map.geometry import EARTH_METRES, LatLng, to_lat_lng, to_mercator
 from tui.common.tracking.planner import TripPlanner
@@ -39,7 +40,7 @@ def _corners(start: Point, basemap: Basemap) -> Iterator[Point]:
     x, y = to_mercator(LatLng(start.lat, start.lng))
     reach = FURTHEST_METRES * cosh(y) / EARTH_METRES
     near = basemap.segments.near((x - reach, y - reach, x + reach, y + reach))
-    for end in {end for _, ax, ay, bx, by in near for end in ((ax, ay), (bx, by))}:
+    for end in {end for _kind, ax, ay, bx, by in near for end in ((ax, ay), (bx, by))}:
         lat_lng = to_lat_lng(end)
         corner = Point(lat=lat_lng.lat, lng=lat_lng.lng)
         if NEAREST_METRES <= metres_between(start, corner) <= FURTHEST_METRES:
@@ -106,9 +107,11 @@ class Trips:
         elif self._reports_positions(state) and not self._is_confirmed(state.id):
             self._warned = state.id, time.monotonic()
             self._notify(
-                f"{state.driver.name} is reporting real positions; a simulated trip would mix "
-                "with them. Press the key again within "
-                f"{CONFIRM_SECONDS:.0f} s to start it anyway.",
+                _(
+                    "{driver} is reporting real positions; a simulated trip would mix with "
+                    "them. Press the key again within {confirm_seconds:.0f} s to start it "
+                    "anyway."
+                ).format(driver=state.driver.name, confirm_seconds=CONFIRM_SECONDS),
                 about=state.driver.name,
                 error=True,
             )
@@ -140,8 +143,10 @@ class Trips:
 
         def on_door(order: Order) -> None:
             self._notify(
-                f"{name} is at the door with #{order.number}, {order.address.text}. "
-                "Mark it as delivered in the kitchen.",
+                _(
+                    "{name} is at the door with #{number}, {text}. Mark it as delivered in the "
+                    "kitchen."
+                ).format(name=name, number=order.number, text=order.address.text),
                 about=f"#{order.number}",
             )
 
@@ -169,12 +174,19 @@ class Trips:
             del self._planners[driver.id]
             self._changed()
         if planner.refusal is not None:
-            message = f"{driver.name}'s trip has ended: {planner.refusal.message}"
+            message = _("{driver}'s trip has ended: {message}").format(
+                driver=driver.name, message=planner.refusal.message
+            )
             self._notify(message, about=driver.name, error=True)
         elif is_back:
-            self._notify(f"{driver.name} is back at the restaurant.", about=driver.name)
+            self._notify(
+                _("{driver} is back at the restaurant.").format(driver=driver.name),
+                about=driver.name,
+            )
         else:
-            self._notify(f"{driver.name}'s trip is stopped.", about=driver.name)
+            self._notify(
+                _("{driver}'s trip is stopped.").format(driver=driver.name), about=driver.name
+            )
 
     def _reports_positions(self, state: DriverState) -> bool:
         """Whether positions of the driver come in that are not ours."""

@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.common.format import fit, wrapped
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
 from tui.common.tracking.planner import TripPlanner
@@ -260,7 +261,7 @@ class DriverListView(Filterable, can_focus=True):
         hidden = self._hidden(height)
         if (hidden or self._top) and height > 2:
             above = f"▴ {self._top} " if self._top else ""
-            below = f"▾ {hidden} more" if hidden else ""
+            below = _("▾ {hidden} more").format(hidden=hidden) if hidden else ""
             lines[-1] = styles.line([(f"  {above}{below}", "wire-ink")], width)
         self._lines = lines
 
@@ -296,7 +297,7 @@ BESIDE_FROM_COLUMNS = 64
 WIDE_COLUMNS = 100
 """From this width on the map is beside the list, however high the panel is."""
 LOW_ROWS = 28
-BELOW_FROM_ROWS = 14
+BELOW_FROM_ROWS = 12
 """A lower panel has room for one of the two alone."""
 LIST_SHARE = 0.42
 """Of the height, where the map is below."""

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pydantic import ValidationError
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus, StatusChange
+from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import STATUS_LOOKS
-from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
+from tui.common.format import STATUS_LOOKS, fit
+from tui.common.language import _
+from tui.employee.kitchen.dialogs import (
+    SOLD_OUT,
+    AcceptScreen,
+    DriverScreen,
+    ReasonScreen,
+    SoldOutScreen,
+)
 from tui.employee.kitchen.hold import Held, HeldSteps, Sending, Timer
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from tui.common.client.session import Session
     from tui.common.dialogs.base import Dialog
 
+REASON_CELLS = 400
 FLUSH_SECONDS = 3.0
 """How long quitting waits for the answers to what it sends."""
 
@@ -96,9 +105,12 @@ class OrderActions:
         by_another = account is not None and last.by.id != account.id
         if by_another and order.status is not OrderStatus.PLACED and age < JUST_NOW_SECONDS:
             now = STATUS_LOOKS[order.status][1]
-            question = f"{last.by.name} has just changed #{order.number}: it is now “{now}”."
+            question = _("{name} has just changed #{number}: it is now “{status}”.").format(
+                name=last.by.name, number=order.number, status=now
+            )
+            title, yes, no = _("The next step as well?"), _("Next step"), _("Leave it")
             self._host.ask(
-                ConfirmScreen("The next step as well?", question, yes="Next step", no="Leave it"),
+                ConfirmScreen(title, question, yes=yes, no=no),
                 lambda yes: self._step(order) if yes else None,
             )
         else:
@@ -107,9 +119,9 @@ class OrderActions:
     def _step(self, order: Order) -> None:
         following = STEPS[STEPS.index(order.status) + 1]
         if order.status is OrderStatus.PLACED:
-            self._ask_minutes(order, "Accept", following)
+            self._ask_minutes(order, _("Accept #{number}"), following)
         elif following is OrderStatus.OUT_FOR_DELIVERY and order.driver is None:
-            self._ask_driver(order, "Assign a driver to", following)
+            self._ask_driver(order, following)
         else:
             self._send(order, StatusChange(status=following, expected_version=order.version))
 
@@ -128,15 +140,16 @@ class OrderActions:
     def change_minutes(self, order: Order) -> None:
         """Change the time of an order that is being made."""
         if order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING):
-            self._ask_minutes(order, "More time for", order.status)
+            self._ask_minutes(order, _("More time for #{number}"), order.status)
         elif order.status is OrderStatus.PLACED:
             self.step(order)
         else:
-            self._host.toast(f"#{order.number} is cooked already; only the driver can be late now.")
+            words = _("#{number} is cooked already; only the driver can be late now.")
+            self._host.toast(words.format(number=order.number))
 
     def change_driver(self, order: Order) -> None:
         """Assign a driver, or another one."""
-        self._ask_driver(order, "Assign a driver to", order.status)
+        self._ask_driver(order, order.status)
 
     def assign(self, order: Order, driver_id: str) -> None:
         """Assign that driver; a ready order leaves at once."""
@@ -148,29 +161,57 @@ class OrderActions:
         )
 
     def reject(self, order: Order) -> None:
-        """Reject a new order, or cancel an accepted one; both need a reason."""
-        self._host.ask(
-            ReasonScreen(order),
-            lambda reason: self._send(
-                order,
-                StatusChange(
-                    status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason
-                ),
-            ),
-        )
+        """Reject a new order, or cancel an accepted one; both need a reason. Where that is a dish
+        which is sold out, ask which, and mark it on the menu as well."""
 
-    def _ask_minutes(self, order: Order, verb: str, status: OrderStatus) -> None:
+        def answered(reason: str) -> None:
+            if reason == SOLD_OUT:
+                self._host.ask(SoldOutScreen(order), lambda ids: self._sold_out(order, ids))
+            else:
+                self._send(order, _cancelled(order, reason))
+
+        self._host.ask(ReasonScreen(order), answered)
+
+    def _sold_out(self, order: Order, ids: list[str]) -> None:
+        """Cancel the order since these dishes are sold out, and mark them: both or, while it waits
+        and is undone, neither."""
+        dishes = {item.menu_item_id: item.name for item in order.items}
+        names = ", ".join(dishes[one] for one in ids)
+        change = _cancelled(order, fit(_("Sold out: {names}.").format(names=names), REASON_CELLS))
+
+        async def send(now: Order) -> Order:
+            for one in ids:
+                await self._mark_sold_out(now.restaurant.id, one)
+            changed = await self._change(
+                now, change.model_copy(update={"expected_version": now.version})
+            )
+            words = _("On the menu, this is sold out now: {names}. s changes the menu.")
+            self._host.toast(words.format(names=names))
+            return changed
+
+        self._hold(order, OrderStatus.CANCELLED, send)
+
+    async def _mark_sold_out(self, restaurant_id: str, dish_id: str) -> None:
+        try:
+            await self._host.api.change_menu_item(
+                restaurant_id, dish_id, MenuItemChange(available=False)
+            )
+        except ApiError as refusal:
+            if refusal.status != 404:  # it is on the menu no more
+                raise
+
+    def _ask_minutes(self, order: Order, title: str, status: OrderStatus) -> None:
         usual = self._host.preparation_minutes
         self._host.ask(
-            AcceptScreen(order, verb, usual),
+            AcceptScreen(order, title, usual),
             lambda minutes: self._hold(
                 order, status, lambda now: self._with_minutes(now, status, minutes, usual)
             ),
         )
 
-    def _ask_driver(self, order: Order, verb: str, status: OrderStatus) -> None:
+    def _ask_driver(self, order: Order, status: OrderStatus) -> None:
         self._host.ask(
-            DriverScreen(order, verb),
+            DriverScreen(order),
             lambda driver_id: self._send(
                 order,
                 StatusChange(status=status, expected_version=order.version, driver_id=driver_id),
@@ -218,10 +259,8 @@ class OrderActions:
             else:
                 self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
-            self._host.toast(
-                f"#{order.number} may not have changed: {error.message} Check it and try again.",
-                error=True,
-            )
+            words = _("#{number} may not have changed: {why} Check it and try again.")
+            self._host.toast(words.format(number=order.number, why=error.message), error=True)
         finally:
             sent.set()
             self._sending.discard(sent)
@@ -275,6 +314,10 @@ class OrderActions:
         self._host.toast(conflict_message(order, present, refusal.message), error=True)
 
 
+def _cancelled(order: Order, reason: str) -> StatusChange:
+    return StatusChange(status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason)
+
+
 def order_in_conflict(refusal: ApiError) -> Order | None:
     """The current order, if the conflict carries it."""
     extra = refusal.problem.model_extra or {}
@@ -292,13 +335,17 @@ def conflict_message(seen: Order, present: Order, words: str) -> str:
     last = present.timeline[-1]
     if present.status is not seen.status:
         reason = f" ({last.reason})" if last.reason else ""
-        now, before = STATUS_LOOKS[present.status][1], STATUS_LOOKS[seen.status][1]
-        return (
-            f"{last.by.name} was quicker: {number} is now “{now}”{reason}, "
-            f"not “{before}” any more. You changed nothing."
+        return _(
+            "{name} was quicker: {number} is now “{now}”{reason}, not “{before}” any more. You"
+            " changed nothing."
+        ).format(
+            name=last.by.name,
+            number=number,
+            now=STATUS_LOOKS[present.status][1],
+            reason=reason,
+            before=STATUS_LOOKS[seen.status][1],
         )
-    driver = present.driver.name if present.driver else "nobody"
-    return (
-        f"{number} has changed meanwhile: {driver} delivers it now. You changed nothing; "
-        "check it and press the key again."
-    )
+    return _(
+        "{number} has changed meanwhile: {driver} delivers it now. You changed nothing; check it"
+        " and press the key again."
+    ).format(number=number, driver=present.driver.name if present.driver else _("nobody"))

@@ -11,15 +11,24 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import STATUS_LOOKS, fit
+from tui.common.language import _, ngettext
 from tui.common.styles import ThemeStyles
-from tui.employee.kitchen.cards import BoardRenderer, BoardState, RenderedBoard, columns_that_fit
+from tui.employee.kitchen.cards import (
+    FIVE_CELLS,
+    BoardRenderer,
+    BoardState,
+    RenderedBoard,
+    columns_that_fit,
+)
 from tui.employee.kitchen.format import format_order
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 
@@ -148,8 +157,8 @@ class BoardView(Widget, can_focus=True):
 
 LABELS = (
     {status: STATUS_LOOKS[status][1] for status in COLUMNS},
-    dict(zip(COLUMNS, ("Placed", "Acc", "Cook", "Ready", "Way"), strict=True)),
-    dict(zip(COLUMNS, "PACRW", strict=True)),
+    dict(zip(COLUMNS, _("Placed Acc Cook Ready Way").split(), strict=True)),
+    dict(zip(COLUMNS, _("P A C R W").split(), strict=True)),
 )
 """From the widest to the narrowest."""
 
@@ -259,6 +268,44 @@ class OrderSummary(Widget):
             return Content("")
         lines = format_order(self._order, self._now, width)
         if len(lines) > height > 0:
-            words = f"space shows {len(lines) - height + 1} more lines"
+            more = len(lines) - height + 1
+            words = ngettext(
+                "space shows {count} more line", "space shows {count} more lines", more
+            )
+            words = words.format(count=more)
             lines = [*lines[: height - 1], Content.assemble((fit(words, width), "$wire-ink"))]
         return Content("\n").join(lines)
+
+
+BELOW_FROM_ROWS = 22
+RIGHT_FROM_COLUMNS = 60
+DETAILS_CELLS = 36
+
+
+class Stage(Container):
+    """The board, and the selected order below or beside it; in a wide window never at the cost of a
+    column."""
+
+    DEFAULT_CSS = """
+    Stage {
+        height: 1fr; layout: vertical;
+        &.-below #details { height: 30%; min-height: 8; border-top: solid $edge; }
+        &.-right { layout: horizontal; }
+        &.-right #board { width: 43%; }
+        &.-right.-five #board { width: 1fr; }
+        &.-right #details { width: 1fr; border-left: solid $edge; margin-left: 1; padding-left: 1; }
+        &.-right.-five #details { width: 38; }
+        &.-bare #details { display: none; }
+    }
+    """
+
+    def make_room(self, size: Size, *, wide: bool) -> None:
+        """Arrange them in a panel of that size; `wide` is the window's breakpoint."""
+        below = size.height >= BELOW_FROM_ROWS
+        five = wide and size.width >= FIVE_CELLS
+        least = FIVE_CELLS + DETAILS_CELLS + 2 if five else RIGHT_FROM_COLUMNS
+        right = not below and size.width >= least
+        self.set_class(below, "-below")
+        self.set_class(right, "-right")
+        self.set_class(five, "-five")
+        self.set_class(not below and not right, "-bare")

@@ -10,8 +10,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.client.replayed import MARK
+from tui.common.client.log_feed import MARK
 from tui.common.format import STATUS_LOOKS, fit, wrapped
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
 from tui.employee.kitchen.model import COLUMNS, Cursor, Due, OrderBoard, Urgency, due
@@ -59,7 +60,8 @@ def card_body(order: Order, width: int) -> list[Part]:
     for at, dish in enumerate(dishes):
         final = at == len(dishes) - 1
         if len(dish) > room - (not final):
-            lines.append((fit(f"and {len(dishes) - at} more", width), "wire-ink"))
+            more = _("and {count} more").format(count=len(dishes) - at)
+            lines.append((fit(more, width), "wire-ink"))
             break
         lines += [(line, "") for line in dish]
         room -= len(dish)
@@ -71,7 +73,8 @@ def card_body(order: Order, width: int) -> list[Part]:
         lines.append((fit(f"▸ {plain(order.driver.name)}", width), "secondary"))
     if order.status is OrderStatus.CANCELLED:
         last = order.timeline[-1]
-        words = f"cancelled: {last.reason}" if last.reason else "cancelled"
+        why = _("cancelled: {reason}").format(reason=last.reason)
+        words = why if last.reason else _("cancelled")
         lines += [(line, "bold error") for line in wrapped(words, width)[:NOTE_LINES]]
     return lines
 
@@ -117,6 +120,8 @@ def render_card(
 
 COLUMN_CELLS = 17
 """Least width of a column; as many are shown as there is room for."""
+FIVE_CELLS = 79
+"""From this width on there are all five, two cells narrower if need be."""
 CARD_CACHE_SIZE = 400
 MANY_REGIONS = 3
 """From this many changed columns on, their area is repainted as one."""
@@ -279,7 +284,7 @@ class BoardRenderer:
         lines += [blank] * (view.height - len(lines))
         if (hidden or top) and room > 1:
             above = f"▴ {top} " if top else ""
-            below = f"▾ {hidden} more" if hidden else ""
+            below = _("▾ {count} more").format(count=hidden) if hidden else ""
             lines[-1] = styles.line([(fit(above + below, width), "wire-ink")], width)
 
     def _card(self, order: Order, width: int) -> _Card:
@@ -327,7 +332,9 @@ class BoardRenderer:
 
 def columns_that_fit(width: int) -> int:
     """How many columns fit into `width` cells."""
-    return min(len(COLUMNS), max(1, (width + 1) // (COLUMN_CELLS + 1)))
+    if width >= FIVE_CELLS:
+        return len(COLUMNS)
+    return max(1, (width + 1) // (COLUMN_CELLS + 1))
 
 
 def _hidden(heights: list[int], top: int, height: int) -> int:

@@ -20,7 +20,10 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
+from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.row_list import RowList
+from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.format import format_order
 
 PRESETS = (10, 15, 20, 30, 45, 60)
@@ -48,26 +51,26 @@ class AcceptScreen(Dialog[int]):
         Binding("down", f"more(-{STEP})", show=False, priority=True),
     ]
 
-    def __init__(self, order: Order, verb: str, minutes: int) -> None:
-        """`minutes` is what the restaurant usually needs."""
+    def __init__(self, order: Order, title: str, minutes: int) -> None:
+        """`title` has a `{number}`; `minutes` is what the restaurant usually needs."""
         super().__init__()
-        self._order, self._verb, self._minutes = order, verb, minutes
+        self._order, self._title, self._minutes = order, title, minutes
 
     def body(self) -> ComposeResult:
         """A number, and presets to pick."""
         with Vertical(classes="box") as box:
-            box.border_title = Content(f"{self._verb} #{self._order.number}")
-            box.border_subtitle = "enter confirms · ↑↓ 5 minutes · esc closes"
+            box.border_title = Content(self._title.format(number=self._order.number))
+            box.border_subtitle = _("enter confirms · ↑↓ 5 minutes · esc closes")
             what = f"{plain(self._order.customer.name)}: {items_in_short(self._order)}"
             yield Static(fit(what, 96), id="what", markup=False)
             with Horizontal(classes="row"):
-                yield Label("Ready in")
+                yield Label(_("Ready in"))
                 yield Input(
                     str(self._minutes), id="minutes", compact=True, max_length=3, type="integer"
                 )
                 yield Static("", id="until", markup=False)
             with Horizontal(classes="row"):
-                yield Label("or in")
+                yield Label(_("or in"))
                 for minutes in PRESETS:
                     button = Button(Content(str(minutes)), name=str(minutes), compact=True)
                     button.styles.min_width = 5
@@ -84,11 +87,12 @@ class AcceptScreen(Dialog[int]):
     def _show_end(self) -> None:
         minutes = self._typed()
         if minutes is None:
-            words = Content.assemble((f"minutes: 1 to {MOST}", "$warning"))
+            words = Content.assemble((_("minutes: 1 to {most}").format(most=MOST), "$warning"))
         else:
             end = self.services.session.server_now() + timedelta(minutes=minutes)
-            usual = " · as usual" if minutes == self._minutes else ""
-            words = Content(f"minutes: at {hours_minutes(end)}{usual}")
+            usual = minutes == self._minutes
+            text = _("minutes: at {time} · as usual") if usual else _("minutes: at {time}")
+            words = Content(text.format(time=hours_minutes(end)))
         self.query_one("#until", Static).update(words)
 
     @on(Input.Submitted)
@@ -106,17 +110,18 @@ class AcceptScreen(Dialog[int]):
         return int(text) if text.isdecimal() and 1 <= int(text) <= MOST else None
 
 
+SOLD_OUT = _("A dish you ordered is sold out.")
 REJECTIONS = (
-    "We are too busy right now.",
-    "A dish you ordered is sold out.",
-    "We are closing for today.",
-    "Your address is too far away for us.",
+    _("We are too busy right now."),
+    SOLD_OUT,
+    _("We are closing for today."),
+    _("Your address is too far away for us."),
 )
 CANCELLATIONS = (
-    "Something went wrong in the kitchen.",
-    "A dish you ordered is sold out.",
-    "There is no driver for your order.",
-    "We cannot reach you.",
+    _("Something went wrong in the kitchen."),
+    SOLD_OUT,
+    _("There is no driver for your order."),
+    _("We cannot reach you."),
 )
 
 
@@ -141,16 +146,15 @@ class ReasonScreen(Dialog[str]):
         """Reasons to pick, and a field for another one."""
         reasons = REJECTIONS if self._new else CANCELLATIONS
         with Vertical(classes="box") as box:
-            verb = "Reject" if self._new else "Cancel"
-            box.border_title = Content(f"{verb} #{self._order.number}")
-            box.border_subtitle = "enter sends it · tab own words · esc closes"
-            yield Static(
-                f"{plain(self._order.customer.name)} will read why:", classes="hint", markup=False
-            )
+            title = _("Reject #{number}") if self._new else _("Cancel #{number}")
+            box.border_title = Content(title.format(number=self._order.number))
+            box.border_subtitle = _("enter sends it · tab own words · esc closes")
+            hint = _("{name} will read why:").format(name=plain(self._order.customer.name))
+            yield Static(hint, classes="hint", markup=False)
             options = OptionList(*(Option(Content(reason)) for reason in reasons), id="reasons")
             options.styles.height = "auto"
             yield options
-            yield Input(placeholder="or in your own words", compact=True, max_length=500)
+            yield Input(placeholder=_("or in your own words"), compact=True, max_length=500)
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
@@ -161,6 +165,98 @@ class ReasonScreen(Dialog[str]):
     def _written(self, event: Input.Submitted) -> None:
         if shows(event.value):
             self.dismiss(in_one_line(event.value).strip())
+
+
+class SoldOutScreen(Dialog[list[str]]):
+    """Answers the ids of an order's dishes that are sold out, in the order's order; None when
+    closed. Of a single dish there is nothing to choose."""
+
+    DEFAULT_CSS = """
+    SoldOutScreen {
+        & > .box { width: 60; }
+        & .hint { height: auto; color: $title; margin-bottom: 1; }
+        & TickList { max-height: 12; margin-bottom: 1; }
+        & Horizontal { height: 1; align-horizontal: right; }
+    }
+    """
+    AUTO_FOCUS = "TickList"
+
+    def __init__(self, order: Order) -> None:
+        super().__init__()
+        self._order = order
+
+    def body(self) -> ComposeResult:
+        """The dishes, each with a box to tick, and a button."""
+        with Vertical(classes="box") as box:
+            title = _("Sold out: which of #{number}?").format(number=self._order.number)
+            box.border_title = Content(title)
+            box.border_subtitle = _("space ticks · enter sends it · esc closes")
+            yield Static(
+                _("They are marked as sold out on the menu, and {name} will read which.").format(
+                    name=plain(self._order.customer.name)
+                ),
+                classes="hint",
+                markup=False,
+            )
+            yield TickList({item.menu_item_id: item.name for item in self._order.items})
+            yield StatusLine()
+            with Horizontal():
+                yield Button(_("Sold out"), id="send", variant="error", compact=True)
+
+    @on(Button.Pressed)
+    def action_send(self) -> None:
+        """Answer what is ticked."""
+        if ticked := self.query_one(TickList).ticked:
+            self.dismiss(ticked)
+        else:
+            self.show_status(_("Tick what is sold out with space."))
+
+
+class TickList(RowList):
+    """Names with a box each. Space or a click ticks one; enter is the dialog's. A single one is
+    ticked."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "tick", _("Tick")),
+        Binding("enter", "screen.send", _("Send")),
+    ]
+
+    def __init__(self, names: dict[str, str]) -> None:
+        """`names` by id."""
+        super().__init__()
+        self._names = names
+        self._ticked = set(names) if len(names) == 1 else set[str]()
+        self.styles.height = len(names)
+
+    @property
+    def ticked(self) -> list[str]:
+        """The ids of those that are ticked, from top to bottom."""
+        return [key for key in self._names if key in self._ticked]
+
+    def on_mount(self) -> None:
+        """Draw them."""
+        self.redraw()
+
+    def row_ids(self) -> Sequence[str]:
+        """All of them."""
+        return list(self._names)
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """A box and a name."""
+        key = self.row_ids()[index]
+        box = ("[x] ", "bold $error") if key in self._ticked else ("[ ] ", "$wire-ink")
+        return [Content.assemble(box, fit(self._names[key], width - 4))]
+
+    def clicked(self, x: int) -> bool:
+        """A click ticks."""
+        self.action_tick()
+        return True
+
+    def action_tick(self) -> None:
+        """Tick the highlighted one, or no longer."""
+        if self.highlighted_id is not None:
+            self._ticked ^= {self.highlighted_id}
+            self.redraw()
 
 
 NAME_CELLS = 24
@@ -179,17 +275,18 @@ class DriverScreen(Dialog[str]):
     """
     AUTO_FOCUS = "OptionList"
 
-    def __init__(self, order: Order, verb: str) -> None:
+    def __init__(self, order: Order) -> None:
         super().__init__()
-        self._order, self._verb = order, verb
+        self._order = order
         self._drivers: list[Driver] = []
 
     def body(self) -> ComposeResult:
         """A line of text and the drivers."""
         with Vertical(classes="box") as box:
-            box.border_title = Content(f"{self._verb} #{self._order.number}?")
-            box.border_subtitle = "enter chooses · esc closes"
-            yield Static("Checking who is free…", id="words", markup=False)
+            title = _("Assign a driver to #{number}?").format(number=self._order.number)
+            box.border_title = Content(title)
+            box.border_subtitle = _("enter chooses · esc closes")
+            yield Static(_("Checking who is free…"), id="words", markup=False)
             options = OptionList(id="drivers")
             options.styles.height = "auto"
             yield options
@@ -203,15 +300,16 @@ class DriverScreen(Dialog[str]):
         try:
             drivers = await self.services.api.drivers()
         except ClientError as error:
-            words.update(f"{plain(error.message)} Close this with esc and try again.")
+            again = _("{why} Close this with esc and try again.")
+            words.update(again.format(why=plain(error.message)))
             return
         self._drivers = least_loaded_first(drivers)
         if not self._drivers:
-            words.update("This restaurant has no drivers, so nobody can deliver it.")
+            words.update(_("This restaurant has no drivers, so nobody can deliver it."))
             return
         leaving = self._order.status is OrderStatus.READY
-        where = plain(self._order.address.text)
-        words.update(fit(f"{'Goes out now to' if leaving else 'To'} {where}", 58))
+        goes = _("Goes out now to {address}") if leaving else _("To {address}")
+        words.update(fit(goes.format(address=plain(self._order.address.text)), 58))
         assigned = self._order.driver.id if self._order.driver else None
         options = self.query_one(OptionList)
         options.add_options(
@@ -234,11 +332,13 @@ def format_driver(driver: Driver, assigned: bool) -> Content:
     """Name, vehicle, and the orders carried; `assigned` marks who has the order now."""
     load = ", ".join(f"#{order.number}" for order in driver.carrying[:3])
     if len(driver.carrying) > 3:
-        load += f" and {len(driver.carrying) - 3} more"
-    name = fit(driver.name, NAME_CELLS - (4 if assigned else 0))
-    mark = " now" if assigned else ""
+        more = _("{orders} and {count} more")
+        load = more.format(orders=load, count=len(driver.carrying) - 3)
+    mark = " " + _("now") if assigned else ""
+    name = fit(driver.name, NAME_CELLS - cell_len(mark))
     gap = " " * (NAME_CELLS - cell_len(name) - len(mark))
-    carries = (f"carries {load}", "$wire-ink") if load else ("free", "$success")
+    carrying = _("carries {orders}").format(orders=load)
+    carries = (carrying, "$wire-ink") if load else (_("free"), "$success")
     vehicle = fit(driver.vehicle, VEHICLE_CELLS, pad=True)
     return Content.assemble(
         (name, "bold"), (mark, "$primary"), gap, " ", (vehicle, "$title"), " ", carries
@@ -255,7 +355,7 @@ class OrderDetailsScreen(Dialog[None]):
     OrderDetailsScreen { & > .box { width: 70; } & Static { width: 1fr; height: auto; } }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,enter", "close", "Close", show=False),
+        Binding("space,enter", "close", _("Close"), show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
     ]
@@ -269,8 +369,8 @@ class OrderDetailsScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The lines, and a scroll bar where there are many."""
         with VerticalScroll(classes="box") as box:
-            box.border_title = Content(f"Order #{self._order.number}")
-            box.border_subtitle = "esc closes"
+            box.border_title = Content(_("Order #{number}").format(number=self._order.number))
+            box.border_subtitle = _("esc closes")
             yield Static("", id="order", markup=False)
 
     def on_resize(self) -> None:

@@ -1,5 +1,6 @@
 """Keeps the board current: a snapshot of the open orders, then every event after it."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from server.features.orders.schemas import Order
-from server.features.restaurants.schemas import Restaurant
+from server.features.restaurants.schemas import MenuItem, RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.client.log_feed import LogFeed
 from tui.common.client.retry import sync_loop
@@ -22,6 +23,7 @@ PAGE = 200
 LOOK_BACK = timedelta(hours=36)
 """How much of the history is read, for what was done today."""
 EVENTS = frozenset({"order.placed", "order.updated", "order.cancelled", "driver.assigned"})
+TERMS = "restaurant.updated"
 
 
 ID = '{"id":"'
@@ -47,8 +49,10 @@ class KitchenFeed(LogFeed):
         """Whether the board has been read at least once."""
         self.error = ""
         """Why the snapshot could not be read; "" once it was."""
-        self.restaurant: Restaurant | None = None
-        """As it was when the board was first read."""
+        self.menu: list[MenuItem] = []
+        """Its dishes, as they were when the board was last read."""
+        self.restaurant: RestaurantSummary | None = None
+        """Its terms as they are now."""
         self.stopped = False
         """Whether the server has refused for good."""
         self._api = api
@@ -63,8 +67,9 @@ class KitchenFeed(LogFeed):
 
         async def read() -> str:
             cursor = await self._read()
-            if self.restaurant is None:
-                self.restaurant = await self._api.restaurant(self._restaurant_id)
+            restaurant = await self._api.restaurant(self._restaurant_id)
+            self.restaurant, self.menu = restaurant, restaurant.menu
+            self._changed()
             return cursor
 
         await sync_loop(read, self._follow, meter=self._meter, on_error=self._on_error)
@@ -114,6 +119,10 @@ class KitchenFeed(LogFeed):
         await self._follow_log(path, cursor, self._on_event)
 
     def _on_event(self, kind: str, data: str) -> None:
+        if kind == TERMS:
+            with contextlib.suppress(ValidationError):  # from a newer server
+                self.restaurant = RestaurantSummary.model_validate_json(data)
+            self._changed()
         if kind in EVENTS:
             key = _key(data)
             self._pending[key] = data

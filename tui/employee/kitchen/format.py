@@ -7,16 +7,17 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, fit, hours_minutes, human_money, wrapped
+from tui.common.format import STATUS_LOOKS, fit, hours_minutes, money, wrapped
+from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
 
-NO_RESTAURANT = (
+NO_RESTAURANT = _(
     "This account belongs to no restaurant, so there are no orders to show. "
     "The server's administrator can fix that with `python -m server add-employee`."
 )
-LOADING = "Loading open orders…"
-EMPTY = "No open orders. A new one appears here by itself, and rings."
+LOADING = _("Loading open orders…")
+EMPTY = _("No open orders. A new one appears here by itself, and rings.")
 COOKING = (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
 
 
@@ -26,14 +27,16 @@ def empty_message(loaded: bool, error: str, stopped: bool) -> str:
         return EMPTY
     if not error:
         return LOADING
-    return error if stopped else f"{error} Retrying."
+    return error if stopped else _("{why} Retrying.").format(why=error)
 
 
 def cancelled_message(order: Order) -> str:
     """The toast about an order that somebody else has cancelled."""
     last = order.timeline[-1]
-    reason = f": “{last.reason}”" if last.reason else ""
-    return f"{last.by.name} has cancelled #{order.number}{reason}. Enter clears it from the board."
+    words = _("{name} has cancelled #{number}. Enter clears it from the board.")
+    if last.reason:
+        words = _("{name} has cancelled #{number}: “{reason}”. Enter clears it from the board.")
+    return words.format(name=last.by.name, number=order.number, reason=last.reason)
 
 
 def most_urgent(board: OrderBoard, now: datetime) -> tuple[Order, float] | None:
@@ -43,22 +46,28 @@ def most_urgent(board: OrderBoard, now: datetime) -> tuple[Order, float] | None:
     return min(left, key=lambda pair: pair[1], default=None)
 
 
-def status_key(board: OrderBoard, muted: bool, now: datetime) -> tuple[object, ...]:
+def status_key(
+    board: OrderBoard, muted: bool, now: datetime, *, paused: bool
+) -> tuple[object, ...]:
     """What footer, summary and headline depend on: equal while none of them would change."""
     urgent = most_urgent(board, now)
     words = (urgent[0].number, due(urgent[0], now).text) if urgent else None
     counts = tuple(board.count(status) for status in COLUMNS)
-    return (counts, board.delivered_today(now.astimezone()), len(board.unseen), muted, words)
+    done = board.delivered_today(now.astimezone())
+    return (counts, done, len(board.unseen), muted, paused, words)
 
 
-def footer(board: OrderBoard, muted: bool, now: datetime) -> Content:
+def footer(board: OrderBoard, muted: bool, now: datetime, *, paused: bool) -> Content:
     """The note at the panel's lower edge."""
     done = board.delivered_today(now.astimezone())
-    parts = [(f"{board.open_count} open · {done} done today", "$wire-ink")]
+    words = _("{open} open · {done} done today").format(open=board.open_count, done=done)
+    parts = [(words, "$wire-ink")]
+    if paused:
+        parts.append((_(" · paused"), "bold $warning"))
     if muted:
-        parts.append((" · bell off", "bold $warning"))
+        parts.append((_(" · bell off"), "bold $warning"))
     elif board.unseen:
-        parts.append((" · m mutes", "$wire-ink"))
+        parts.append((_(" · m mutes"), "$wire-ink"))
     return Content.assemble(*parts)
 
 
@@ -68,11 +77,11 @@ def summary(board: OrderBoard, now: datetime) -> Content:
     cooking = sum(board.count(status) for status in COOKING)
     ready = board.count(OrderStatus.READY)
     first = Content.assemble(
-        (f"{new} placed", "bold $primary" if new else "$wire-ink"),
+        (_("{count} placed").format(count=new), "bold $primary" if new else "$wire-ink"),
         (" · ", "$wire-sep"),
-        (f"{cooking} being made", "bold" if cooking else "$wire-ink"),
+        (_("{count} being made").format(count=cooking), "bold" if cooking else "$wire-ink"),
         (" · ", "$wire-sep"),
-        (f"{ready} ready", "bold $success" if ready else "$wire-ink"),
+        (_("{count} ready").format(count=ready), "bold $success" if ready else "$wire-ink"),
     )
     return Content("\n").join([first, _due_first(board, now) or Content("")])
 
@@ -83,7 +92,7 @@ def headline(board: OrderBoard, now: datetime) -> Content:
     urgent = _due_first(board, now)
     parts: list[Content] = []
     if new:
-        words = "1 new order" if new == 1 else f"{new} new orders"
+        words = ngettext("{count} new order", "{count} new orders", new).format(count=new)
         parts.append(Content.assemble((words, "bold $primary")))
     if urgent is not None:
         parts.append(urgent)
@@ -97,9 +106,9 @@ def _due_first(board: OrderBoard, now: datetime) -> Content | None:
     clock = due(urgent[0], now)
     number = (f"#{urgent[0].number} ", "$wire-ink")
     if clock.urgency is Urgency.LATE:
-        return Content.assemble(number, ("late ", ""), (clock.text, "bold $error"))
+        return Content.assemble(number, (_("late") + " ", ""), (clock.text, "bold $error"))
     ink = "bold $warning" if clock.urgency is Urgency.SOON else "bold"
-    return Content.assemble(number, ("ready in ", ""), (clock.text, ink))
+    return Content.assemble(number, (_("ready in") + " ", ""), (clock.text, ink))
 
 
 THREE_COLUMNS_FROM = 72
@@ -148,7 +157,7 @@ def heading(order: Order, now: datetime, width: int) -> Content:
         ("  ", ""),
     ]
     words, ink = _clock_text(order, now)
-    total = f"  {human_money(order.total_cents)}"
+    total = f"  {money(order.total_cents, order.currency)}"
     room = width - sum(cell_len(text) for text, _ in parts)
     if cell_len(words) > room:
         words = words.partition(",")[0]
@@ -161,31 +170,48 @@ def heading(order: Order, now: datetime, width: int) -> Content:
 def _clock_text(order: Order, now: datetime) -> tuple[str, str]:
     """The order's clock as text, and its colour."""
     if order.status.terminal:
-        return f"at {hours_minutes(order.timeline[-1].at)}", "$wire-ink"
+        return _("at {time}").format(time=hours_minutes(order.timeline[-1].at)), "$wire-ink"
     clock = due(order, now)
     ink = CLOCK_INK[clock.urgency]
     end = deadline(order)
     if end is None or order.status is OrderStatus.PLACED:
-        return f"{clock.glyph} waits {clock.text}", ink
+        return _("{glyph} waits {time}").format(glyph=clock.glyph, time=clock.text), ink
     cooking = order.status in (OrderStatus.ACCEPTED, OrderStatus.PREPARING)
-    what = "ready by" if cooking else "at the door"
     if clock.urgency is Urgency.LATE:
-        return f"{clock.glyph} late {clock.text}, {what} {hours_minutes(end)}", ink
-    return f"{clock.glyph} {clock.text} left, {what} {hours_minutes(end)}", ink
+        words = _("{glyph} late {left}, at the door {time}")
+        if cooking:
+            words = _("{glyph} late {left}, ready by {time}")
+    else:
+        words = _("{glyph} {left} left, at the door {time}")
+        if cooking:
+            words = _("{glyph} {left} left, ready by {time}")
+    return words.format(glyph=clock.glyph, left=clock.text, time=hours_minutes(end)), ink
 
 
 def items(order: Order, width: int) -> list[Content]:
     """The dishes with their notes, and the total."""
     lines: list[Content] = []
     for item in order.items:
-        lines += _item(item, width)
+        lines += _item(item, order.currency, width)
     if order.note:
         lines += _note_lines(order.note, width, "» ")
-    total = human_money(order.total_cents)
+    for name, cents in extras(order):
+        lines.append(_priced(name, cents, order.currency, width))
+    total = money(order.total_cents, order.currency)
     count = sum(item.quantity for item in order.items)
-    words = fit(f"{count} {'dish' if count == 1 else 'dishes'}", width - len(total) - 1, pad=True)
+    words = ngettext("{count} dish", "{count} dishes", count).format(count=count)
+    words = fit(words, width - len(total) - 1, pad=True)
     lines.append(Content.assemble((words, "$wire-ink"), " ", (total, "bold")))
     return lines
+
+
+def extras(order: Order) -> list[tuple[str, int]]:
+    """What its total has beside the dishes: names, and minor units."""
+    found = [
+        (_("Delivery") if fee.kind == "delivery" else fee.kind.capitalize(), fee.cents)
+        for fee in order.fees
+    ]
+    return [*found, (_("Tip"), order.tip_cents)] if order.tip_cents else found
 
 
 def people(order: Order, width: int) -> list[Content]:
@@ -200,7 +226,9 @@ def people(order: Order, width: int) -> list[Content]:
         words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
         lines.append(Content.assemble((words, "$secondary")))
     elif order.status is OrderStatus.READY:
-        lines.append(Content.assemble((fit("▸ no driver yet: d assigns one", width), "$wire-ink")))
+        lines.append(
+            Content.assemble((fit(_("▸ no driver yet: d assigns one"), width), "$wire-ink"))
+        )
     return lines
 
 
@@ -233,11 +261,15 @@ def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) ->
     return lines
 
 
-def _item(item: OrderItem, width: int) -> list[Content]:
-    price = human_money(item.price_cents * item.quantity)
-    room = width - len(price) - 1
-    name = fit(f"{item.quantity}× {plain(item.name)}", room, pad=True)
-    lines = [Content.assemble((name, ""), (f" {price}", "$wire-ink"))]
+def _priced(name: str, cents: int, currency: str, width: int) -> Content:
+    price = money(cents, currency)
+    name = fit(name, width - len(price) - 1, pad=True)
+    return Content.assemble((name, ""), (f" {price}", "$wire-ink"))
+
+
+def _item(item: OrderItem, currency: str, width: int) -> list[Content]:
+    name, cents = f"{item.quantity}× {item.name}", item.price_cents * item.quantity
+    lines = [_priced(name, cents, currency, width)]
     return lines + (_note_lines(item.note, width, "   » ") if item.note else [])
 
 

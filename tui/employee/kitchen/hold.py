@@ -16,6 +16,7 @@ from textual.message import Message
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS
+from tui.common.language import _
 from tui.employee.staleness import Banner
 
 Sending = Callable[[Order], Coroutine[object, object, Order]]
@@ -117,7 +118,8 @@ class HeldSteps:
         found = order_id if order_id in self._held else next(reversed(self._held), None)
         held = self.take(found) if found is not None else None
         if held is not None:
-            self._host.toast(f"Undone: #{held.order.number} is not “{held.name}”.")
+            words = _("Undone: #{number} is not “{status}”.")
+            self._host.toast(words.format(number=held.order.number, status=held.name))
         return held is not None
 
     def send_now(self, order_id: str) -> None:
@@ -140,11 +142,10 @@ class HeldSteps:
             if now is not None and now.version == held.order.version:
                 continue
             self.take(held.order.id)
-            number = f"#{held.order.number}"
             if now is None:
+                words = _("#{number} has left the board meanwhile; “{status}” was not sent.")
                 self._host.toast(
-                    f"{number} has left the board meanwhile; “{held.name}” was not sent.",
-                    error=True,
+                    words.format(number=held.order.number, status=held.name), error=True
                 )
             elif now.status is held.order.status or (
                 held.status is OrderStatus.CANCELLED and not now.status.terminal
@@ -154,11 +155,14 @@ class HeldSteps:
                 self._host.toast(explain(held.order, now, ""), error=True)
 
     def _ask(self, held: Held, now: Order) -> None:
-        number = f"#{now.number}"
-        driver = now.driver.name if now.driver else "nobody"
-        question = (
-            f"{number} has changed while your step waited: it is “{STATUS_LOOKS[now.status][1]}”,"
-            f" and {driver} delivers it. Make it “{held.name}” all the same?"
+        question = _(
+            "#{number} has changed while your step waited: it is “{now}”, and {driver} delivers it."
+            " Make it “{status}” all the same?"
+        ).format(
+            number=now.number,
+            now=STATUS_LOOKS[now.status][1],
+            driver=now.driver.name if now.driver else _("nobody"),
+            status=held.name,
         )
 
         def answered(yes: bool) -> None:
@@ -166,7 +170,7 @@ class HeldSteps:
                 self._run(now, held.send(now))
 
         self._host.ask(
-            ConfirmScreen("Somebody else was there", question, yes="Send it", no="Leave it"),
+            ConfirmScreen(_("Changed meanwhile"), question, yes=_("Send it"), no=_("Leave it")),
             answered,
         )
 
@@ -176,8 +180,12 @@ def format_held(held: list[Held]) -> str:
     if not held:
         return ""
     last = held[-1]
-    more = f", and {len(held) - 1} more" if len(held) > 1 else ""
-    return f"#{last.order.number} → {last.name} in {last.seconds} s{more} · u undoes"
+    words = _("#{number} → {status} in {seconds} s · u undoes")
+    if len(held) > 1:
+        words = _("#{number} → {status} in {seconds} s, and {more} more · u undoes")
+    return words.format(
+        number=last.order.number, status=last.name, seconds=last.seconds, more=len(held) - 1
+    )
 
 
 class HeldLine(Banner):

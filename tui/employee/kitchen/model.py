@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus
-from tui.common.client.replayed import ReplayedRows
+from tui.common.client.log_feed import ReplayedRows
 
 COLUMNS: tuple[OrderStatus, ...] = STEPS[:-1]
 """The statuses that have a column, from left to right."""

@@ -7,24 +7,28 @@ from typing import ClassVar, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.binding import BindingType
 
 from server.features.orders.schemas import Order, OrderStatus
+from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.meter import Pattern
-from tui.common.commands import dishes_found, orders_found
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
+from tui.common.language import _
 from tui.common.panel import Panel
 from tui.employee.kitchen import format as kitchen_text
+from tui.employee.kitchen import keys
 from tui.employee.kitchen.actions import OrderActions, conflict_message
 from tui.employee.kitchen.alarm import Alarm
-from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary
+from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary, Stage
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.hold import HeldLine, Timer, format_held
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
+from tui.employee.kitchen.terms import Terms, TermsLine, format_terms, paused
 from tui.employee.kitchen.tickets import TicketDesk
+from tui.employee.lookback.history import HistoryScreen
+from tui.employee.lookback.today import TodayScreen
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 
@@ -35,8 +39,6 @@ USUAL_MINUTES = 20
 """Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
 """The worker group of the stream."""
-BELOW_FROM_ROWS = 22
-RIGHT_FROM_COLUMNS = 60
 
 AnswerT = TypeVar("AnswerT")
 
@@ -44,9 +46,9 @@ AnswerT = TypeVar("AnswerT")
 class KitchenPanel(Panel):
     """A board of orders by status; enter takes the selected order to its next step."""
 
-    TITLE = "Kitchen"
+    TITLE = _("Kitchen")
     PATTERN = Pattern.SSE
-    WHY = (
+    WHY = _(
         "Orders come often, to every screen of the kitchen, and none may be lost: a stream "
         "brings each within milliseconds and goes on from its cursor after a loss. What the "
         "cook does is sent by requests, so the way back is not needed."
@@ -59,42 +61,9 @@ class KitchenPanel(Panel):
     )
     REDRAW_SECONDS = 0.3
     CARD_BODY = (30, 10)
-    KEYS = (
-        ("←↑↓→", "choose an order"),
-        ("enter", "accept, next step; clears a cancelled one"),
-        ("u", "undo a step while it waits"),
-        ("R", "reject or cancel, with a reason"),
-        ("d", "assign a driver, or change it"),
-        ("e", "change the minutes"),
-        ("space", "the whole order"),
-        ("p", "print or save its ticket"),
-        ("s", "menu: sold out, prices, dishes"),
-        ("n", "go to the next new order"),
-        ("m", "mute the bell, and back"),
-        ("r", "refresh the orders"),
-    )
-    DEFAULT_CSS = """
-    KitchenPanel {
-        & #stage { height: 1fr; layout: vertical; }
-        &.-below #details { height: 30%; min-height: 8; border-top: solid $edge; }
-        &.-right #stage { layout: horizontal; }
-        &.-right #board { width: 43%; }
-        &.-right #details { width: 1fr; border-left: solid $edge; margin-left: 1; padding-left: 1; }
-        &.-bare #details { display: none; }
-    }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "step", "Next step"),
-        Binding("u", "undo", "Undo"),
-        Binding("R", "reject", "Reject"),
-        Binding("d", "driver", "Driver"),
-        Binding("e", "minutes", "Minutes"),
-        Binding("space", "details", "Details"),
-        Binding("p", "ticket", "Ticket", show=False),
-        Binding("s", "menu", "Menu"),
-        Binding("m", "mute", "Mute"),
-        Binding("n", "next_new", "Next new", show=False),
-    ]
+    SPAN = 2
+    KEYS = keys.HELP
+    BINDINGS: ClassVar[list[BindingType]] = keys.BINDINGS
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -104,9 +73,12 @@ class KitchenPanel(Panel):
         self.busy = self.view.busy
         self.strip = ColumnStrip(self.board, self.cursor)
         self.details = OrderSummary()
+        self.stage = Stage()
         self.actions = OrderActions(self)
+        self.terms = Terms(self)
+        self.terms_line = TermsLine()
         self.waiting = HeldLine()
-        self.tickets = TicketDesk(self)
+        self.tickets = TicketDesk(self, self)
         self.alarm = Alarm(lambda: self.app.bell())
         self.feed: KitchenFeed | None = None
         self._opened_at: datetime | None = None
@@ -120,9 +92,10 @@ class KitchenPanel(Panel):
     def body(self) -> ComposeResult:
         """A banner, the board, the order under the cursor."""
         yield Banner()
+        yield self.terms_line
         yield self.waiting
         yield self.strip
-        with Container(id="stage"):
+        with self.stage:
             yield self.view
             yield self.details
 
@@ -152,25 +125,11 @@ class KitchenPanel(Panel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
-        yield SystemCommand("Menu and sold out", "Dishes, prices, sold out", self.action_menu)
-        yield SystemCommand(
-            "Bell on" if self.alarm.muted else "Mute the bell",
-            "It rings until new orders are seen",
-            self.action_mute,
-        )
+        return keys.commands(self.run_action, muted=self.alarm.muted)
 
     def finds(self) -> Iterable[SystemCommand]:
         """The orders on the board, and the dishes."""
-        for column in COLUMNS:
-            yield from orders_found(self.board.column(column), "customer", self._show_found)
-        if self.feed is not None and self.feed.restaurant is not None:
-            yield from dishes_found(self.feed.restaurant, self.action_menu)
-
-    def _show_found(self, order_id: str) -> None:
-        self.services.go_to(self)
-        self.cursor.select(order_id)
-        self.view.redraw()
-        self._cursor_moved()
+        return keys.finds(self.board, self.feed, self._go_to, self.action_menu)
 
     def redraw(self) -> None:
         """Draw the board and the order under the cursor; ring for new orders."""
@@ -179,6 +138,7 @@ class KitchenPanel(Panel):
             feed.apply_events()
             self.view.message = kitchen_text.empty_message(feed.loaded, feed.error, feed.stopped)
         self._show_held()
+        self._show_terms()
         self.cursor.refresh()
         if self._opened_at is not None:
             self.tickets.arrived(self.board.column(OrderStatus.PLACED), self._opened_at)
@@ -210,13 +170,31 @@ class KitchenPanel(Panel):
         if held.all:
             self.redraw_in(0.5)
 
-    # -- what the actions and other panels use
+    def _show_terms(self) -> None:
+        """Pause and extra minutes, until the pause is over."""
+        now, restaurant = self.session.server_now(), self.restaurant
+        self.terms_line.show(format_terms(restaurant, now))
+        if restaurant is not None and paused(restaurant, now):
+            self.redraw_in(CLOCK_SECONDS)
+
+    @property
+    def restaurant(self) -> RestaurantSummary | None:
+        """The restaurant's terms as they are now, once they have been read."""
+        return self.feed.restaurant if self.feed is not None else None
+
+    def show_terms(self, restaurant: RestaurantSummary) -> None:
+        """The server has sent the restaurant's terms as they are now."""
+        if self.feed is not None:
+            self.feed.restaurant = restaurant
+            self.request_redraw()
 
     @property
     def preparation_minutes(self) -> int:
         """How long the restaurant usually needs."""
-        restaurant = self.feed.restaurant if self.feed else None
-        return restaurant.preparation_minutes if restaurant else USUAL_MINUTES
+        restaurant = self.restaurant
+        if restaurant is None:
+            return USUAL_MINUTES
+        return restaurant.preparation_minutes + restaurant.extra_minutes
 
     def ask(self, dialog: Dialog[AnswerT], answered: Callable[[AnswerT], None]) -> None:
         """Open a dialog; `answered` is not called when it is closed without an answer."""
@@ -251,13 +229,15 @@ class KitchenPanel(Panel):
         """Call this in so many seconds."""
         return self.set_timer(seconds, call)
 
+    async def send_held(self) -> None:
+        """Send the steps that wait, and wait for the answers, for some seconds."""
+        await self.actions.settled()
+
     def unsaved(self) -> str | None:
         """The steps whose answer has not come."""
         if not self.busy:
             return None
-        return "A step has not reached the server yet; check its order after the next start."
-
-    # -- keys
+        return _("A step has not reached the server yet; check its order after the next start.")
 
     def reload(self) -> None:
         """Read the orders again, now."""
@@ -279,7 +259,7 @@ class KitchenPanel(Panel):
     def action_undo(self) -> None:
         """Drop the step that waits: that of the order under the cursor, else the last one."""
         if not self.actions.held.undo(self.cursor.order_id):
-            self.toast("No step waits. What was sent stays in the order's timeline.")
+            self.toast(_("No step waits. What was sent stays in the order's timeline."))
 
     def action_reject(self) -> None:
         """Reject it, or cancel it once it is accepted."""
@@ -307,11 +287,31 @@ class KitchenPanel(Panel):
         if (order := self._selected_order()) is not None:
             self.tickets.print(order)
 
+    def action_history(self) -> None:
+        """Open the orders of this and other days."""
+        if (restaurant := self.restaurant) is not None:
+            now = self.session.server_now()
+            self.app.push_screen(HistoryScreen(restaurant, now, self.tickets.print))
+
+    def action_today(self) -> None:
+        """Open the figures of this and other days."""
+        if (restaurant := self.restaurant) is not None:
+            self.app.push_screen(TodayScreen(restaurant, self.session.server_now()))
+
     def action_menu(self, dish_id: str | None = None) -> None:
         """Open the menu, with the highlight on that dish."""
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
             self.app.push_screen(MenuScreen(account.restaurant_id, dish_id))
+
+    @on(TermsLine.Clicked)
+    def action_pause(self) -> None:
+        """Take no orders for a while, or again."""
+        self.terms.pause()
+
+    def action_extra(self, minutes: int) -> None:
+        """So many minutes more for everybody, or less."""
+        self.terms.add(minutes)
 
     def action_mute(self) -> None:
         """Mute the alarm, or turn it on again."""
@@ -323,9 +323,13 @@ class KitchenPanel(Panel):
         new = self.board.column(OrderStatus.PLACED)
         unseen = [order for order in new if order.id in self.board.unseen]
         for order in (unseen or new)[:1]:
-            self.cursor.select(order.id)
-            self.view.redraw()
-            self._cursor_moved()
+            self._go_to(order.id)
+
+    def _go_to(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.cursor.select(order_id)
+        self.view.redraw()
+        self._cursor_moved()
 
     @on(BoardView.CursorMoved)
     def _cursor_moved(self) -> None:
@@ -342,13 +346,8 @@ class KitchenPanel(Panel):
         self._cursor_moved()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Put the order's details below or beside the board, wherever there is room."""
-        width, height = self.content_size
-        below = height >= BELOW_FROM_ROWS
-        right = not below and width >= RIGHT_FROM_COLUMNS
-        self.set_class(below, "-below")
-        self.set_class(right, "-right")
-        self.set_class(not below and not right, "-bare")
+        """Put the order's details wherever there is room."""
+        self.stage.make_room(self.content_size, wide=self.screen.has_class("-wide"))
         self.request_redraw()
 
     def _selected_order(self) -> Order | None:
@@ -361,8 +360,6 @@ class KitchenPanel(Panel):
     def _selected_open_order(self) -> Order | None:
         order = self._selected_order()
         return None if order is None or order.id in self.board.cancelled else order
-
-    # -- status
 
     def _show_banner(self) -> None:
         """Warn above the board while it may be out of date."""
@@ -384,11 +381,13 @@ class KitchenPanel(Panel):
     def _show_status(self, now: datetime) -> None:
         """Badge, footer, summary and headline, where they have changed."""
         board, muted = self.board, self.alarm.muted
-        status = kitchen_text.status_key(board, muted, now)
+        pausing = self.restaurant is not None and paused(self.restaurant, now)
+        status = kitchen_text.status_key(board, muted, now, paused=pausing)
         if status == self._status:
             return
         self._status = status
-        self.set_badge(board.count(OrderStatus.PLACED), kitchen_text.footer(board, muted, now))
+        note = kitchen_text.footer(board, muted, now, paused=pausing)
+        self.set_badge(board.count(OrderStatus.PLACED), note)
         self.set_summary(kitchen_text.summary(board, now))
         self.services.set_headline(kitchen_text.headline(board, now))
 

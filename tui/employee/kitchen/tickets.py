@@ -9,15 +9,22 @@ import errno
 import os
 import re
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from rich.cells import cell_len
+from textual.widget import Widget
 
 from server.features.orders.schemas import Order
-from tui.common.format import fit, hours_minutes, human_money, wrapped
+from tui.common.client.files import short_path
+from tui.common.format import fit, hours_minutes, money, wrapped
+from tui.common.hosted import deliver, hosted_where
+from tui.common.language import _
+from tui.common.uploads.dialogs import SaveScreen
+from tui.employee.kitchen.format import extras
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -57,8 +64,11 @@ class TicketSettings:
     def from_environment(cls) -> "TicketSettings":
         """TIFFIN_TICKETS and, beside it, _WIDTH, _FORMAT (`text`, `escpos`) and _AUTO (`1`).
 
-        By default a printer on the network and a device get ESC/POS, a file text.
+        By default a printer on the network and a device get ESC/POS, a file text. A visitor reaches
+        none of these.
         """
+        if hosted_where():
+            return cls()
         target = os.path.expanduser(os.environ.get("TIFFIN_TICKETS", "").strip())
         width = os.environ.get("TIFFIN_TICKETS_WIDTH", "")
         form = os.environ.get("TIFFIN_TICKETS_FORMAT", "")
@@ -80,15 +90,18 @@ def ticket_lines(order: Order, width: int) -> list[str]:
         _sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
     ]
     if order.ready_by is not None:
-        lines.append(f"Ready by {hours_minutes(order.ready_by)}")
+        lines.append(_("Ready by {time}").format(time=hours_minutes(order.ready_by)))
     lines.append(rule)
     for item in order.items:
-        price = human_money(item.price_cents * item.quantity)
+        price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
         lines += [_sides(first, price, width), *more]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
-    lines += [rule, _sides("Total", human_money(order.total_cents), width)]
+    lines.append(rule)
+    for name, cents in extras(order):
+        lines.append(_sides(name, money(cents, order.currency), width))
+    lines.append(_sides(_("Total"), money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
     lines += [rule, *wrapped(order.customer.name, width)]
@@ -120,11 +133,6 @@ class Tickets:
     async def send(self, order: Order) -> None:
         """Print or save the order. Raises TicketError."""
         target = self.settings.target
-        if not target:
-            raise TicketError(
-                "No printer is set. Start the app with TIFFIN_TICKETS=tickets.txt, or a device, or"
-                " a printer's address such as 192.168.1.20:9100."
-            )
         data = ticket_bytes(order, self.settings)
         async with self._turn:
             try:
@@ -135,31 +143,41 @@ class Tickets:
                         await _to_file(target, data)
             except TimeoutError:
                 raise TicketError(
-                    f"{target} takes nothing. Check that it is on and has paper, then press p."
+                    _(
+                        "{target} takes nothing. Check that it is on and has paper, then press p."
+                    ).format(target=target)
                 ) from None
             except (OSError, OverflowError) as error:
                 why = error.strerror if isinstance(error, OSError) else None
                 raise TicketError(
-                    f"{target}: {why or error}. Check the printer or the path, then press p."
+                    _("{target}: {why}. Check the printer or the path, then press p.").format(
+                        target=target, why=why or error
+                    )
                 ) from None
 
 
 class TicketDesk:
     """Prints what the panel says, and what arrives by itself."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, here: Widget) -> None:
+        """`here` is where dialogs are opened from."""
         self.tickets = Tickets(TicketSettings.from_environment())
-        self._host = host
+        self._host, self._here = host, here
         self._printed: set[str] = set()
         """New orders that have had their ticket by themselves."""
 
     def print(self, order: Order, *, quiet: bool = False) -> None:
-        """Print or save an order's ticket in the background; `quiet` says only what goes wrong."""
+        """Print or save an order's ticket in the background; `quiet` says only what goes wrong.
+        Without a printer, ask where to save it."""
+        if not self.tickets.settings.target:
+            text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
+            save_or_offer(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
+            return
         self._host.run_change(self._print(order, quiet))
 
     def arrived(self, orders: Sequence[Order], since: datetime) -> None:
         """A ticket for each of these new orders that was placed after `since`, once."""
-        if not self.tickets.settings.by_itself:
+        if not (self.tickets.settings.by_itself and self.tickets.settings.target):
             return
         for order in orders:
             if order.timeline[0].at >= since and order.id not in self._printed:
@@ -170,10 +188,34 @@ class TicketDesk:
         try:
             await self.tickets.send(order)
         except TicketError as error:
-            self._host.toast(f"#{order.number} was not printed. {error}", error=True)
+            words = _("#{number} was not printed. {why}")
+            self._host.toast(words.format(number=order.number, why=error), error=True)
         else:
             if not quiet:
-                self._host.toast(f"#{order.number} went to {self.tickets.settings.target}.")
+                words = _("#{number} went to {target}.")
+                self._host.toast(
+                    words.format(number=order.number, target=self.tickets.settings.target)
+                )
+
+
+def save_or_offer(node: Widget, text: str, name: str, title: str) -> None:
+    """Ask where to save a file of that text, or offer it to a visitor as a download."""
+
+    async def fetch() -> AsyncGenerator[bytes, None]:
+        yield text.encode()
+
+    async def offer() -> None:
+        node.notify(await deliver(node.app, fetch, name), title=title)
+
+    if hosted_where():
+        node.run_worker(offer(), group="offer", exit_on_error=True)
+        return
+
+    def saved(path: Path | None) -> None:
+        if path is not None:
+            node.notify(_("Saved as {path}.").format(path=short_path(path)), title=title)
+
+    node.app.push_screen(SaveScreen(fetch, name, title, private=True), saved)
 
 
 async def _to_network(host: str, port: int, data: bytes) -> None:
@@ -197,7 +239,7 @@ async def _to_file(path: str, data: bytes) -> None:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "nothing reads there") from None
+            raise OSError(errno.ENXIO, _("nothing reads there")) from None
         raise
     try:
         while data:

@@ -9,15 +9,19 @@ from textual.content import Content
 from server.features.chat.schemas import Chat
 from tui.common.chat import format as chat_format
 from tui.common.format import fit
+from tui.common.language import _
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
     from tui.employee.support.queue import QueueFeed
 
-NO_CHATS = Content.assemble(("Nobody is waiting for support.", "$wire-ink"))
-READING = Content.assemble(("Loading the queue…", "$wire-ink"))
+NO_CHATS = Content.assemble((_("Nobody is waiting for support."), "$wire-ink"))
+READING = Content.assemble((_("Loading the queue…"), "$wire-ink"))
 CHOOSE = Content.assemble(
-    ("enter", "bold $primary"), " claims a chat,\n", ("space", "bold $primary"), " peeks at it."
+    ("enter", "bold $primary"),
+    _(" claims a chat,\n"),
+    ("space", "bold $primary"),
+    _(" peeks at it."),
 )
 
 
@@ -31,16 +35,22 @@ def empty_text(feed: "QueueFeed | None") -> Content:
 def why_not(chat: Chat) -> Content:
     """Why one cannot write in an open chat."""
     if chat.employee is None:
-        words = " claims it; then you can write"
+        words = _(" claims it; then you can write")
         return Content.assemble(("t", "bold $primary"), (words, "$wire-ink"))
-    return Content.assemble((f"{plain(chat.employee.name)} answers here.", "$wire-ink"))
+    return Content.assemble(
+        (_("{employee} answers here.").format(employee=plain(chat.employee.name)), "$wire-ink")
+    )
 
 
 def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Content:
     """The two lines of the card: the most urgent of the chats that need an answer, and its last
     message. `mine` is the number of the employee's open chats."""
     if not needing:
-        words = f"{mine} of yours open" if mine else "Nobody is waiting for support."
+        words = (
+            _("{mine} of yours open").format(mine=mine)
+            if mine
+            else _("Nobody is waiting for support.")
+        )
         return Content.assemble((words, "$wire-ink"))
     lead = needing[0]
     wait = chat_format.waiting_time(lead, now)
@@ -50,7 +60,7 @@ def summary(needing: Sequence[Chat], mine: int, now: datetime, width: int) -> Co
         (f"  {fit(lead.subject, max(8, width - 26))}", ""),
     )
     last = lead.last_message
-    words = f"{last.sender.name}: {last.text}" if last else "has not written yet"
+    words = f"{last.sender.name}: {last.text}" if last else _("has not written yet")
     more = f"+{len(needing) - 1} " if len(needing) > 1 else ""
     second = Content.assemble((more, "bold $primary"), (fit(words, width - 4), "$wire-ink"))
     return Content("\n").join([first, second])

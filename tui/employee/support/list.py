@@ -11,6 +11,7 @@ from textual.content import Content
 from server.features.chat.schemas import Chat
 from tui.common.chat.format import waiting_time
 from tui.common.format import fit
+from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.employee.support.queue import Queue, is_open
 
@@ -23,7 +24,7 @@ class QueueList(RowList):
     """The support queue, a row a chat."""
 
     DEFAULT_CSS = "QueueList { height: 1fr; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Claim")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Claim"))]
 
     def __init__(self, queue: Queue) -> None:
         super().__init__(id="queue")

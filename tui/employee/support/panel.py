@@ -22,6 +22,7 @@ from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
 from tui.common.commands import chat_found
 from tui.common.format import message_for
+from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
@@ -35,27 +36,27 @@ FEED = "queue"
 BESIDE_FROM_COLUMNS = 84
 LEAST_ROWS, MOST_ROWS = 2, 9
 """Of the queue, where it stands above the chat."""
-QUEUE_METER = "support queue"
-HINT = "Write to the customer…"
+QUEUE_METER = _("support queue")
+HINT = _("Write to the customer…")
 
 
 class SupportPanel(ConversationPanel):
     """Enter claims the chat under the cursor; several may be open, one is in view."""
 
-    TITLE = "Support"
+    TITLE = _("Support")
     CARD_BODY = (44, 14)
     KEYS = (
-        ("↑ ↓", "choose a chat, or a message"),
-        ("enter t", "claim the chat, or go to it"),
-        ("space", "peek at it without claiming it"),
-        ("/", "filter the queue"),
+        ("↑ ↓", _("choose a chat, or a message")),
+        ("enter t", _("claim the chat, or go to it")),
+        ("space", _("peek at it without claiming it")),
+        ("/", _("filter the queue")),
         ("w", "write"),
-        ("tab", "from the queue to the messages and on"),
-        ("ctrl+j", "a new line within a message"),
-        ("y", "copy a message"),
-        ("c", "close the chat; o reopens it"),
-        ("e", "edit and resend what was refused"),
-        ("b", "back to the queue"),
+        ("tab", _("from the queue to the messages and on")),
+        ("ctrl+j", _("a new line within a message")),
+        ("y", _("copy a message")),
+        ("c", _("close the chat; o reopens it")),
+        ("e", _("edit and resend what was refused")),
+        ("b", _("back to the queue")),
     )
     DEFAULT_CSS = """
     SupportPanel {
@@ -68,13 +69,13 @@ class SupportPanel(ConversationPanel):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "claim", "Claim"),
-        Binding("space", "peek", "Peek"),
-        Binding("w", "write", "Write"),
-        Binding("c", "close", "Close"),
-        Binding("o", "reopen", "Reopen"),
-        Binding("e", "edit_refused", "Edit"),
-        Binding("b", "queue", "Queue", show=False),
+        Binding("t", "claim", _("Claim")),
+        Binding("space", "peek", _("Peek")),
+        Binding("w", "write", _("Write")),
+        Binding("c", "close", _("Close")),
+        Binding("o", "reopen", _("Reopen")),
+        Binding("e", "edit_refused", _("Edit")),
+        Binding("b", "queue", _("Queue"), show=False),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -237,7 +238,7 @@ class SupportPanel(ConversationPanel):
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
-        yield SystemCommand("Support queue", "Who is waiting for support", self.action_queue)
+        yield SystemCommand(_("Support queue"), _("Who is waiting for support"), self.action_queue)
 
     def finds(self) -> Iterable[SystemCommand]:
         """The chats of the queue, by customer and subject."""
@@ -324,7 +325,7 @@ class SupportPanel(ConversationPanel):
         except SignedOut:
             return
         except ClientError as error:
-            self.notify(message_for(error), title="Chat not claimed", severity="warning")
+            self.notify(message_for(error), title=_("Chat not claimed"), severity="warning")
             if not isinstance(error, ApiError) or error.status != 409:
                 return
             try:  # somebody was quicker: show who
@@ -350,6 +351,6 @@ class SupportPanel(ConversationPanel):
         super().worker_failed(group, message)
         if group == FEED and self.feed:
             self.feed.over = True
-            self.feed.error = f"{message} Log out and in again."
+            self.feed.error = _("{message} Log out and in again.").format(message=message)
             self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
             self.request_redraw()

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from tui.common.app import CONTENT_CSS, FRAME_CSS
 from tui.common.base_app import BaseApp
 from tui.common.widgets.too_small import HEIGHTS, WIDTHS
-from tui.lab.screen.experiment import Experiment
+from tui.lab.screen.runs import Runs
 from tui.lab.screen.screen import LabScreen
 
 
@@ -29,10 +29,10 @@ class LabApp(BaseApp):
         Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
-    def __init__(self, experiment: Experiment, *, tour: bool = False) -> None:
+    def __init__(self, runs: Runs, *, tour: bool = False) -> None:
         """`tour`: begin with the tour."""
         super().__init__()
-        self.lab = LabScreen(experiment, tour=tour)
+        self.lab = LabScreen(runs, tour=tour)
 
     def get_default_screen(self) -> Screen[Any]:
         """The lab's."""

@@ -16,9 +16,11 @@ from textual.widgets.option_list import Option
 
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
+from tui.common.format import wrapped
 from tui.common.theme import PATTERN_COLOR
 from tui.lab.dials import KILO, PRESETS, Dials
 from tui.lab.records import Shape
+from tui.lab.screen.figures import COLUMNS
 
 READING = (
     ("↗", "the reader asks, or connects"),
@@ -33,6 +35,10 @@ READING = (
     ("┊", "your mark"),
 )
 """What the strips' glyphs stand for. They are ones of which all terminals agree on the width."""
+
+
+HEADING_CELLS, MEANING_CELLS = 11, 30
+"""Of a figure, in the help's second column."""
 
 
 def reading() -> Content:
@@ -58,7 +64,14 @@ def reading() -> Content:
         Content(""),
         Content("A short poll brings states: what is"),
         Content("overwritten before it asks is missed."),
+        Content(""),
+        Content.assemble(("Figures", "bold")),
     ]
+    figures = [(column.heading, column.meaning) for column in COLUMNS]
+    for figure, meaning in (*figures, ("lab late", "by how much its own timers were")):
+        for row, line in enumerate(wrapped(meaning, MEANING_CELLS)):
+            heading = "" if row else figure
+            lines.append(Content.assemble((f"{heading:<{HEADING_CELLS}}", "bold"), line))
     return Content("\n").join(lines)
 
 

@@ -116,22 +116,48 @@ def _radio(result: Result) -> float | None:
 
 
 COLUMNS = (
-    Column("p50", lambda one: one.ms(50), "ms from commit to reader, half took no longer"),
-    Column("p99", lambda one: one.ms(99), "the same of 99 %"),
+    Column("p50", lambda one: one.ms(50), "ms from commit to reader: half took no longer"),
+    Column("p99", lambda one: one.ms(99), "the same of 99 in 100"),
     Column("missed", lambda one: one.seen.missed, "events passed over by a newer one"),
-    Column("req/min", lambda one: one.figures.a_minute(one.figures.traffic.requests), "requests"),
-    Column("B/event", _bytes_an_event, "both ways, heads and frames included"),
-    Column("stale", lambda one: _scaled(one.figures.staleness, 1000), "ms without an event, mean"),
+    Column(
+        "req/min", lambda one: one.figures.a_minute(one.figures.traffic.requests), "HTTP requests"
+    ),
+    Column("B/event", _bytes_an_event, "bytes for an event both ways, heads and frames included"),
+    Column(
+        "stale",
+        lambda one: _scaled(one.figures.staleness, 1000),
+        "ms for which an event was lacking, mean",
+    ),
     Column("×payload", lambda one: one.figures.overhead, "bytes on the wire per byte of payload"),
     Column("worst", lambda one: one.ms(100), "the slowest arrival, ms"),
-    Column("p95", lambda one: one.ms(95), "of 95 %, ms"),
+    Column("p95", lambda one: one.ms(95), "as p50, of 95 in 100"),
     Column("reconn", lambda one: one.figures.traffic.reconnects, "streams that stood again"),
     Column("replayed", lambda one: one.figures.replayed, "arrivals from before the reconnect"),
-    Column("behind", lambda one: one.seen.behind(one.newest, one.figures.readers), "events due"),
-    Column("conn/min", lambda one: one.figures.a_minute(one.figures.traffic.connections), "TCP"),
-    Column("B up", lambda one: one.figures.an_event(one.figures.traffic.bytes_up), "an event"),
-    Column("B down", lambda one: one.figures.an_event(one.figures.traffic.bytes_down), "an event"),
-    Column("wakes/min", lambda one: one.figures.a_minute(one.figures.wake_ups), "of the client"),
+    Column(
+        "behind",
+        lambda one: one.seen.behind(one.newest, one.figures.readers),
+        "events that may still come",
+    ),
+    Column(
+        "conn/min",
+        lambda one: one.figures.a_minute(one.figures.traffic.connections),
+        "TCP connections made",
+    ),
+    Column(
+        "B up",
+        lambda one: one.figures.an_event(one.figures.traffic.bytes_up),
+        "bytes up for an event",
+    ),
+    Column(
+        "B down",
+        lambda one: one.figures.an_event(one.figures.traffic.bytes_down),
+        "bytes down for an event",
+    ),
+    Column(
+        "wakes/min",
+        lambda one: one.figures.a_minute(one.figures.wake_ups),
+        "bursts of packets, which wake a device",
+    ),
     Column("radio %", _radio, "of the time a phone's radio would be on, by the tail-time model"),
 )
 """By worth: the last go first where it is narrow."""

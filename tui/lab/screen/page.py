@@ -28,7 +28,7 @@ class Page:
 
     step: Step | Summary
     number: str
-    """`4 of 10`."""
+    """`4 of 9`; "" of the summary."""
     title: str
     guess: int | None = None
     state: Literal["asked", "running", "answered"] = "asked"
@@ -63,11 +63,13 @@ class Page:
 def pages_of(lessons: Sequence[Lesson]) -> list[Page]:
     """A page for each step, and for the summary."""
     found = []
+    count = sum(lesson.summary is None for lesson in lessons)
     for number, lesson in enumerate(lessons, start=1):
         steps: Sequence[Step | Summary] = [lesson.summary] if lesson.summary else lesson.steps
         for at, step in enumerate(steps, start=1):
             part = f", {at} of {len(steps)}" if len(steps) > 1 else ""
-            found.append(Page(step, f"{number} of {len(lessons)}", f"{lesson.title}{part}"))
+            place = "" if lesson.summary else f"{number} of {count}"
+            found.append(Page(step, place, f"{lesson.title}{part}"))
     return found
 
 
@@ -75,11 +77,23 @@ def title_of(page: Page, pages: Sequence[Page], width: int) -> str:
     """Which page it is, and how many guesses were right; in short where it is narrow."""
     right, guessed = score_of(pages)
     score = f" · {right} of {guessed} guesses right" if guessed else ""
-    title = f"Tour {page.number} · {page.title}{score}"
+    place = f"Tour {page.number}".strip()
+    title = f"{place} · {page.title}{score}"
     if len(title) > width:
         score = f" · {right} of {guessed} right" if guessed else ""
-        title = f"{page.number} · {page.title}{score}"
-    return title if len(title) <= width else f"Tour {page.number}{score}"
+        title = f"{page.number or place} · {page.title}{score}"
+    return title if len(title) <= width else f"{place}{score}"
+
+
+def keys_of(page: Page, width: int, *, goes_on: bool) -> str:
+    """What keys do on it, the less needed left out where it is narrow; `goes_on`: below the last
+    line in view."""
+    keys = ["page ↓ for more"] if goes_on else []
+    keys += ["space runs it again"] if page.state == "answered" else []
+    keys += ["← → lessons", "esc leaves, T comes back"]
+    while len(found := " · ".join(keys)) > width and len(keys) > 1:
+        keys.pop()
+    return found
 
 
 def score_of(pages: Sequence[Page]) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from textual.content import Content
 
 from tui.common.format import fit
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import INKS, NAMES, Result, beside, source_words
 from tui.lab.screen.lines import Lines, Row, error_rows, joined
+from tui.lab.screen.runs import Runs
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     Timeline,
@@ -36,8 +36,8 @@ STATES = {
     "failed": "failed",
 }
 LEGEND = (
-    "╷ ┃ events  ░ cut  ↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost",
-    "╷┃ events ░ cut ↗ asks ↘ none ◆ news ═ held ╌ on its way • alive ✕ lost",
+    "╷ ┃ events  ░ ▒ cut  ↗ asks  ↘ no news  ◆ news  ═ held  ╌ on its way  • heartbeat  ✕ lost",
+    "╷┃ events ░▒ cut ↗ asks ↘ none ◆ news ═ held ╌ on its way • alive ✕ lost",
 )
 """Of the glyphs, and shorter."""
 MOVE_SECONDS = 0.4
@@ -130,16 +130,16 @@ def height_of_race(patterns: int, lines: int) -> int:
     return 4 + patterns * lines
 
 
-def headline(experiment: Experiment, now: float) -> str:
+def headline(runs: Runs, now: float) -> str:
     """Which run it is, and where it stands."""
-    if experiment.doing:
-        return experiment.doing
-    watch, plan = experiment.watch, experiment.watch.statistics.plan
-    words = STATES.get(experiment.state, "")
-    if experiment.state == "running" and watch.began is not None:
+    if runs.doing:
+        return runs.doing
+    watch, plan = runs.watch, runs.watch.statistics.plan
+    words = STATES.get(runs.state, "")
+    if runs.state == "running" and watch.began is not None:
         words = f"{now - watch.began:.0f} of {plan.seconds:g} s"
-    elif experiment.state == "ended":
-        outcome, report = experiment.outcome, experiment.report
+    elif runs.state == "ended":
+        outcome, report = runs.outcome, runs.report
         verdicts = {} if outcome is None else outcome.verdicts
         broken = [NAMES[name] for name, verdict in verdicts.items() if not verdict.kept(name)]
         words = "ended, every promise kept"
@@ -149,7 +149,7 @@ def headline(experiment: Experiment, now: float) -> str:
             words = "ended, a promise was broken"
         if report is not None:
             return f"{report.experiment} · {words}"
-    return f"run {experiment.number} · {words}" if experiment.number else words
+    return f"run {runs.number} · {words}" if runs.number else words
 
 
 class RacePanel(Lines):
@@ -163,7 +163,7 @@ class RacePanel(Lines):
 
     def draw(
         self,
-        experiment: Experiment,
+        runs: Runs,
         focus: str,
         window: float,
         frozen_at: float | None,
@@ -174,15 +174,15 @@ class RacePanel(Lines):
         if width <= LABEL_CELLS:  # it has just been shown, and has no size yet
             self._drawn = None
             return
-        if experiment.state == "failed":
+        if runs.state == "failed":
             self._drawn = None
-            self.show(error_rows(experiment.error, width))
+            self.show(error_rows(runs.error, width))
             return
-        watch, now = experiment.watch, time.monotonic()
+        watch, now = runs.watch, time.monotonic()
         at = frozen_at
         if at is None:
             ends = (watch.began or now) + watch.statistics.plan.seconds
-            at = now if experiment.is_going else min(now, ends)
+            at = now if runs.is_going else min(now, ends)
         race = Race(width, window, lines)
         what: tuple[object, ...] = (width, lines, window, focus, watch, race.last_column(at))
         if frozen_at is None:
@@ -193,7 +193,7 @@ class RacePanel(Lines):
 
     def draw_figures(
         self,
-        experiment: Experiment,
+        runs: Runs,
         results: Mapping[str, Result],
         *,
         frozen: bool,
@@ -202,15 +202,15 @@ class RacePanel(Lines):
         """What is run, through which network; and the figures beside, with the next strips."""
         if not frozen:
             self._words = {pattern: beside(result) for pattern, result in results.items()}
-        plan = experiment.watch.statistics.plan
+        plan = runs.watch.statistics.plan
         readers = f"{plan.readers:,} × {len(plan.patterns)} readers"
         source = f"{source_words(plan)}, {plan.size:,} B, {readers}"
         if not short:
             source += f", short polls {plan.poll_seconds:g} s apart"
         cut = ""
-        if experiment.held:
+        if runs.held:
             cut = " · CUT, X restores"
-        elif experiment.is_cut:
-            cut = f" · CUT, {max(0.0, experiment.cut_until - time.monotonic()):.0f} s left"
-        self.border_title = Content(f"{source} · network {experiment.network}{cut}")
+        elif runs.is_cut:
+            cut = f" · CUT, {max(0.0, runs.cut_until - time.monotonic()):.0f} s left"
+        self.border_title = Content(f"{source} · network {runs.network}{cut}")
         self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND[short])

@@ -30,10 +30,10 @@ from tui.lab.screen.dialogs import (
     next_value,
     reading,
 )
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import NAMES, Result, explain
 from tui.lab.screen.ladder import LadderPanel
 from tui.lab.screen.race import TALL, RacePanel, headline, height_of_race
+from tui.lab.screen.runs import Runs
 from tui.lab.screen.table import TablePanel
 from tui.lab.screen.tour import TourPanel
 
@@ -94,11 +94,11 @@ class LabScreen(Screen[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
     ]
 
-    def __init__(self, experiment: Experiment, *, tour: bool = False) -> None:
+    def __init__(self, runs: Runs, *, tour: bool = False) -> None:
         """`tour`: begin with the tour."""
         super().__init__()
-        self.experiment = experiment
-        self.focused_pattern = self.experiment.patterns[0]
+        self.runs = runs
+        self.focused_pattern = self.runs.patterns[0]
         self.window = 20.0
         self.compares = False
         self.frozen_at: float | None = None
@@ -107,7 +107,7 @@ class LabScreen(Screen[None]):
         self.race = RacePanel()
         self.table = TablePanel()
         self.ladder = LadderPanel()
-        self.tour = TourPanel(experiment)
+        self.tour = TourPanel(runs)
         self._begins_with_tour = tour
         self._worker: Worker[None] | None = None
         self._timer: Timer | None = None
@@ -131,10 +131,10 @@ class LabScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Start the server, and the first run unless the tour comes first."""
-        self.experiment.on_change = self._on_change
+        self.runs.on_change = self._on_change
         self.app.theme_changed_signal.subscribe(self, lambda _: self._restyle())
         self._timer = self.set_interval(FRAME_SECONDS, self._on_frame)
-        self._worker = self.run_worker(self.experiment.serve(), group="lab")
+        self._worker = self.run_worker(self.runs.serve(), group="lab")
         self._lay_out()
         if self._begins_with_tour:
             self.action_tour()
@@ -153,7 +153,7 @@ class LabScreen(Screen[None]):
 
     def _lay_out(self) -> None:
         """Who has how many lines. The race keeps in view what a page of the tour is about."""
-        height, patterns = self.app.size.height, len(self.experiment.patterns)
+        height, patterns = self.app.size.height, len(self.runs.patterns)
         touring = self.tour.is_open
         alone = self.has_class("-ladder") and not touring
         self._lines_each = TALL if height >= TALL_ROWS else TALL - 1
@@ -176,8 +176,8 @@ class LabScreen(Screen[None]):
     def _on_change(self) -> None:
         """A run has begun or ended, or something was turned."""
         self._figures_at = 0.0
-        if self.focused_pattern not in self.experiment.patterns:
-            self.focused_pattern = self.experiment.patterns[0]
+        if self.focused_pattern not in self.runs.patterns:
+            self.focused_pattern = self.runs.patterns[0]
         self._lay_out()
         if self._timer is not None:
             self._timer.resume()
@@ -190,40 +190,40 @@ class LabScreen(Screen[None]):
         """Draw what has changed; there are no more frames once nothing goes on."""
         if not self.is_attached or not self._throttle.due():
             return
-        now, experiment = time.monotonic(), self.experiment
-        experiment.watch_network()
+        now, runs = time.monotonic(), self.runs
+        runs.watch_network()
         slow = now >= self._figures_at
         if slow:
             self._figures_at = now + FIGURES_SECONDS
             self._draw_figures(now)
         if self.race.display:
             self.race.draw(
-                experiment,
+                runs,
                 self.focused_pattern,
                 self.window,
                 self.frozen_at,
                 self._lines_each,
             )
         if self.ladder.display and (slow or self.has_class("-ladder")):
-            watch = experiment.watch
+            watch = runs.watch
             readers = watch.statistics.plan.readers
             self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
-        over = experiment.state in ("ended", "stopped", "failed") and not experiment.is_going
+        over = runs.state in ("ended", "stopped", "failed") and not runs.is_going
         if over and self._timer is not None:
             self._timer.pause()
 
     def _draw_figures(self, now: float) -> None:
         """What changes slowly."""
-        experiment = self.experiment
-        self._results = experiment.watch.results()
-        self.table.draw(experiment, self._results, self.focused_pattern, compares=self.compares)
+        runs = self.runs
+        self._results = runs.watch.results()
+        self.table.draw(runs, self._results, self.focused_pattern, compares=self.compares)
         short = self.app.size.width < SHORT_TITLE
         frozen = self.frozen_at is not None
-        self.race.draw_figures(experiment, self._results, frozen=frozen, short=short)
+        self.race.draw_figures(runs, self._results, frozen=frozen, short=short)
         (wall, cpu), self._cpu = self._cpu, (now, time.process_time())
         if now - wall > FIGURES_SECONDS / 2:
             self._share = (self._cpu[1] - cpu) / (now - wall)
-        self.bar.headline = Content(headline(experiment, now))
+        self.bar.headline = Content(headline(runs, now))
         self.bar.who = f"lab {self._share:.0%} of a core"
         self.bar.update()
         for screen in self.app.screen_stack:
@@ -234,15 +234,15 @@ class LabScreen(Screen[None]):
 
     def action_toggle_run(self) -> None:
         """Stop the run, or begin another."""
-        if self.experiment.is_going:
-            self.experiment.stop()
+        if self.runs.is_going:
+            self.runs.stop()
         else:
-            self.experiment.start()
+            self.runs.start()
 
     def action_freeze(self) -> None:
         """Let the picture stand still while the run goes on; or go on."""
         self.frozen_at = time.monotonic() if self.frozen_at is None else None
-        self.ladder.freeze(None if self.frozen_at is None else self.experiment.watch.ladder)
+        self.ladder.freeze(None if self.frozen_at is None else self.runs.watch.ladder)
         self._redraw_all()
 
     def action_scroll_ladder(self, pages: int) -> None:
@@ -269,14 +269,14 @@ class LabScreen(Screen[None]):
         if self.has_class("-ladder") and self.frozen_at is not None:
             self.ladder.scroll_by(-distance)
         else:
-            patterns = self.experiment.patterns
+            patterns = self.runs.patterns
             at = patterns.index(self.focused_pattern) + distance
             self.focused_pattern = patterns[at % len(patterns)]
         self._redraw_all()
 
     def action_go_to_pattern(self, number: int) -> None:
         """The pattern of that number."""
-        patterns = self.experiment.patterns
+        patterns = self.runs.patterns
         self.focused_pattern = patterns[min(number, len(patterns)) - 1]
         self._redraw_all()
 
@@ -287,13 +287,13 @@ class LabScreen(Screen[None]):
 
     def action_plan(self, name: str, distance: int) -> None:
         """A new run, with the next value of that part of the plan."""
-        before = self.experiment.plan
+        before = self.runs.plan
         value = next_value(name, getattr(before, name), distance)
         plan = replace(before, **{name: value})
         if plan == before:
             return
         try:
-            self.experiment.change(plan)
+            self.runs.change(plan)
         except ValueError as error:
             self.notify(str(error), title="Plan", severity="error")
             return
@@ -305,34 +305,34 @@ class LabScreen(Screen[None]):
 
         def chosen(network: str | None) -> None:
             if network is not None:
-                self.experiment.turn(network)
+                self.runs.turn(network)
 
-        self.app.push_screen(NetworkDialog(self.experiment.plan.network), chosen)
+        self.app.push_screen(NetworkDialog(self.runs.plan.network), chosen)
 
     def action_dials(self) -> None:
         """Turn the network's dials."""
-        self.app.push_screen(DialsDialog(self.experiment.dials, self.experiment.turn_dials))
+        self.app.push_screen(DialsDialog(self.runs.dials, self.runs.turn_dials))
 
     def action_cut(self) -> None:
         """Cut all lines for ten seconds."""
-        self.experiment.cut()
+        self.runs.cut()
 
     def action_hold_cut(self) -> None:
         """Cut all lines until the next time."""
-        self.experiment.hold_cut()
+        self.runs.hold_cut()
 
     def action_cut_one(self) -> None:
         """Cut the connections of the pattern in focus once."""
-        self.experiment.cut_one(self.focused_pattern)
+        self.runs.cut_one(self.focused_pattern)
 
     def action_mark(self) -> None:
         """Set a mark in strips and ladders."""
-        self.experiment.watch.mark()
+        self.runs.watch.mark()
         self._redraw_all()
 
     def action_compare(self) -> None:
         """The figures as multiples of the last run's, or as they are."""
-        if self.experiment.last is None:
+        if self.runs.last is None:
             self.notify("There is no run before this one yet.", title="Compare", severity="warning")
             return
         self.compares = not self.compares
@@ -343,16 +343,16 @@ class LabScreen(Screen[None]):
         pattern = self.focused_pattern
 
         def words() -> str:
-            experiment = self.experiment
-            plan = experiment.watch.statistics.plan
-            return explain(experiment.watch.results()[pattern], plan, experiment.dials)
+            runs = self.runs
+            plan = runs.watch.statistics.plan
+            return explain(runs.watch.results()[pattern], plan, runs.dials)
 
         self.app.push_screen(ExplainDialog(f"What is seen of {NAMES[pattern]}", words))
 
     async def action_export(self) -> None:
         """Write the results of the run that has ended."""
         try:
-            folder = await self.experiment.export()
+            folder = await self.runs.export()
         except (OSError, ValueError) as error:
             self.notify(str(error), title="Export", severity="warning")
             return
@@ -361,7 +361,7 @@ class LabScreen(Screen[None]):
     async def action_step(self) -> None:
         """Let the source append one event now; a picture that stands still goes on."""
         try:
-            await self.experiment.step()
+            await self.runs.step()
         except (ClientError, ValueError) as error:
             self.notify(str(error), title="One event", severity="warning")
             return

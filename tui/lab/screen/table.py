@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import (
     INKS,
     NAME_CELLS,
@@ -19,6 +18,7 @@ from tui.lab.screen.figures import (
     source_words,
 )
 from tui.lab.screen.lines import Lines, Row
+from tui.lab.screen.runs import Runs
 
 
 def table_rows(
@@ -49,10 +49,10 @@ class TablePanel(Lines):
         super().__init__("All patterns", id="table")
 
     def draw(
-        self, experiment: Experiment, results: Mapping[str, Result], focus: str, *, compares: bool
+        self, runs: Runs, results: Mapping[str, Result], focus: str, *, compares: bool
     ) -> None:
         """Draw them; `compares` as multiples of the last run's, where there was one."""
-        last = experiment.last if compares else None
+        last = runs.last if compares else None
         found = list(results.values())
         before = None if last is None else last.results
         self.show(table_rows(found, before, self.size.width, focus))
@@ -64,7 +64,7 @@ class TablePanel(Lines):
                 f" readers, network {last.network}"
             )
         self.border_title = Content(title)
-        late = experiment.watch.statistics.lateness.percentile(50)
+        late = runs.watch.statistics.lateness.percentile(50)
         words = "" if late is None else f"lab late by {number(late * 1000)} ms (p50)"
         if above := own_lateness(late, found):
             words += f", above a tenth of {', '.join(above)}"

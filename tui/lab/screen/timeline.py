@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tui.common.styles import Part
-from tui.lab.records import LONG_POLL, SHORT_POLL, SSE_FALLBACK, Appended, Arrival, Exchange
+from tui.lab.records import SHORT_POLL, Appended, Arrival, Exchange
 
 BUCKET_SECONDS = 0.05
 KEPT_SECONDS = 65.0
@@ -236,8 +236,8 @@ class Timeline:
 
     def _is_held(self, pattern: str) -> bool:
         """Streams are, and polls that are not answered, but for short ones."""
-        polls = pattern in (LONG_POLL, SSE_FALLBACK)
-        return bool(self._open[pattern] or (polls and "request" in self._waiting[pattern].values()))
+        waits = pattern != SHORT_POLL and "request" in self._waiting[pattern].values()
+        return bool(self._open[pattern] or waits)
 
     def heartbeat(self, pattern: str, at: float) -> None:
         """The server has shown that a line is alive."""

@@ -14,11 +14,9 @@ from textual.worker import Worker
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
 from tui.lab.lessons.lesson import Lesson, Step, Summary, figures_of
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.lines import Lines
-from tui.lab.screen.page import LETTERS, Page, pages_of, rows_of, score_of, title_of
-
-KEYS = "← → lessons · esc leaves, T comes back"
+from tui.lab.screen.page import LETTERS, Page, keys_of, pages_of, rows_of, score_of, title_of
+from tui.lab.screen.runs import Runs
 
 
 class TourPanel(Lines, can_focus=True):
@@ -43,9 +41,9 @@ class TourPanel(Lines, can_focus=True):
     class Changed(Message):
         """Another page is shown, or the tour was left."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, runs: Runs) -> None:
         super().__init__("Tour", id="tour")
-        self._experiment = experiment
+        self._runs = runs
         self.pages: list[Page] = []
         self.at = 0
         self.is_open = False
@@ -64,7 +62,7 @@ class TourPanel(Lines, can_focus=True):
         page, step = self.page, self.page.step
         if isinstance(step, Summary) or not step.run.race:
             return False
-        return (page.watch is self._experiment.watch) is not (page.state == "running")
+        return (page.watch is self._runs.watch) is not (page.state == "running")
 
     def open(self, lessons: Iterable[Lesson]) -> None:
         """Show the page where one was; `lessons` are read once."""
@@ -87,9 +85,8 @@ class TourPanel(Lines, can_focus=True):
         self._from = max(0, min(self._from, len(rows) - height))
         self.show(rows[self._from :])
         self.border_title = Content(title_of(page, self.pages, width - 2))
-        more = "page ↓ for more · " if len(rows) - self._from > height else ""
-        again = "space runs it again · " if page.state == "answered" else ""
-        self.border_subtitle = Content(f"{more}{again}{KEYS}")
+        goes_on = len(rows) - self._from > height
+        self.border_subtitle = Content(keys_of(page, width - 2, goes_on=goes_on))
 
     def on_resize(self, _: events.Resize) -> None:
         """Draw for the new size."""
@@ -154,13 +151,13 @@ class TourPanel(Lines, can_focus=True):
             page.words = words
             self.redraw()
 
-        experiment = self._experiment
-        page.state, page.failed, page.busy, page.watch = "running", False, "", experiment.watch
+        runs = self._runs
+        page.state, page.failed, page.busy, page.watch = "running", False, "", runs.watch
         say("starting")
         self._changed()
         words = "Stopped; space runs it again."
         try:
-            report = await experiment.measure(step.experiment, step.plan, say)
+            report = await runs.measure(step.experiment, step.plan, say)
             if report is not None:
                 page.figures, page.findings = figures_of(report), report.findings
                 page.state, words = "answered", ""
@@ -170,7 +167,7 @@ class TourPanel(Lines, can_focus=True):
             page.failed, words = True, f"{error.message} Space tries again."
         finally:
             # Without a run that was seen, there is none in the race either.
-            page.watch = None if page.watch is experiment.watch else experiment.watch
+            page.watch = None if page.watch is runs.watch else runs.watch
             if page.state == "running":
                 page.state = "asked"
             page.words = words

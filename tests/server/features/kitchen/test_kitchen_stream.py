@@ -72,6 +72,17 @@ async def test_snapshot_and_stream_leave_no_gap(cast: Cast) -> None:
         assert (await events.next())[1] == "driver.assigned"
 
 
+async def test_a_change_of_the_restaurants_terms_is_told(cast: Cast) -> None:
+    cursor = (await cast.employee.get("/orders")).json["cursor"]
+    path, extra = f"/restaurants/{cast.place.id}", {"extra_minutes": 15}
+    (await cast.employee.patch(path, extra | {"paused_until": "2999-01-01T00:00:00Z"})).must(200)
+    async with stream(cast.employee, cast.place.id, cursor) as events:
+        _, kind, terms = await events.next()
+    assert (kind, terms["id"]) == ("restaurant.updated", cast.place.id)
+    assert (terms["extra_minutes"], terms["paused_until"]) == (15, "2999-01-01T00:00:00.000Z")
+    assert "menu" not in terms, "it may be long"
+
+
 async def test_each_employee_gets_each_event_once(cast: Cast) -> None:
     hands = [await cast.nobody.another().log_in(email, PASSWORD) for email in cast.place.employees]
     cursor = (await cast.employee.get("/orders")).json["cursor"]

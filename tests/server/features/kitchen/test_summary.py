@@ -48,6 +48,37 @@ async def test_a_summary_counts_the_orders_of_its_span(
     assert (await cast.employee.get(path + span)).status == 422
 
 
+async def test_a_day_is_the_restaurants_own_and_money_is_in_its_currency(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    terms = {"time_zone": "America/New_York", "currency": "USD"}
+    euros = await cast.order()
+    (await cast.employee.patch(f"/restaurants/{cast.place.id}", terms)).must(200)
+    dollars, next_day = await cast.order(), await cast.order()
+    for order, at in ((euros, "01T17"), (dollars, "02T03"), (next_day, "02T05")):
+        await _placed_at(cast, live_server.settings.data_dir, order, f"2026-03-{at}:00:00.000Z")
+    path = f"/restaurants/{cast.place.id}/summary?from=2026-03-01"
+    found = (await cast.employee.get(path)).must(200).json
+    assert (found["from"], found["to"]) == ("2026-03-01T05:00:00.000Z", "2026-03-02T05:00:00.000Z")
+    assert (found["time_zone"], found["currency"]) == ("America/New_York", "USD")
+    assert [at["hour"] for at in found["hours"] if at["orders"]] == [12, 22]
+    assert (found["orders"], found["revenue_cents"]) == (2, dollars["total_cents"])
+    assert [dish["count"] for dish in found["dishes"]] == [2]
+    assert found["dishes"][0]["revenue_cents"] == dollars["total_cents"]
+
+    async def placed(query: str) -> list[object]:
+        page = (await cast.employee.get(f"/orders?{query}")).must(200).json
+        more = await placed(f"{query}&before={page['next']}") if page["next"] else []
+        return [*(order["id"] for order in page["items"]), *more]
+
+    day = "from=2026-03-01&to=2026-03-02&limit=1"
+    assert await placed(day) == [dollars["id"], euros["id"]], "newest first, a page each"
+    assert await placed("from=2026-03-01T22:00") == [next_day["id"], dollars["id"]]
+    assert (await cast.employee.get("/orders?from=noon")).status == 422
+    assert (await cast.employee.get("/orders?from=2026-03-01&find=x")).status == 422
+    assert (await cast.customer.get("/orders?from=2026-03-01")).status == 403
+
+
 async def test_history_is_found_by_number_customer_and_dish_a_page_at_a_time(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,9 @@ from server.features.uploads.rembg_worker import (
     Cutout,
 )
 from server.features.uploads.worker_process import WorkerLimits, WorkerLost, WorkerProcess
+from support.processes import all_gone
 from support.uploads import COFFEE, QUICK_WORKER, photo_workers
-from support.waiting import PATIENCE, wait_until
+from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -270,5 +271,4 @@ def test_a_process_ends_with_a_server_that_was_killed(
         left = psutil.Process(server.pid).children(recursive=True)
         assert left
         server.kill()
-    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
-    assert not alive
+    all_gone(left)

@@ -93,7 +93,7 @@ async def test_too_long_a_message_is_counted_and_not_lost(customer: Side) -> Non
     composer.insert("x" * (LONGEST_TEXT - 7))
     await customer.sees("7 left")
     composer.insert("y" * 10)
-    await customer.sees("-3 left")
+    await customer.sees("3 over")
     await customer.press("enter")
     await customer.told("(3 over)")
     assert len(composer.text) == LONGEST_TEXT + 3

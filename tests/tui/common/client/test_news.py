@@ -89,6 +89,7 @@ async def test_a_cut_counts_what_is_missed_and_then_what_comes_back(
     await cook.log_in(cast.place.employees[0], PASSWORD)
     path = f"/restaurants/{cast.place.id}/orders"
     cursor = (await cast.customer.get("/orders")).json["cursor"]
+    board = (await cast.employee.get("/orders")).json["cursor"]
     kitchen = LogStream(cook, f"{path}/stream", f"{path}/events", "kitchen", None)
     room = ChatStream(customer, chat, "room", None, outbox=Outbox())
     orders = OrdersPoll(customer, customer.wire.meter("orders", Pattern.LONG_POLL), cursor)
@@ -114,6 +115,15 @@ async def test_a_cut_counts_what_is_missed_and_then_what_comes_back(
             meter.cut(0)
         # An order that changed twice is reported once, as it is now.
         await wait_until(lambda: [one.replayed for one in outages] == [1, 2, 2], what="replayed")
+    # A board that is read meanwhile has all of it: the stream from there has missed nothing.
+    kitchen.meter.cut(inf)
+    now = (await cast.employee.get("/orders")).json["cursor"]
+    for start, missed in ((board, 3), (now, 0)):
+        again = LogStream(cook, f"{path}/stream", f"{path}/events", "kitchen", start)
+        async with reading(again):
+            await wait_until(
+                lambda m=missed, meter=again.meter: meter.outage and meter.outage.missed == m
+            )
     for one in outages:
         assert one.back_at is not None
         assert one.began < one.asked_at <= one.replayed_at

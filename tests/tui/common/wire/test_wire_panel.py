@@ -71,7 +71,10 @@ async def test_p_holds_the_log_still_and_lets_it_run(
     demo_server: LiveServer, tmp_path: Path
 ) -> None:
     async with signed_in(demo_server.url, tmp_path) as (app, pilot):
+        await sees(app, "2 Wire")
+        assert "enter opens" not in shown(app), "on a card it does not"
         await pilot.press("2")
+        await sees(app, "enter opens")
         traffic(app, 3)
         await sees(app, "board 2")
         await pilot.press("p")
@@ -165,7 +168,7 @@ async def test_a_frame_is_found_and_opened(demo_server: LiveServer, tmp_path: Pa
         await pilot.press("enter", "enter")
         await sees(app, "HTTP/1.1 200 OK", "Tiffin-Time: ", '  "items": [', "first byte ")
         await pilot.press("p")
-        await sees(app, '{"items":[{"id":"')
+        await sees(app, '{"items":[{"')
         await pilot.press("escape", "down", "enter")
         await sees(app, "GET /api/v1/restaurants HTTP/1.1", "Authorization: (not kept)")
         await pilot.press("escape", "escape")

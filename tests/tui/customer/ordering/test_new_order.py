@@ -71,6 +71,20 @@ async def test_an_order_is_placed_by_keyboard_alone(
         assert not orders_of(app).baskets
 
 
+async def test_a_pause_since_the_menu_was_read_is_said_with_the_quote(
+    demo_server: LiveServer, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    restaurant = await kitchen.restaurant()
+    async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await to_menu(app, pilot, restaurant["name"])
+        await pilot.press("plus")
+        pause = {"paused_until": "2999-01-01T00:00:00Z"}
+        (await kitchen.rest.patch(f"/restaurants/{restaurant['id']}", pause)).must(200)
+        await pilot.press("b")
+        await at_page(app, "checkout")
+        await sees(app, "takes no orders. Choose another")
+
+
 async def test_a_sold_out_dish_is_marked_and_cannot_be_selected(
     demo_server: LiveServer, guest: Rest, kitchen: Kitchen, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from support.rest import Rest
 from support.screen import shown
 from support.server_process import StartServer
 from support.waiting import PATIENCE, wait_until
-from tui.common.client import replayed
+from tui.common.client import log_feed
 from tui.common.client.clock import ServerClock
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.kitchen import actions, feed
@@ -202,7 +202,7 @@ async def test_an_order_the_customer_cancels_stays_until_it_is_cleared(
     async with kitchen_window(demo_server.url, tmp_path) as window:
         await window.on(order)
         (await town.customer.post(f"/orders/{order.id}/cancel", {"reason": "too late"})).must(200)
-        await window.sees("has cancelled", "cancelled: too late")
+        await window.sees("has cancelled", "cancelled: too")
         await window.press("enter")
         await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="cleared")
 
@@ -218,14 +218,14 @@ async def test_a_cut_stream_replays_what_was_missed(
         await window.press("X")
         await window.sees("X restores")
         order = await town.place()
-        await window.sees(" s: 1 missed · X restores")
+        await window.sees(" s: 1 event missed so far · X restores it")
         assert window.kitchen.board.order(order.id) is None
         await window.press("X")
         await window.live()
         await window.has(order, S.PLACED)
-        await window.sees("back after ", " s: 1 replayed ·", f"↺ #{order.number}")
+        await window.sees("back after ", " s: 1 replayed in", f"↺ #{order.number}")
         with monkeypatch.context() as patch:
-            patch.setattr(replayed, "MARK_SECONDS", -1)
+            patch.setattr(log_feed, "MARK_SECONDS", -1)
             window.kitchen.board.replayed.add(order.id)
             window.kitchen.needs_redraw = True
             await wait_until(lambda: "↺" not in shown(window.app), what="the mark going")
@@ -370,6 +370,25 @@ async def test_every_size_shows_the_order_and_all_counts(
             )
             await window.press("left", "left", "left", "n")
             assert window.kitchen.cursor.order_id == new.id
+
+
+async def test_from_132_columns_on_all_columns_of_the_board_in_front_are_in_view(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, (132, 30)) as window:
+        kitchen = window.kitchen
+        await window.sees("Placed 1", "On its way 0", f"#{order.number}")
+        await wait_until(lambda: kitchen.view.shows_all, what="five columns")
+        await window.press("z")  # more room: the order is beside them
+        await wait_until(lambda: kitchen.details.size.width > 20, what="the order")
+        assert kitchen.view.shows_all
+        await window.press("z", "2")
+        await wait_until(lambda: not kitchen.view.shows_all, what="another panel in front")
+        await window.press("1")
+        await wait_until(lambda: kitchen.view.shows_all, what="five columns again")
+        await window.pilot.resize_terminal(131, 30)
+        await wait_until(lambda: not kitchen.view.shows_all, what="the narrower layout")
 
 
 async def test_the_card_shows_the_board_or_two_lines(

@@ -9,10 +9,13 @@ import pytest
 from kitchen_orders import a_town, an_order
 from kitchen_window import kitchen_window
 from rich.cells import cell_len
+from textual.widgets import Input
 
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
+from tui.common import hosted
+from tui.common.uploads.dialogs import SaveScreen
 from tui.employee.kitchen import tickets
 from tui.employee.kitchen.tickets import WIDTHS, TicketError, Tickets, TicketSettings
 
@@ -86,3 +89,27 @@ async def test_an_order_is_saved_by_key_and_by_itself(
             new = await town.place()
             await wait_until(lambda: f"#{new.number}" in target.read_text(), what="its ticket")
             assert target.read_text().count(f"#{old.number}") == 1
+
+
+async def test_a_ticket_is_saved_where_there_is_no_printer_and_never_by_a_visitor(
+    demo_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, saved = tmp_path / "tickets.txt", tmp_path / "ticket.txt"
+    async with Rest(demo_server.url) as rest:
+        order = await (await a_town(rest)).place()
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        await window.press("p")
+        await wait_until(lambda: isinstance(window.app.screen, SaveScreen), what="the path")
+        window.app.screen.query_one(Input).value = str(saved)
+        await window.press("enter")
+        await wait_until(saved.exists, what="the ticket")
+        assert f"#{order.number}" in saved.read_text()
+    monkeypatch.setenv("TIFFIN_TICKETS", str(target))
+    monkeypatch.setenv("TIFFIN_TICKETS_AUTO", "1")
+    monkeypatch.setattr(hosted, "_where", "ssh")
+    async with kitchen_window(demo_server.url, tmp_path) as window:
+        await window.on(order)
+        await window.press("p")
+        await window.told("Nothing can be saved over ssh.")
+        assert not target.exists()

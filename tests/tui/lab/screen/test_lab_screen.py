@@ -20,8 +20,8 @@ from tui.common.processes import Child
 from tui.lab.dials import PRESETS
 from tui.lab.records import PATTERNS, PROMISES, SHORT_POLL, Plan
 from tui.lab.screen.app import LabApp
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.figures import NAMES
+from tui.lab.screen.runs import Runs
 
 PLAN = Plan(seconds=2.0, rate=40.0, poll_seconds=0.1)
 SIZES = ((160, 48), (80, 24), (100, 30))
@@ -49,23 +49,23 @@ def results_in(folder: Path) -> dict[str, Any]:
     return found
 
 
-async def until(experiment: Experiment, *states: str) -> None:
-    await wait_until(lambda: experiment.state in states, what=f"{states}, and no error")
+async def until(runs: Runs, *states: str) -> None:
+    await wait_until(lambda: runs.state in states, what=f"{states}, and no error")
 
 
 async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    experiment = Experiment(plan=PLAN)
-    app = LabApp(experiment)
+    runs = Runs(plan=PLAN)
+    app = LabApp(runs)
     children: list[Child] = []
     async with app.run_test(size=SIZES[0], notifications=True) as pilot:
         await sees(app, "the server starts")
-        await until(experiment, "ended")
+        await until(runs, "ended")
         await sees(app, "run 1 · ended, every promise kept")
-        assert experiment.servers is not None
-        children += experiment.servers.children
+        assert runs.servers is not None
+        children += runs.servers.children
 
         # Nothing changes any more, and every size shows every pattern with its strip and figures.
         for columns, rows in SIZES:
@@ -77,9 +77,9 @@ async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
             )
             assert {len(line) for line in shown(app).splitlines()} == {columns}
             assert ("Ladder of short poll" in shown(app)) is (rows > 24)
-        events = experiment.watch.statistics.source.newest
-        assert events == experiment.outcome.events  # type: ignore[union-attr]
-        for pattern, result in experiment.watch.results().items():
+        events = runs.watch.statistics.source.newest
+        assert events == runs.outcome.events  # type: ignore[union-attr]
+        for pattern, result in runs.watch.results().items():
             got = result.figures.latency.count
             assert got + result.seen.missed == events, pattern
             assert pattern == SHORT_POLL or got == events
@@ -103,10 +103,10 @@ async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
         os.killpg(children[0].pid, signal.SIGKILL)
         await sees(app, "The lab's server has ended (exit code -9)", "Press s to start another.")
         await pilot.press("s")
-        await until(experiment, "running", "settling", "ended")
+        await until(runs, "running", "settling", "ended")
         await sees(app, "run 2 ·")
         await misses(app, "exit code")
-        children += experiment.servers.children
+        children += runs.servers.children
         press(app, "c")
         await sees(app, "Multiples of run 1", "×")
         assert [child.running for child in children] == [False, True]
@@ -120,11 +120,11 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
     limits = dict.fromkeys(("lab_seconds", "lab_events_per_second"), 0)
     settings = settings_for(tmp_path, demo=True, photo_workers=0, **limits)
     async with running_server(settings) as server:
-        experiment = Experiment(server.url, replace(PLAN, seconds=600.0))
-        app = LabApp(experiment)
+        runs = Runs(server.url, replace(PLAN, seconds=600.0))
+        app = LabApp(runs)
         async with app.run_test(size=SIZES[1], notifications=True):
-            await until(experiment, "running")
-            timeline = experiment.watch.timeline
+            await until(runs, "running")
+            timeline = runs.watch.timeline
             for pattern in PATTERNS:
                 await wait_until(lambda name=pattern: "◆" in lane(app, name), what=pattern)  # type: ignore[misc]
             assert app.no_color
@@ -135,15 +135,15 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             await sees(app, "Hotel Wi-Fi")
             press(app, "down", "enter")
             await sees(app, "network office")
-            run = experiment.number
+            run = runs.number
             press(app, "d")
             await sees(app, "delay, one way")
             press(app, "right")
             await sees(app, "‹ 10 ms ›")
             press(app, "escape")
             await sees(app, "network by hand")
-            assert experiment.dials == replace(PRESETS["office"].dials, delay=0.01)
-            assert experiment.number == run
+            assert runs.dials == replace(PRESETS["office"].dials, delay=0.01)
+            assert runs.number == run
 
             # A cut that is held, seen in every strip, and what comes back after it.
             press(app, "X")
@@ -156,13 +156,13 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             await wait_until(
                 lambda: all(
                     one.figures.replayed
-                    for name, one in experiment.watch.results().items()
+                    for name, one in runs.watch.results().items()
                     if name in PROMISES
                 ),
                 what="what was missed is replayed",
             )
             await wait_until(lambda: "┊" in shown(app), what="the mark")
-            assert [words.partition(": ")[2] for words in experiment.turned] == [
+            assert [words.partition(": ")[2] for words in runs.turned] == [
                 "network “office”", "delay, one way: 10 ms", "cut until restored", "restored",
             ]  # fmt: skip
 
@@ -179,22 +179,22 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             # Another source is another run; the network stays.
             press(app, "plus")
             await sees(app, "poisson 50/s")
-            await until(experiment, "running")
-            assert experiment.number == run + 1
-            assert experiment.watch.timeline is not timeline
+            await until(runs, "running")
+            assert runs.number == run + 1
+            assert runs.watch.timeline is not timeline
 
             # However fast they are replaced, a run that was begun does not block the next one.
             for _ in range(4):
-                number = experiment.number
+                number = runs.number
                 async with asyncio.timeout(PATIENCE):
-                    while experiment.number == number:  # the run before tells the server its end
-                        experiment.start()
+                    while runs.number == number:  # the run before tells the server its end
+                        runs.start()
                         await asyncio.sleep(0.001)
                 await asyncio.sleep(0)  # the server is asked to begin a run
-            await until(experiment, "running")
-            assert not experiment.error
+            await until(runs, "running")
+            assert not runs.error
             press(app, "s")
-            await until(experiment, "stopped")
+            await until(runs, "stopped")
             await sees(app, "· stopped")
 
 
@@ -202,23 +202,23 @@ async def test_a_server_that_cannot_start_is_not_tried_again_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    experiment = Experiment(plan=PLAN)
-    serving = asyncio.create_task(experiment.serve())
+    runs = Runs(plan=PLAN)
+    serving = asyncio.create_task(runs.serve())
     try:
-        await until(experiment, "failed")
-        assert "No such file or directory" in experiment.error
-        assert experiment.error.endswith("Press s to start another.")
-        assert not experiment.is_going
+        await until(runs, "failed")
+        assert "No such file or directory" in runs.error
+        assert runs.error.endswith("Press s to start another.")
+        assert not runs.is_going
     finally:
         serving.cancel()
         await asyncio.wait({serving})
 
 
 async def test_without_a_server_the_screen_says_what_to_do() -> None:
-    experiment = Experiment("http://127.0.0.1:9", PLAN)
-    app = LabApp(experiment)
+    runs = Runs("http://127.0.0.1:9", PLAN)
+    app = LabApp(runs)
     async with app.run_test(size=SIZES[2], notifications=True) as pilot:
-        await until(experiment, "failed")
+        await until(runs, "failed")
         await sees(app, "The run could not go on", "Press s to try again.")
         await pilot.press("e")
         await told(app, "There are results once a run has ended.")

@@ -19,10 +19,11 @@ from tui.lab.records import (
     Exchange,
     Plan,
 )
-from tui.lab.screen.experiment import Experiment, Watch
+from tui.lab.screen.dialogs import reading
 from tui.lab.screen.figures import COLUMNS, LEAST_CELLS, NAME_CELLS, cell, columns_for, explain
 from tui.lab.screen.ladder import is_heartbeat, packet_words
 from tui.lab.screen.race import RacePanel
+from tui.lab.screen.runs import Runs, Watch
 from tui.lab.screen.timeline import (
     BUCKET_SECONDS,
     KEPT_SECONDS,
@@ -134,6 +135,7 @@ def test_marks_heartbeats_ages_and_the_source_have_their_cells() -> None:
     [
         pytest.param(SSE, "connection", "↗═◆═╌╌╌◆══", id="a stream that a proxy keeps back"),
         pytest.param(SSE_FALLBACK, "request", "↗═◆═╌╌╌◆══", id="a poll in place of a stream"),
+        pytest.param(SOCKETIO, "request", "↗═◆═╌╌╌◆══", id="a poll of Socket.IO without WebSocket"),
     ],
 )
 def test_what_is_committed_and_not_here_is_on_its_way(pattern: str, kind: str, strip: str) -> None:
@@ -162,7 +164,7 @@ def test_a_cut_is_one_block_whatever_happens_in_it() -> None:
 
 def test_a_race_that_has_no_room_yet_draws_no_axis() -> None:
     panel = RacePanel()
-    panel.draw(Experiment(), SSE, 20.0, None, 3)
+    panel.draw(Runs(), SSE, 20.0, None, 3)
     assert not panel.text
 
 
@@ -274,3 +276,10 @@ def test_columns_fit_and_are_compared_as_multiples() -> None:
     assert cell(p50, result, None) == "100"
     assert cell(p50, result, result) == "×1"
     assert cell(missed, result, result) == "="
+
+
+def test_the_help_explains_every_figure_of_the_table() -> None:
+    lines = reading().plain.splitlines()
+    explained = {line.split("  ")[0] for line in lines}
+    assert {column.heading for column in COLUMNS} <= explained
+    assert max(map(len, lines)) <= 42, "a line would wrap, and its rest begin at the left"

@@ -13,8 +13,8 @@ from support.waiting import wait_until
 from tui.lab.lessons.lesson import lessons
 from tui.lab.records import PATTERNS, Plan
 from tui.lab.screen.app import LabApp
-from tui.lab.screen.experiment import Experiment
 from tui.lab.screen.page import pages_of
+from tui.lab.screen.runs import Runs
 from tui.lab.servers import UNLIMITED
 
 LESSON = """
@@ -57,26 +57,24 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
     settings = settings_for(tmp_path / "data", demo=True, **dict.fromkeys(UNLIMITED, 0))
     async with running_server(settings) as server:
         plan = Plan(seconds=600, shape="hand")
-        experiment = Experiment(server.url, plan, begins=False)
-        app = LabApp(experiment, tour=True)
+        runs = Runs(server.url, plan, begins=False)
+        app = LabApp(runs, tour=True)
         app.lab.tour.pages = pages_of(lessons(tmp_path))
         async with app.run_test(size=(80, 24), notifications=True):
             # Nothing runs that nobody has asked for, and a page before its run shows no strips.
             await sees(app, "Tour 1 of 2 · One", "s starts a run")
             await misses(app, "now", "◆ news")
-            assert not experiment.number
+            assert not runs.number
             press(app, "escape", "s")
-            await wait_until(lambda: experiment.state == "running", what="a run by hand")
+            await wait_until(lambda: runs.state == "running", what="a run by hand")
 
             # Nothing comes by itself; each event that is asked for comes over every pattern.
-            assert experiment.watch.statistics.source.newest == 0
+            assert runs.watch.statistics.source.newest == 0
             press(app, "full_stop")
             await sees(app, "events by hand", "1 event")
             press(app, "full_stop")
             await wait_until(
-                lambda: all(
-                    not experiment.watch.timeline.seen[one].behind(2, 1) for one in PATTERNS
-                ),
+                lambda: all(not runs.watch.timeline.seen[one].behind(2, 1) for one in PATTERNS),
                 what="the second event over every pattern",
             )
 
@@ -88,7 +86,7 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             await sees(app, "You chose a: the figures say otherwise (", "0 of 1 guesses right")
 
             # A guess holds once there are figures; of a first run, it may be changed.
-            number = experiment.number
+            number = runs.number
             press(app, "b")
             await told(app, "the guess holds")
             await sees(app, "▸ a ✗ short poll")
@@ -97,7 +95,7 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
             await misses(app, "◆ news")
             press(app, "b", "enter")
             await sees(app, "▸ b SSE", "of 60 s", "◆ news")
-            assert experiment.number == number + 1, "no key of the lab in between"
+            assert runs.number == number + 1, "no key of the lab in between"
             press(app, "space")
             await told(app, "Running; esc leaves it")
             press(app, "right")
@@ -120,6 +118,6 @@ async def test_a_lesson_is_guessed_run_answered_and_found_again(
 
             # A run of one's own takes the place of a lesson's.
             press(app, "T", "plus")
-            await wait_until(lambda: experiment.state == "running", what="another run")
-            assert experiment.patterns == replace(plan).patterns
+            await wait_until(lambda: runs.state == "running", what="another run")
+            assert runs.patterns == replace(plan).patterns
             assert "Tour" not in shown(app).splitlines()[1]

@@ -1,6 +1,7 @@
-"""What a URL of Redis looks like."""
+"""What host names and URLs in settings mean."""
 
 import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 REDIS_URL_FORM = (
@@ -8,6 +9,22 @@ REDIS_URL_FORM = (
     " In a user name or password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25, a blank"
     " as %20"
 )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address or name."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of that host and port, an IPv6 address in brackets (RFC 3986, RFC 6874)."""
+    if ":" in host:
+        host = f"[{host.replace('%', '%25')}]"
+    return f"http://{host}:{port}"
 
 
 def is_redis_url(text: str) -> bool:

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
-from tui.lab import bench
-from tui.lab.bench import Bench
+from tui.lab.bench import Bench, Experiment
 from tui.lab.dials import PRESETS, Dials
 from tui.lab.export import write
 from tui.lab.records import PATTERNS, Outcome, Plan
@@ -44,7 +43,7 @@ class LastRun:
     results: dict[str, Result]
 
 
-class Experiment:
+class Runs:
     """Runs one plan after another against the same servers, each until it ends or is replaced."""
 
     def __init__(self, server: str = "", plan: Plan = PLAN, *, begins: bool = True) -> None:
@@ -153,7 +152,7 @@ class Experiment:
         return self.watch
 
     async def measure(
-        self, measured: bench.Experiment, plan: Plan, say: Callable[[str], object]
+        self, measured: Experiment, plan: Plan, say: Callable[[str], object]
     ) -> Report | None:
         """Do an experiment in place of the run under way, on the server that was named or on
         servers of its own; its runs are seen like any other. None where it was stopped. Raises

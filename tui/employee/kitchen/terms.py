@@ -1,0 +1,192 @@
+"""The restaurant's terms for the time being: a pause, and more minutes for everybody."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from server.features.restaurants.schemas import RestaurantChange, RestaurantSummary
+from tui.common.client.errors import ClientError
+from tui.common.dialogs.base import Dialog
+from tui.common.format import hours_minutes
+from tui.common.language import _
+from tui.employee.staleness import Banner
+
+if TYPE_CHECKING:
+    from tui.common.client.api import Api
+    from tui.common.client.session import Session
+
+PAUSES = (15, 30, 60)
+MORE = 15
+MOST = 240
+"""Extra minutes that the server takes."""
+NO_END = datetime(2999, 1, 1, tzinfo=UTC)
+"""Until when a pause is that somebody will end."""
+LONG = timedelta(days=7)
+"""A pause of more than that has no end to tell."""
+
+
+class Host(Protocol):
+    """The panel of the kitchen."""
+
+    @property
+    def api(self) -> "Api":
+        """The call that changes a restaurant."""
+
+    @property
+    def session(self) -> "Session":
+        """The server's clock."""
+
+    @property
+    def restaurant(self) -> RestaurantSummary | None:
+        """The restaurant as it is now, once it has been read."""
+
+    def show_terms(self, restaurant: RestaurantSummary) -> None:
+        """The server has sent the restaurant as it is now."""
+
+    def ask(
+        self,
+        dialog: Dialog[RestaurantChange],
+        answered: Callable[[RestaurantChange], None],
+    ) -> None:
+        """Open a dialog; `answered` is not called when it is closed without an answer."""
+
+    def run_change(self, change: Coroutine[object, object, None]) -> None:
+        """Run this in the background."""
+
+    def toast(self, message: str, *, error: bool = False) -> None:
+        """Show a toast."""
+
+
+class Terms:
+    """What the keys for pause and minutes do."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._turn = asyncio.Lock()
+        """A key pressed twice adds twice."""
+
+    def pause(self) -> None:
+        """Ask for how long no orders are taken, or whether they are again."""
+        if (restaurant := self._host.restaurant) is not None:
+            now = self._host.session.server_now()
+            self._host.ask(PauseScreen(restaurant, now), self._send)
+
+    def add(self, minutes: int) -> None:
+        """So many minutes more for everybody, or less."""
+        self._host.run_change(self._add(minutes))
+
+    def _send(self, change: RestaurantChange) -> None:
+        self._host.run_change(self._change(change))
+
+    async def _add(self, minutes: int) -> None:
+        async with self._turn:
+            if (restaurant := self._host.restaurant) is None:
+                return
+            extra = min(max(restaurant.extra_minutes + minutes, 0), MOST)
+            if extra == restaurant.extra_minutes:
+                words = _("{count} more minutes is the most.").format(count=MOST)
+                self._host.toast(words if extra else _("Nothing is added now."))
+            else:
+                await self._change(RestaurantChange(extra_minutes=extra))
+
+    async def _change(self, change: RestaurantChange) -> None:
+        if (restaurant := self._host.restaurant) is None:
+            return
+        try:
+            changed = await self._host.api.change_restaurant(restaurant.id, change)
+        except ClientError as error:
+            words = _("{why} Look above the board, and try again.")
+            self._host.toast(words.format(why=error.message), error=True)
+        else:
+            self._host.show_terms(changed)
+
+
+def paused(restaurant: RestaurantSummary, now: datetime) -> bool:
+    """Whether it takes no orders at `now` by somebody's word."""
+    return restaurant.paused_until is not None and restaurant.paused_until > now
+
+
+def format_terms(restaurant: RestaurantSummary | None, now: datetime) -> str:
+    """The line above the board; "" while everything is as usual."""
+    parts = []
+    if restaurant is not None and paused(restaurant, now):
+        end = restaurant.paused_until
+        if end is not None and end - now < LONG:
+            words = _("Paused until {time} · P changes it")
+            parts.append(words.format(time=hours_minutes(end)))
+        else:
+            parts.append(_("Paused until you say so · P changes it"))
+    if restaurant is not None and restaurant.extra_minutes:
+        words = _("+{minutes} min for everybody · - for less")
+        parts.append(words.format(minutes=restaurant.extra_minutes))
+    return "   ".join(parts)
+
+
+class TermsLine(Banner):
+    """What is not as usual now; a click changes the pause."""
+
+    class Clicked(Message):
+        """It was clicked."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Change it."""
+        event.stop()
+        self.post_message(self.Clicked())
+
+
+class PauseScreen(Dialog[RestaurantChange]):
+    """Answers for how long no orders are taken; None when closed."""
+
+    DEFAULT_CSS = """
+    PauseScreen { & > .box { width: 54; } & OptionList { height: auto; } }
+    """
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(str(number), f"choose({number})", show=False) for number in range(1, 6)
+    ]
+
+    def __init__(self, restaurant: RestaurantSummary, now: datetime) -> None:
+        super().__init__()
+        self._choices: list[tuple[str, datetime | None]] = [
+            (
+                _("for {minutes} minutes, until {time}").format(
+                    minutes=minutes, time=hours_minutes(now + timedelta(minutes=minutes))
+                ),
+                now + timedelta(minutes=minutes),
+            )
+            for minutes in PAUSES
+        ]
+        self._choices.append((_("until I say so"), NO_END))
+        if paused(restaurant, now):
+            self._choices.insert(0, (_("take orders again, now"), None))
+
+    def body(self) -> ComposeResult:
+        """A line for each."""
+        with Vertical(classes="box") as box:
+            box.border_title = _("No new orders")
+            box.border_subtitle = _("enter chooses · esc closes")
+            yield OptionList(
+                *(
+                    Option(Content.assemble((f"{number} ", "$primary"), words))
+                    for number, (words, _) in enumerate(self._choices, start=1)
+                )
+            )
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        self.action_choose(event.option_index + 1)
+
+    def action_choose(self, number: int) -> None:
+        """Answer the choice of that number."""
+        if number <= len(self._choices):
+            self.dismiss(RestaurantChange(paused_until=self._choices[number - 1][1]))
