@@ -228,8 +228,10 @@ DIGITS = {
 }
 """Digits of a currency's minor unit by ISO 4217, where they are not two. Babel's are those that are
 usual in shops, and would round an amount."""
-BARE = str.maketrans({"\xa0": " ", "\u202f": " "} | dict.fromkeys("\u200e\u200f\u061c"))
-"""Spaces as one types them, and no marks of direction."""
+BARE = str.maketrans(
+    {"\xa0": " ", "\u202f": " ", "\uffe5": "¥"} | dict.fromkeys("\u200e\u200f\u061c")
+)
+"""Spaces as one types them, signs of one cell, and no marks of direction."""
 
 
 @lru_cache(maxsize=4096)

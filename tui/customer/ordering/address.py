@@ -56,6 +56,8 @@ class AimMap(TownMap):
     def __init__(self, restaurant: RestaurantSummary, start: LatLng) -> None:
         super().__init__(id="aim")
         self.streets: Streets | None = None
+        self.only = ""
+        """The street to stay on; "" for the nearest."""
         self._restaurant = Marker(
             "restaurant", restaurant.name, LatLng(restaurant.lat, restaurant.lng)
         )
@@ -85,7 +87,7 @@ class AimMap(TownMap):
 
     def _aim(self, at: LatLng) -> None:
         self.aim = at
-        near = self.streets.nearest(at) if self.streets else None
+        near = self.streets.nearest(at, self.only) if self.streets else None
         self.at, self.street = near or (at, "")
         self._show()
         self.post_message(self.Moved())
@@ -249,20 +251,24 @@ class AddressScreen(Dialog[Address]):
     def _moved(self) -> None:
         typed = self.query_one("#street", Input).value.strip()
         if self._map.has_focus and self._map.street:
-            words = _("Nearest street: {street}. Enter delivers there.")
+            words = _("On {street}. Enter delivers there.")
             if typed:
-                words = _("Nearest street: {street}. Enter delivers to “{address}” there.")
+                words = _("On {street}. Enter delivers to “{address}” there.")
             told = words.format(street=self._map.street, address=plain(typed))
             self.show_status(told, "info")
+
+    @on(Input.Changed, "#street")
+    def _typed(self, event: Input.Changed) -> None:
+        """An address of a street of the town is on that street."""
+        if streets := self._map.streets:
+            self._map.only = streets.named_in(event.value)
+            self._map.show_kept(self._map.aim)
 
     @on(Input.Submitted, "#street")
     def _submitted(self) -> None:
         """Go to the street that is named, to point at the door."""
-        typed = self.query_one("#street", Input).value
-        streets = self._map.streets
-        name = streets.named_in(typed) if streets else ""
-        if streets and name and (near := streets.nearest(self._map.aim, name)):
-            self._map.go_to(near[0])
+        if self._map.only:
+            self._map.go_to(self._map.at)
         self._map.focus()
         self._moved()
 

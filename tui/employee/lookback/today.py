@@ -236,8 +236,8 @@ def csv_of(summary: KitchenSummary) -> str:
     row("late", "", summary.late)
     row("ready", "", summary.finished)
     if (took := summary.preparation_minutes) is not None:
-        row("preparation minutes", "p50", took.p50)
-        row("preparation minutes", "p90", took.p90)
+        row("preparation_minutes", "p50", took.p50)
+        row("preparation_minutes", "p90", took.p90)
     for hour in summary.hours:
         row("hour", f"{hour.hour:02d}:00", hour.orders, hour.revenue_cents)
     for dish in summary.dishes:

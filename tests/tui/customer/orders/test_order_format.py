@@ -41,6 +41,7 @@ def test_minutes_are_rounded_up(seconds: int, words: str) -> None:
         ({"LC_MONETARY": "de_AT.UTF-8@euro"}, 2480, "EUR", "€ 24,80", "24,80 Euro"),
         ({"LANG": "fr_FR.UTF-8"}, 123_456, "EUR", "1 234,56 €", "1 234,56 euros"),
         ({"LANG": "en_US"}, 2480, "JPY", "¥2,480", "2,480 Japanese yen"),
+        ({"LANG": "ja_JP.UTF-8"}, 2480, "JPY", "¥2,480", "2,480円"),
         ({"LANG": "en_US"}, 2480, "KWD", "KWD 2.480", "2.480 Kuwaiti dinars"),
         # its minor unit is not used in shops, but it was charged
         ({"LANG": "en_US"}, 2480, "RSD", "RSD 24.80", "24.80 Serbian dinars"),
