@@ -232,9 +232,18 @@ def test_what_is_imported_before_the_language_is_known_looks_nothing_up() -> Non
     assert not found, "use marked(…), and _ where it is shown"
 
 
-def test_the_apps_speak_it_from_their_first_word_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("app", "arguments", "words"),
+    [
+        ("customer", ["--plain", "help"], "help: هذه القائمة."),
+        ("employee", ["config"], "# عنوان الخادم"),
+    ],
+)
+def test_the_apps_speak_it_from_their_first_word_on(
+    app: str, arguments: list[str], words: str, tmp_path: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tui.customer", "--plain", "help"],
+        [sys.executable, "-m", f"tui.{app}", *arguments],
         env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "TIFFIN_LANGUAGE": "ar"},
         cwd=ROOT,
         capture_output=True,
@@ -242,4 +251,4 @@ def test_the_apps_speak_it_from_their_first_word_on(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert "help: هذه القائمة." in done.stdout.splitlines()
+    assert words in done.stdout.splitlines()
