@@ -40,8 +40,8 @@ class EmployeeApp(TiffinApp):
         config: "Config | None" = None,
         hold_seconds: float | None = None,
     ) -> None:
-        """A step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS, else 5; with 0
-        it is sent at once."""
+        """As for any app; a step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS,
+        else 5; with 0 it is sent at once."""
         super().__init__(server, tokens=tokens, config=config)
         if hold_seconds is None:
             try:

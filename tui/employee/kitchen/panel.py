@@ -127,6 +127,10 @@ class KitchenPanel(Panel):
         """What the command palette offers."""
         return keys.commands(self.run_action, muted=self.alarm.muted)
 
+    def finds(self) -> Iterable[SystemCommand]:
+        """The orders on the board, and the dishes."""
+        return keys.finds(self.board, self.feed, self._go_to, self.action_menu)
+
     def redraw(self) -> None:
         """Draw the board and the order under the cursor; ring for new orders."""
         now, feed = time.monotonic(), self.feed
@@ -172,8 +176,6 @@ class KitchenPanel(Panel):
         self.terms_line.show(format_terms(restaurant, now))
         if restaurant is not None and paused(restaurant, now):
             self.redraw_in(CLOCK_SECONDS)
-
-    # -- what the actions and other panels use
 
     @property
     def restaurant(self) -> RestaurantSummary | None:
@@ -237,8 +239,6 @@ class KitchenPanel(Panel):
             return None
         return _("A step has not reached the server yet; check its order after the next start.")
 
-    # -- keys
-
     def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
@@ -298,11 +298,11 @@ class KitchenPanel(Panel):
         if (restaurant := self.restaurant) is not None:
             self.app.push_screen(TodayScreen(restaurant, self.session.server_now()))
 
-    def action_menu(self) -> None:
-        """Open the menu."""
+    def action_menu(self, dish_id: str | None = None) -> None:
+        """Open the menu, with the highlight on that dish."""
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
-            self.app.push_screen(MenuScreen(account.restaurant_id))
+            self.app.push_screen(MenuScreen(account.restaurant_id, dish_id))
 
     @on(TermsLine.Clicked)
     def action_pause(self) -> None:
@@ -323,9 +323,13 @@ class KitchenPanel(Panel):
         new = self.board.column(OrderStatus.PLACED)
         unseen = [order for order in new if order.id in self.board.unseen]
         for order in (unseen or new)[:1]:
-            self.cursor.select(order.id)
-            self.view.redraw()
-            self._cursor_moved()
+            self._go_to(order.id)
+
+    def _go_to(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.cursor.select(order_id)
+        self.view.redraw()
+        self._cursor_moved()
 
     @on(BoardView.CursorMoved)
     def _cursor_moved(self) -> None:
@@ -356,8 +360,6 @@ class KitchenPanel(Panel):
     def _selected_open_order(self) -> Order | None:
         order = self._selected_order()
         return None if order is None or order.id in self.board.cancelled else order
-
-    # -- status
 
     def _show_banner(self) -> None:
         """Warn above the board while it may be out of date."""
