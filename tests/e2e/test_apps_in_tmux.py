@@ -11,7 +11,7 @@ from support.tmux import Tmux, Window, signed_in
 from tui.common.format import fit
 from tui.common.sanitize import anchored
 
-RESTAURANT = "Thai Basil"
+RESTAURANT = "Curry Leaf"
 """The restaurant of the demo's employee."""
 
 
@@ -42,9 +42,9 @@ def place_an_order(customer: Window) -> str:
     customer.sees_line(RESTAURANT, "about")
     names = re.findall(r"^\W*(\w.*?)  .*about \d+ min", customer.text, re.M)
     customer.press(*["Down"] * names.index(RESTAURANT), "Enter")
-    customer.sees("Green curry", "basket empty")
+    customer.sees("Chicken biryani", "basket empty")
     customer.press("Down", "Enter")
-    customer.sees("1 [+] Green curry", "1 dish")
+    customer.sees("1 [+] Chicken biryani", "1 dish")
     customer.press("b")
     customer.sees("Place the order", "Address")
     customer.press("Enter")
@@ -60,7 +60,7 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     customer, employee = apps
     number = place_an_order(customer)
 
-    employee.sees(number, "Placed 1", "1× Green curry")
+    employee.sees(number, "Placed 1", "1× Chicken biryani")
     employee.press("Enter")
     employee.sees(f"Accept {number}", "minutes")
     employee.press("Enter")
@@ -75,11 +75,11 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     employee.press("Enter")
     employee.sees(f"Assign a driver to {number}", "free")
     employee.press("Down", "Enter")
-    employee.sees("Ready 0", "On its way 1", "▸ Lotte")
+    employee.sees("Ready 0", "On its way 1", "▸ Greta")
     customer.sees_line(number, "on its way")
     employee.press("Enter")
     employee.sees("On its way 0", "No open orders", " done today")
-    customer.sees_line("1× Green curry", "delivered")
+    customer.sees_line("1× Chicken biryani", "delivered")
 
 
 def test_the_apps_survive_any_sizes_in_any_order(apps: tuple[Window, Window]) -> None:
@@ -113,7 +113,7 @@ def test_pictures_are_drawn_and_compared(apps: tuple[Window, Window]) -> None:
     window.press("5", "z")  # alone, as there is a ◆ on the map as well
     for columns, rows in [(80, 24), (160, 48), (100, 30)]:
         window.resize(columns, rows)
-        window.sees("before", "after", "Pad thai", "on the menu")
+        window.sees("before", "after", "Masala dosa", "on the menu")
         divided = window.sees_line("◆")
         assert set(divided) & set("▘▝▀▖▌▞▛▗▚▐▜▄▙▟"), "there are no blocks beside the divider"
         window.press("S-Left")

@@ -23,7 +23,7 @@ def quit_by_key(window: Window) -> None:
 async def place_order(customer: Rest) -> dict[str, object]:
     """An order at the restaurant of the demo's employee."""
     town = (await customer.get("/restaurants")).must(200).json["items"]
-    place = next(one for one in town if one["name"] == "Thai Basil")
+    place = next(one for one in town if one["name"] == "Curry Leaf")
     menu = (await customer.get(f"/restaurants/{place['id']}")).must(200).json["menu"]
     basket = {
         "restaurant_id": place["id"],

@@ -241,6 +241,9 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
 
+    async def send_held(self) -> None:
+        """Send what waits to be undone, before the window closes: by default nothing does."""
+
     def filter(self) -> None:
         """Filter what it lists: by default the first list in it that can be filtered."""
         from tui.common.widgets.filter import Filterable

@@ -11,6 +11,7 @@ from tui.common.client.address import DEFAULT_SERVER
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
     from tui.common.client.token_store import TokenStore
+    from tui.common.config import Config
     from tui.common.panel import Panel
 
 
@@ -35,11 +36,12 @@ class EmployeeApp(TiffinApp):
         server: str = DEFAULT_SERVER,
         *,
         tokens: "TokenStore | None" = None,
+        config: "Config | None" = None,
         hold_seconds: float | None = None,
     ) -> None:
         """A step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS, else 5; with 0
         it is sent at once."""
-        super().__init__(server, tokens=tokens)
+        super().__init__(server, tokens=tokens, config=config)
         if hold_seconds is None:
             try:
                 hold_seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
@@ -74,10 +76,8 @@ class EmployeeApp(TiffinApp):
 
     async def send_held(self) -> None:
         """Send the steps that wait, and wait for the answers, for some seconds."""
-        from tui.employee.kitchen.panel import KitchenPanel
-
-        if (kitchen := self.find_panel(KitchenPanel)) is not None:
-            await kitchen.actions.settled()
+        for panel in self.panels:
+            await panel.send_held()
 
     async def action_quit(self) -> None:
         """Send what waits, then close."""

@@ -54,7 +54,7 @@ async def test_the_demos_dishes_are_there_to_compare_in_every_size(
         view = panel_of(window).view
         for size in ((160, 48), (100, 30), (80, 24)):
             await window.pilot.resize_terminal(*size)
-            await window.sees("Pad thai", "shown", "on the menu")
+            await window.sees("Masala dosa", "shown", "on the menu")
             await wait_until(lambda: view.compares and view.settled, what="before and after")
             await wait_until(lambda: panel_of(window).uploads.option_count == 8, what="the list")
             await window.sees("◆", "before", "after")
@@ -88,14 +88,14 @@ async def test_a_dish_is_chosen_and_its_photo_queued(
     async with photos_window(queue_only.url, tmp_path) as window:
         await window.press(str(panel_of(window).number), "n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
-        await window.sees("Every dish has a photo", "Green curry", "Yourself")
+        await window.sees("Every dish has a photo", "Chicken biryani", "Yourself")
         await window.press("down", "enter")
-        await window.sees("A photo of Green curry")
+        await window.sees("A photo of Chicken biryani")
         await pick(window, photo)
         await window.sees("next in the queue", "queued", "today.png")
         row = panel_of(window).row
         assert row is not None
-        assert panel_of(window).about(row) == "Green curry"
+        assert panel_of(window).about(row) == "Chicken biryani"
         assert panel_of(window).badge == 1
         await window.press("n")
         await wait_until(lambda: isinstance(window.app.screen, PhotoSubjectScreen))
@@ -114,9 +114,9 @@ async def test_the_menu_of_the_kitchen_asks_for_a_photo_too(
         await wait_until(lambda: isinstance(window.app.screen, MenuScreen), what="the menu")
         await window.sees("8 dishes")
         await window.press("down", "down", "p")
-        await window.sees("A photo of Pad kra pao")
+        await window.sees("A photo of Idli")
         await pick(window, photo)
-        await window.sees("Pad kra pao: the photo is being uploaded; see panel 5.")
+        await window.sees("Idli: the photo is being uploaded; see panel 5.")
         await window.press("escape", "5")
         await window.sees("next in the queue", "today.png")
 
@@ -130,7 +130,7 @@ async def test_where_only_one_fits_list_and_picture_alternate(
         await wait_until(lambda: panel.view.has_focus and panel.view.settled, what="the picture")
         await window.press("l")
         await wait_until(lambda: panel.uploads.has_focus, what="the list")
-        await window.sees("Green curry", "Thai iced tea")
+        await window.sees("Chicken biryani", "Mango lassi")
         await window.press("down", "l")
         await wait_until(lambda: panel.view.has_focus, what="the picture again")
-        await window.sees("Green curry", "before", "after")
+        await window.sees("Chicken biryani", "before", "after")

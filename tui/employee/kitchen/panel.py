@@ -237,6 +237,10 @@ class KitchenPanel(Panel):
         """Call this in so many seconds."""
         return self.set_timer(seconds, call)
 
+    async def send_held(self) -> None:
+        """Send the steps that wait, and wait for the answers, for some seconds."""
+        await self.actions.settled()
+
     def unsaved(self) -> str | None:
         """The steps whose answer has not come."""
         if not self.busy:

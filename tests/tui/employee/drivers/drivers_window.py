@@ -19,7 +19,7 @@ from tui.employee.drivers.model import DriverState
 from tui.employee.drivers.panel import DriversPanel
 from tui.employee.kitchen.panel import KitchenPanel
 
-BASE = Point(lat=47.07613, lng=15.43387)
+BASE = Point(lat=47.07307, lng=15.4521)
 """Where the demo's employee works."""
 INTERVAL = 0.2
 METRE = 1 / 111_195

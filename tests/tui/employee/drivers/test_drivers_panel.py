@@ -78,21 +78,21 @@ async def test_the_list_shows_what_each_driver_is_doing(
     first, second = town.drivers[:2]
     async with drivers_window(server.url, tmp_path) as window:
         await window.sees(
-            "Ken", "Lotte", "bicycle", "scooter", "no location yet", "0 of 2 on the way"
+            "Arjun", "Greta", "bicycle", "scooter", "no location yet", "0 of 2 on the way"
         )
         assert window.text.count(" free") == 2
         out = await order_to(town, north(150), S.OUT_FOR_DELIVERY)
         cooking = await order_to(town, north(90), S.PREPARING)
         await town.step(cooking, S.PREPARING, driver_id=second["id"])
-        await window.sees("▶ Ken", "on the way", f"#{out.number} · bicycle", "1 being made")
+        await window.sees("▶ Arjun", "on the way", f"#{out.number} · scooter", "1 being made")
         ready = await town.bring(await town.now(cooking), S.READY)
-        await window.sees("◆ Lotte", "1 at the counter", f"#{ready.number} · scooter")
+        await window.sees("◆ Greta", "1 at the counter", f"#{ready.number} · bicycle")
         assert window.drivers.badge == 1
         await window.sees("1 of 2 on the way")
         await seen_at(town, first["id"], north(150))
-        await window.sees("⌂ Ken", "at the door")
+        await window.sees("⌂ Arjun", "at the door")
         await town.step(out, S.DELIVERED)
-        await window.sees("○ Ken")
+        await window.sees("○ Arjun")
         assert window.drivers.badge == 0
 
 
@@ -104,7 +104,7 @@ async def test_a_new_position_moves_the_driver_on_the_map(
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(driver)
         await seen_at(town, driver["id"], BASE)
-        await window.sees(" s ago", "Thai Basil", "190 m")
+        await window.sees(" s ago", "Curry Leaf", "190 m")
         before = window.drivers.map.overlay.watched
         assert before is not None
         await seen_at(town, driver["id"], north(60))
@@ -134,13 +134,13 @@ async def test_an_old_location_is_called_stale(
     await seen_at(town, second["id"], north(100), ago=1)
     async with drivers_window(server.url, tmp_path) as window:
         await window.sees("? stale, ", "  bicycle", "  scooter")
-        lines = {name: window.lines_of(name) for name in ("Ken", "Lotte")}
-        assert "stale" in lines["Ken"]
-        assert "stale" not in lines["Lotte"]
-        assert " s ago" in lines["Lotte"]
+        lines = {name: window.lines_of(name) for name in ("Arjun", "Greta")}
+        assert "stale" in lines["Arjun"]
+        assert "stale" not in lines["Greta"]
+        assert " s ago" in lines["Greta"]
         markers = {one.label: one for one in window.drivers.map.overlay.markers}
-        assert markers["Ken"].stale
-        assert not markers["Lotte"].stale
+        assert markers["Arjun"].stale
+        assert not markers["Greta"].stale
 
 
 async def test_the_map_follows_the_driver_under_the_cursor(
@@ -151,13 +151,13 @@ async def test_the_map_follows_the_driver_under_the_cursor(
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(second)
         await window.press("enter")
-        await window.sees("No location from Lotte yet")
+        await window.sees("No location from Greta yet")
         assert not window.drivers.map.following
         await window.choose(first)
         await window.press("enter")
         assert window.drivers.map.following
         assert window.drivers.map.overlay.watched is not None
-        assert window.drivers.map.overlay.watched.label == "Ken"
+        assert window.drivers.map.overlay.watched.label == "Arjun"
         await window.press("m", "plus", "0")
         assert window.drivers.map.has_focus
         assert not window.drivers.map.following
@@ -197,12 +197,12 @@ async def test_an_order_is_assigned_to_a_driver(
         await window.choose(driver)
         await window.press("a")
         assert isinstance(window.app.screen, AssignScreen)
-        await window.sees("leaves with Ken at once", "9 North Street", "no driver yet")
+        await window.sees("leaves with Arjun at once", "9 North Street", "no driver yet")
         choice = window.app.screen.query_one(OptionList)
         assert choice.option_count == 2, "one that nobody has accepted is not for a driver yet"
         await window.press("enter")
         await window.has(ready, S.OUT_FOR_DELIVERY)
-        await window.sees(f"#{ready.number} · bicycle", "on the way")
+        await window.sees(f"#{ready.number} · scooter", "on the way")
         await window.press("a")
         await window.sees("once it is ready")
         await window.press("enter")
@@ -212,9 +212,9 @@ async def test_an_order_is_assigned_to_a_driver(
         assert now.driver is not None
         assert now.driver.id == driver["id"]
         await window.press("a")
-        await window.sees("No order can be assigned to Ken")
+        await window.sees("No order can be assigned to Arjun")
         await window.press("escape", "down", "a")
-        await window.sees("Ken has it")
+        await window.sees("Arjun has it")
 
 
 async def test_the_slower_of_two_assignments_is_reported(
@@ -251,9 +251,9 @@ async def test_a_simulated_trip_goes_to_the_door_and_back(
             what="it moves",
         )
         assert abs(overlay.overlay.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
-        await window.told(f"Ken is at the door with #{order.number}, 9 North Street. Mark")
+        await window.told(f"Arjun is at the door with #{order.number}, 9 North Street. Mark")
         await window.sees("simulated: back to the rest")
-        await window.told("Ken is back at the restaurant.")
+        await window.told("Arjun is back at the restaurant.")
         assert window.controller.trips.get(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
         assert where["lat"] == pytest.approx(BASE.lat, abs=1e-5)
@@ -278,7 +278,7 @@ async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stoppe
         on_first = abs(track.newest.lng - BASE.lng) < 1e-6
         assert on_first or abs(track.newest.lat - CORNER.lat) < 1e-6
         await window.press("s")
-        await window.told("Lotte's trip is stopped.")
+        await window.told("Greta's trip is stopped.")
         await window.misses("simulated")  # the row is as ever
         # Our own last position is nobody else's: no question is asked.
         await window.press("s")
@@ -296,7 +296,7 @@ async def test_real_positions_need_a_second_key_press(
         try:
             await wait_until(lambda: window.state(driver).track.newest, what="a position")
             await window.press("s")
-            await window.told("Ken is reporting real positions")
+            await window.told("Arjun is reporting real positions")
             assert window.controller.trips.get(driver["id"]) is None
             await window.press("s")
             await window.sees("simulated: on a loop")
@@ -341,7 +341,7 @@ async def test_an_outage_is_shown_and_all_goes_on_after_it(
         await window.sees("failing:")
         await window.press("r")
         await window.sees("The drivers could not be refreshed")
-        assert "▌ ○ Ken" in window.text, "what was known stays in view"
+        assert "▌ ○ Arjun" in window.text, "what was known stays in view"
         await asyncio.to_thread(server.start)
         for words in ("failing:", "could not be refreshed"):
             await wait_until(
@@ -432,27 +432,27 @@ async def test_a_name_that_steers_terminals_is_harmless(
 async def test_every_size_shows_list_and_map(
     server: LiveServer, town: Town, tmp_path: Path, data_dir: Path, drivers: int
 ) -> None:
-    await hire(data_dir, town.restaurant_id, *(f"Extra {at}" for at in range(drivers - 2)))
+    await hire(data_dir, town.restaurant_id, *(f"Spare {at}" for at in range(drivers - 2)))
     await order_to(town, north(150), S.OUT_FOR_DELIVERY)
     await seen_at(town, town.drivers[0]["id"], north(20))
     async with drivers_window(server.url, tmp_path) as window:
         await window.choose(town.drivers[0])
         for size in ((160, 48), (100, 30), (80, 24), (160, 48)):
             await window.pilot.resize_terminal(*size)
-            await window.sees("▶ Ken", "on the way", "Thai Basil", "Lotte")
+            await window.sees("▶ Arjun", "on the way", "Curry Leaf", "Greta")
             town_map = window.drivers.map
             await wait_until(
                 lambda town_map=town_map: town_map.size.width >= 30 and town_map.size.height >= 10,  # type: ignore[misc]
                 what=f"a map at {size}",
             )
         await window.pilot.resize_terminal(56, 16)
-        await window.sees("▶ Ken")
+        await window.sees("▶ Arjun")
         await wait_until(lambda: not window.drivers.map.display, what="no room for a map")
         await window.press("m")
-        await window.sees("Thai Basil")
+        await window.sees("Curry Leaf")
         await wait_until(lambda: window.drivers.map.size.height >= 8, what="the map alone")
         await window.press("m")
-        await window.sees("▶ Ken")
+        await window.sees("▶ Arjun")
 
 
 async def test_the_card_shows_the_most_urgent_driver_in_two_lines(
@@ -464,7 +464,7 @@ async def test_the_card_shows_the_most_urgent_driver_in_two_lines(
     async with drivers_window(server.url, tmp_path, (100, 30)) as window:
         await window.press("1")
         summary = window.drivers.query_one(".summary", Static)
-        await window.sees("▶ Lotte  on the way", f"#{order.number} · ? last seen")
+        await window.sees("▶ Greta  on the way", f"#{order.number} · ? last seen")
         assert summary.display
         await seen_at(town, driver["id"], north(30))
         await window.sees(f"#{order.number} · 1 on the way · 1 free")
