@@ -312,9 +312,7 @@ class DishScreen(Dialog[MenuItem]):
         if cents is None:
             self.focus_field("price_cents")
             example = amount(1250, self._currency)
-            raise ClientError(
-                _("Enter the price as a number: {example}.").format(example=example)
-            )
+            raise ClientError(_("Enter the price as a number: {example}.").format(example=example))
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
