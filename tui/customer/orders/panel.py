@@ -58,7 +58,7 @@ class OrdersPanel(OrderActions):
         ("o", _("order the same again")),
         ("c", _("cancel, before they cook")),
         ("a", _("ask support about it")),
-        ("r", "refresh"),
+        ("r", _("refresh")),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_order", _("New order")),

@@ -74,11 +74,9 @@ class OrderTable(RowList):
         if not self.option_count:
             return Content("")
         number, name, status, cells, aged = self._cells(width)
-        total = f"{_('Total'):>{cells}}" if cells else ""
-        return Content(
-            f" {_('Order'):<{number}}{_('Restaurant'):<{name}}{_('Status'):<{status}}{total}"
-            + (f"{_('Age'):>{aged}}" if aged else "")
-        )
+        left = _("Order").ljust(number) + _("Restaurant").ljust(name) + _("Status").ljust(status)
+        total = _("Total").rjust(cells) if cells else ""
+        return Content(f" {left}{total}" + (_("Age").rjust(aged) if aged else ""))
 
     def filter_key(self, index: int) -> str:
         """Number, restaurant, status, dishes, and when: the age, the date, today or yesterday."""
