@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from textual.content import Content
 
@@ -61,14 +61,14 @@ def counts_of(latency: Histogram, edges: Sequence[float]) -> list[int]:
     return [after - before for before, after in pairwise(upto)]
 
 
-def marks_of(latency: Histogram, edges: Sequence[float]) -> dict[int, str]:
-    """Rows in which percentiles are, such as `p50` or, of several, `p95–99`."""
+def marks_of(counts: Sequence[int]) -> dict[int, str]:
+    """Rows in which percentiles are, such as `p50` or, of several, `p95–99`; by nearest rank, as
+    `Histogram.percentile`."""
+    upto = list(accumulate(counts))
     found: dict[int, list[int]] = {}
-    for percent in PERCENTS:
-        value = latency.percentile(percent)
-        if value is not None:
-            row = bisect_right([edge / 1000 for edge in edges[1:-1]], value)
-            found.setdefault(row, []).append(percent)
+    for percent in PERCENTS if upto[-1] else ():
+        rank = math.ceil(upto[-1] * percent / 100)
+        found.setdefault(bisect_left(upto, rank), []).append(percent)
     return {
         row: f"p{one[0]}" + (f"–{one[-1]}" if len(one) > 1 else "") for row, one in found.items()
     }
@@ -110,7 +110,7 @@ def rows_of(
         cells = bar + COUNT_CELLS + (MARK_CELLS if marked else 0)
         name = f"{'▸' if front else ' '}{NAMES[pattern]}"
         head.append((fit(name, cells + GAP, pad=True), f"bold {ink}" if front else ink))
-        marks = marks_of(latency, edges)
+        marks = marks_of(counts[pattern])
         for at, count in enumerate(counts[pattern]):
             mark = f" {marks.get(at, '')}".ljust(MARK_CELLS) if marked else ""
             rows[at] += (
@@ -118,7 +118,7 @@ def rows_of(
                 (f"{_brief(count):>{COUNT_CELLS}}", "foreground" if front else "wire-ink"),
                 (mark, "bold"),
             )
-        for line, percent in zip(below, (*PERCENTS, 100), strict=True):
+        for line, percent in zip(below, (*PERCENTS, 100) if footer else (), strict=False):
             value = latency.percentile(percent)
             text = number(None if value is None else value * 1000)
             line.append((f" {text:>{bar + COUNT_CELLS}}".ljust(cells + GAP), "foreground"))

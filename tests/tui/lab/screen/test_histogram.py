@@ -59,7 +59,7 @@ def test_every_latency_is_in_one_row_and_percentiles_are_where_they_say(
         return
     assert 2 <= len(edges) <= lines + 1
     assert edges == sorted(set(edges))
-    slack = 1.0 if exact else math.sqrt(BUCKET_GROWTH) * 1.0001
+    slack = (1.0 if exact else math.sqrt(BUCKET_GROWTH)) * 1.0001
     for values, latency in zip(patterns, latencies, strict=True):
         counts = counts_of(latency, edges)
         assert sum(counts) == len(values)
@@ -69,8 +69,12 @@ def test_every_latency_is_in_one_row_and_percentiles_are_where_they_say(
             least = sum(low * slack <= value < high / slack for value in values)
             most = sum(low / slack <= value < high * slack for value in values)
             assert least <= count <= most
-        for row in marks_of(latency, edges):
+        for row, words in marks_of(counts).items():
             assert counts[row]
+            percentile = latency.percentile(int(words[1:3]))
+            assert percentile is not None
+            assert row == 0 or edges[row] / slack <= percentile * 1000
+            assert row == len(counts) - 1 or percentile * 1000 < edges[row + 1] * slack
     longest = max(max(values) for values in patterns if values)
     assert edges[-1] > min(max(longest, LEAST_MS), 1e5) or len(edges) == lines + 1
 
