@@ -42,9 +42,9 @@ def place_an_order(customer: Window) -> str:
     customer.sees_line(RESTAURANT, "about")
     names = re.findall(r"^\W*(\w.*?)  .*about \d+ min", customer.text, re.M)
     customer.press(*["Down"] * names.index(RESTAURANT), "Enter")
-    customer.sees("Chicken biryani", "basket empty")
+    customer.sees("Idli", "basket empty")
     customer.press("Down", "Enter")
-    customer.sees("1 [+] Chicken biryani", "1 dish")
+    customer.sees("1 [+] Idli", "1 dish")
     customer.press("b")
     customer.sees("Place the order", "Address")
     customer.press("Enter")
@@ -60,7 +60,7 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     customer, employee = apps
     number = place_an_order(customer)
 
-    employee.sees(number, "Placed 1", "1× Chicken biryani")
+    employee.sees(number, "Placed 1", "1× Idli")
     employee.press("Enter")
     employee.sees(f"Accept {number}", "minutes")
     employee.press("Enter")
@@ -79,7 +79,7 @@ def test_an_order_goes_to_the_other_terminal_and_its_steps_come_back(
     customer.sees_line(number, "on its way")
     employee.press("Enter")
     employee.sees("On its way 0", "No open orders", " done today")
-    customer.sees_line("1× Chicken biryani", "delivered")
+    customer.sees_line("1× Idli", "delivered")
 
 
 def test_the_apps_survive_any_sizes_in_any_order(apps: tuple[Window, Window]) -> None:

@@ -19,7 +19,7 @@ from support.server_process import ROOT, server_environment
 from support.waiting import PATIENCE, wait_for, wait_until
 from tools.ports import free_port
 
-COMMAND = [sys.executable, "-m", "tui.demo.run"]
+COMMAND = [sys.executable, "-m", "tui.demo.run", "--beside", ""]
 OPEN = "The town is open at"
 
 

@@ -63,6 +63,11 @@ class Window:
         return "\n".join(self._screen.display)
 
     @property
+    def lines(self) -> list[str]:
+        """Without the empty ones at the end, and blanks at their ends."""
+        return [line.rstrip() for line in self.text.rstrip().splitlines()]
+
+    @property
     def colours(self) -> set[str]:
         """Those of the letters now."""
         return {cell.fg for row in self._screen.buffer.values() for cell in row.values()}
@@ -190,14 +195,17 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     assert download.suggested_filename.endswith("-tiffin.png")
     content = (await download.path()).read_bytes()
     assert content.startswith(b"\x89PNG")
+    await customer.press("6", "e")
+    await wait_until(lambda: any(one.suggested_filename.endswith(".jsonl") for one in downloads))
+    await customer.press("5")
 
     # the app has the page's size
+    wide, _ = customer.size
     await page.set_viewport_size({"width": 1200, "height": 700})
-    await wait_until(lambda: customer.size[0] < 100)
+    await wait_until(lambda: customer.size[0] < wide)
+    await wait_until(lambda: customer.size[0] - max(map(len, customer.lines), default=0) < 2)
+    await wait_until(lambda: customer.size[1] - len(customer.lines) < 2)
     await customer.sees("done: your avatar")
-    wide, high = customer.size
-    await wait_until(lambda: len(customer.text.splitlines()[1].rstrip()) in (wide, wide - 1))
-    assert not "".join(customer.text.splitlines()[high:]).strip()
     await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
     # hosted: another program is not started, and nobody's file is offered

@@ -13,7 +13,7 @@ from textual.filter import ANSIToTruecolor, LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
@@ -21,10 +21,10 @@ from server.text import clean, fault
 from tui.common.alerts import Toasts
 from tui.common.config import Config, remember_theme
 from tui.common.crash import REPORT
-from tui.common.format import set_clock
+from tui.common.format import fit, set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
-from tui.common.language import _
+from tui.common.language import _, ngettext
 from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 KEY_SECONDS = 1.0
 """For how long a key may hold up those after it."""
+PROBLEMS_SHOWN, PROBLEM_CELLS = 3, 110
+"""How many problems with the settings a toast has, and how much of each: it covers the panels."""
 KEPT_STYLES = 256
 """Of how many classes of widgets the parsed styles are kept. There are more than Textual's 64 in
 either app: then it would parse all of them anew whenever a dialog is opened for the first time."""
@@ -52,6 +54,12 @@ def _commands() -> "type[Provider]":
     return Commands
 
 
+def _finder() -> "type[Provider]":
+    from tui.common.commands import Finder
+
+    return Finder
+
+
 class KeyHandled(Message):
     """Follows a key from the focused widget up to the app."""
 
@@ -59,7 +67,7 @@ class KeyHandled(Message):
 class BaseApp(TerminalApp):
     """What both apps have in common, whatever they show."""
 
-    COMMANDS = {_commands}  # noqa: RUF012 Textual has it so
+    COMMANDS = {_commands, _finder}  # noqa: RUF012 Textual has it so
 
     def __init__(self, config: Config | None = None) -> None:
         """`config`: by default nothing is read or remembered."""
@@ -226,10 +234,15 @@ class BaseApp(TerminalApp):
         self.theme_changed_signal.subscribe(self, self._remember_theme)
 
     def _say_problems(self, problems: Sequence[str]) -> None:
-        """One toast for all that was said until now."""
+        """One toast for all that was said until now: the first ones, cut, as it covers panels."""
         self._problems = [*problems]
         if problems:
-            lines = [one.replace(f"{self.config.folder}/", "") for one in problems]
+            shown = problems[:PROBLEMS_SHOWN]
+            lines = [fit(one.replace(f"{self.config.folder}/", ""), PROBLEM_CELLS) for one in shown]
+            more = len(problems) - len(shown)
+            if more:
+                lines.append(ngettext("And {count} more.", "And {count} more.", more))
+                lines[-1] = lines[-1].format(count=more)
             lines.append(
                 _("The default is used. In a shell, the app's name and “config” prints all.")
             )
@@ -238,20 +251,10 @@ class BaseApp(TerminalApp):
     def _register_themes(self) -> str:
         """Register Tiffin's and the user's themes; returns the name of the one to begin with."""
         night, day = PALETTES.get(self.console.color_system or "", PALETTES["truecolor"])
-        folder, self._problems = self.config.folder, list[str]()
-        own: list[Theme] = []
-        if folder is not None and (folder / "themes").is_dir():
-            own, self._problems = own_themes(folder / "themes")
+        own, self._problems = own_themes(self.config)
         for theme in (night, day, *own):
             self.register_theme(theme)
-        if not self.config.theme or self.config.theme in self.available_themes:
-            return self.config.theme or night.name
-        names = ", ".join(sorted(self.available_themes))
-        words = _("There is no theme “{theme}”. There are {names}.").format(
-            theme=self.config.theme, names=names
-        )
-        self._problems.append(words)
-        return night.name
+        return self.config.theme if self.config.theme in self.available_themes else night.name
 
     @property
     def available_themes(self) -> "dict[str, Theme]":
@@ -291,19 +294,24 @@ class BaseApp(TerminalApp):
             super().bell()
 
     def _register(self, parent: DOMNode, *widgets: Widget, **more: Any) -> list[Widget]:
-        """Give the keys of a new widget their ids, and lay out what it draws."""
+        """Give the keys of a new widget their ids, and lay out what it draws; where less motion is
+        asked for, its cursor stands still."""
         for widget in widgets:
             if not widget.is_attached:
                 if self.lays_out and not isinstance(widget, Screen):  # it may show another's lines
                     widget._styles_cache = LaidOutCache(type(widget))
                 widget._bindings = named_bindings(type(widget), self.config.vim).copy()
+                if isinstance(widget, Input | TextArea) and self.animation_level == "none":
+                    widget.set_reactive(type(widget).cursor_blink, False)
         return super()._register(parent, *widgets, **more)
 
     async def check_keys(self) -> None:
-        """Say which of the user's keys cannot be had."""
+        """Say which of the user's keys cannot be had; those have their defaults."""
         if self.config.keys:
-            more = await asyncio.to_thread(key_problems, self.config)
-            self._say_problems([*self._problems, *more])
+            wrong = await asyncio.to_thread(key_problems, self.config)
+            right = {name: keys for name, keys in self.config.keys.items() if name not in wrong}
+            self.set_keymap(right)
+            self._say_problems([*self._problems, *wrong.values()])
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our variables, which are needed before our themes are."""

@@ -42,14 +42,14 @@ def with_ids(kind: type[DOMNode], bindings: BindingsMap) -> BindingsMap:
     return BindingsMap.from_keys(keys)
 
 
-def key_problems(config: Config) -> list[str]:
-    """What is wrong with the keys of `config.toml`, in sentences. Imports both apps, which share
-    the file, if there are any."""
+def key_problems(config: Config) -> dict[str, str]:
+    """What is wrong with the keys of `config.toml`, a sentence by the key's id. Imports both apps,
+    which share the file, if there are any."""
     if not config.keys:
-        return []
+        return {}
     ids = ids_of("customer", "employee")
     path = config.folder and config.folder / "config.toml"
-    problems = []
+    problems = {}
     now = {name: _keys(config.keys.get(name, one.key)) for name, one in ids.items()}
     for name, keys in config.keys.items():
         wrong = [one for one in _keys(keys) if not KEY.fullmatch(one)]
@@ -72,10 +72,8 @@ def key_problems(config: Config) -> list[str]:
         else:
             continue
         text = "" if path is None else read_toml(path)[1]
-        problems.append(
-            _("{path}, line {line}: {fault}.").format(
-                path=path, line=line_of(text, name), fault=fault
-            )
+        problems[name] = _("{path}, line {line}: {fault}.").format(
+            path=path, line=line_of(text, name), fault=fault
         )
     return problems
 

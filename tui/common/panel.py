@@ -21,6 +21,7 @@ from tui.common.format import age_lasts
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
+from tui.common.widgets.key_bar import press_hint
 from tui.common.widgets.wire_line import WireLine
 
 if TYPE_CHECKING:
@@ -284,6 +285,10 @@ class Panel(Vertical):
         """What the command palette offers of this panel."""
         return ()
 
+    def finds(self) -> Iterable[SystemCommand]:
+        """What the palette finds of its data: the name, what else is searched, how to go there."""
+        return ()
+
     def toast(self, message: str, *, about: str = "", error: bool = False) -> None:
         """Show a toast; a newer one `about` the same takes its place."""
         self.notify(
@@ -351,10 +356,11 @@ class Panel(Vertical):
             # only these depend on it; restyling all below takes longer than laying it out
             self.app.stylesheet.update_nodes([self, *self.children])
 
-    def on_click(self) -> None:
-        """A click anywhere in the panel goes to it."""
+    def on_click(self, event: events.Click) -> None:
+        """A click anywhere in the panel goes to it; on a key named at its edge, presses it."""
         if not self.has_focus_within:
             self.enter()
+        press_hint(self, event)
 
     def enter(self) -> None:
         """Focus the main widget: by default the first that can have the focus.

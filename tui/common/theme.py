@@ -237,7 +237,7 @@ _NIGHT_16 = _variant(
         "foreground": "#ffffff",
         "background": "#000000",
         "surface": "#000000",
-        "panel": "#0000aa",
+        "panel": "#555555",
     },
     hand="""
 edge scrollbar wire-sep map-path map-side map-grid map-stale #555555
@@ -251,10 +251,10 @@ map-park map-home #00aa00
 map-water #0000aa
 map-bridge map-route map-label-ink #ffffff
 map-trail map-driver #ff5555
-block-cursor-background #00aaaa
+block-cursor-background #0000aa
 input-selection-background #aa5500
-block-cursor-foreground #000000
-block-cursor-blurred-background #0000aa
+block-cursor-foreground #ffff55
+block-cursor-blurred-background #555555
 block-cursor-blurred-foreground #ffffff
 scrollbar-background scrollbar-background-hover scrollbar-background-active #000000
 """,
@@ -285,9 +285,9 @@ map-park #55ff55
 map-water #55ffff
 map-label-ink block-cursor-blurred-foreground #000000
 map-trail map-driver footer-key-foreground scrollbar-active #aa0000
-block-cursor-background #0000aa
+block-cursor-background #55ffff
 input-selection-background #ffff55
-block-cursor-foreground #ffffff
+block-cursor-foreground #000000
 block-cursor-blurred-background #aaaaaa
 scrollbar-background scrollbar-background-hover scrollbar-background-active #ffffff
 """,

@@ -4,24 +4,32 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
-from tui.common.config import line_of, read_toml
+from tui.common.config import Config, line_of, read_toml
 from tui.common.language import _
+from tui.common.sanitize import plain
 from tui.common.theme import DAY, NIGHT
 
 NAMES = tuple(one.name for one in fields(Theme) if one.name not in ("name", "ansi"))
 SWITCHES = ("dark", "luminosity_spread", "text_alpha")
 
 
-def own_themes(folder: Path) -> tuple[list[Theme], list[str]]:
-    """The themes of the user's files, `NAME.toml` in that folder, and what is wrong with others."""
-    themes, problems = list[Theme](), list[str]()
-    for path in sorted(folder.glob("*.toml")):
+def own_themes(config: Config) -> tuple[list[Theme], list[str]]:
+    """The themes of the user's files, `themes/NAME.toml`; and what is wrong with others, and with
+    the name of the theme to begin with, in sentences."""
+    themes, problems, seen = list[Theme](), list[str](), {NIGHT.name, DAY.name}
+    for path in sorted((config.folder / "themes").glob("*.toml")) if config.folder else ():
+        seen.add(path.stem)
         try:
             themes.append(_read(path))
         except ValueError as error:
             problems.append(_("{error} This theme is not offered.").format(error=error))
+    seen |= {name for name, one in BUILTIN_THEMES.items() if not one.ansi}
+    if config.theme and config.theme not in seen:
+        words = _("There is no theme “{theme}”. There are {names}.")
+        names = ", ".join(sorted(seen))
+        problems.append(words.format(theme=plain(config.theme), names=names))
     return themes, problems
 
 

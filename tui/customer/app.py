@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 from tui.common.app import TiffinApp
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from tui.common.panel import Panel
     from tui.customer.orders.panel import OrdersPanel
+
+
+def _menu_finder() -> "type[Provider]":
+    from tui.customer.ordering.find import MenuFinder
+
+    return MenuFinder
 
 
 class CustomerApp(TiffinApp):
     """Orders, driver, chat, announcements, photo, and the wire that feeds them all."""
 
     ROLE = "customer"
+    COMMANDS = TiffinApp.COMMANDS | {_menu_finder}
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
-    def on_orders_panel_ask_support(self, event: "OrdersPanel.AskSupport") -> None:
+    def on_order_actions_ask_support(self, event: "OrdersPanel.AskSupport") -> None:
         """Chats are the chat panel's, which knows the orders' and not the other way round."""
         from tui.customer.chat.panel import ChatPanel
 

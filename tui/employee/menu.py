@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,16 +11,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Input, Label, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Button, Input, Label, Static
 
 from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMenuItem
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import fit, human_money, money
+from tui.common.format import amount, currency_digits, fit, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import in_one_line, plain
+from tui.common.widgets.filter import FilterField
+from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.uploads import DishPhotoPanel
 
@@ -31,12 +32,11 @@ class MenuScreen(Dialog[None]):
     DEFAULT_CSS = """
     MenuScreen {
         & > .box { width: 76; height: 80%; }
-        & OptionList { height: 1fr; }
         & #about { height: 2; color: $wire-ink; margin-top: 1; }
         & StatusLine { height: 1; margin-top: 0; text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "DishRows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "sold_out", _("Sold out")),
         Binding("a", "add", _("Add")),
@@ -45,11 +45,12 @@ class MenuScreen(Dialog[None]):
         Binding("delete,backspace", "remove", _("Remove")),
     ]
 
-    def __init__(self, restaurant_id: str) -> None:
+    def __init__(self, restaurant_id: str, dish_id: str | None = None) -> None:
+        """`dish_id` is the dish to begin on."""
         super().__init__()
         self._restaurant_id = restaurant_id
-        self._dishes: list[MenuItem] = []
-        self._currency = ""
+        self._wanted = dish_id
+        self._rows = DishRows()
         self._turn = asyncio.Lock()
         """Requests go one after another, in the order of the keys."""
 
@@ -58,9 +59,10 @@ class MenuScreen(Dialog[None]):
         with Vertical(classes="box") as box:
             box.border_title = _("Menu")
             box.border_subtitle = _(
-                "enter edits · space sold out · a adds · p photo · del removes · esc closes"
+                "enter edits · space sold out · a add · p photo · del remove · / filter"
             )
-            yield OptionList(id="dishes")
+            yield self._rows
+            yield FilterField()
             yield Static("", id="about", markup=False)
             yield StatusLine(_("Loading the menu…"))
 
@@ -68,26 +70,26 @@ class MenuScreen(Dialog[None]):
         """Load the menu."""
         self._run(self._load())
 
-    def on_resize(self) -> None:
-        """Keep the prices at the right edge."""
-        self.call_after_refresh(self._fill)
-
     @property
     def dish(self) -> MenuItem | None:
         """The selected dish."""
-        at = self.query_one(OptionList).highlighted
-        return self._dishes[at] if at is not None and at < len(self._dishes) else None
+        at = self._rows.highlighted_index
+        return None if at is None else self._dishes[at]
+
+    @property
+    def _dishes(self) -> list[MenuItem]:
+        return self._rows.dishes
 
     def action_sold_out(self) -> None:
         """Mark the dish as sold out, or as available again."""
         if self.dish is not None:
             self._run(self._toggle(self.dish.id))
 
-    @on(OptionList.OptionSelected)
+    @on(RowList.OptionSelected)
     def _selected(self) -> None:
         self.action_edit()
 
-    @on(OptionList.OptionHighlighted)
+    @on(RowList.OptionHighlighted)
     def _describe(self) -> None:
         about = self.dish.description if self.dish else ""
         self.query_one("#about", Static).update(plain(about))
@@ -95,12 +97,13 @@ class MenuScreen(Dialog[None]):
     def action_add(self) -> None:
         """Add a dish at the end of the menu."""
         if self._dishes or not self._turn.locked():
-            self.app.push_screen(DishScreen(self._restaurant_id), self._saved)
+            self.app.push_screen(DishScreen(self._restaurant_id, self._rows.currency), self._saved)
 
     def action_edit(self) -> None:
         """Change the selected dish."""
         if self.dish is not None:
-            self.app.push_screen(DishScreen(self._restaurant_id, self.dish), self._saved)
+            screen = DishScreen(self._restaurant_id, self._rows.currency, self.dish)
+            self.app.push_screen(screen, self._saved)
 
     def action_photo(self) -> None:
         """Upload a photo of the selected dish."""
@@ -161,8 +164,10 @@ class MenuScreen(Dialog[None]):
         self.query_one(".box").border_title = Content(
             _("Menu of {restaurant}").format(restaurant=plain(restaurant.name))
         )
-        self._dishes, self._currency = restaurant.menu, restaurant.currency
-        self._fill()
+        self._rows.dishes = restaurant.menu
+        self._rows.currency = restaurant.currency
+        self._rows.highlight(self._wanted or "")
+        self._wanted = None
 
     async def _toggle(self, dish_id: str) -> None:
         dish = next((one for one in self._dishes if one.id == dish_id), None)
@@ -180,8 +185,9 @@ class MenuScreen(Dialog[None]):
 
     async def _remove(self, dish: MenuItem) -> None:
         await self.services.api.remove_menu_item(self._restaurant_id, dish.id)
-        self._dishes = [one for one in self._dishes if one.id != dish.id]
-        self._fill()
+        self._rows.dishes = [one for one in self._dishes if one.id != dish.id]
+        self._rows.redraw()
+        self._describe()
         self.show_status(_("{dish} is off the menu.").format(dish=dish.name), "done")
 
     def _saved(self, dish: MenuItem | None) -> None:
@@ -190,24 +196,35 @@ class MenuScreen(Dialog[None]):
         ids = [one.id for one in self._dishes]
         if dish.id in ids:
             self._dishes[ids.index(dish.id)] = dish
-            self._fill()
+            self._rows.redraw()
         else:
             self._dishes.append(dish)
-            self._fill(dish.id)
+            self._rows.highlight(dish.id)
+        self._describe()
         self.show_status(_("{dish} is saved.").format(dish=dish.name), "done")
 
-    def _fill(self, dish_id: str | None = None) -> None:
-        """List the dishes, with the highlight on that one, else on the same dish as before."""
-        dishes = self.query_one(OptionList)
-        at, before = dishes.highlighted or 0, dishes.highlighted_option
-        width = max(20, dishes.scrollable_content_region.width - 2)
-        dishes.set_options(
-            [Option(format_dish(one, self._currency, width), id=one.id) for one in self._dishes]
-        )
-        wanted = dish_id or (before.id if before is not None else None)
-        ids = [dish.id for dish in self._dishes]
-        if ids:
-            dishes.highlighted = ids.index(wanted) if wanted in ids else min(at, len(ids) - 1)
+
+class DishRows(RowList):
+    """The dishes, in the menu's order."""
+
+    def __init__(self) -> None:
+        super().__init__(id="dishes")
+        self.dishes: list[MenuItem] = []
+        self.currency = ""
+
+    def row_ids(self) -> Sequence[str]:
+        """The dishes' ids."""
+        return [dish.id for dish in self.dishes]
+
+    def filter_key(self, index: int) -> str:
+        """Name, category, tags, description, and whether it is sold out."""
+        dish = self.dishes[index]
+        off = "" if dish.available else _("sold out")
+        return f"{dish.name} {off} {dish.category} {' '.join(dish.tags)} {dish.description}"
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """One dish."""
+        return [Content.assemble(" ", format_dish(self.dishes[index], self.currency, width - 2))]
 
 
 def format_dish(dish: MenuItem, currency: str, width: int) -> Content:
@@ -245,10 +262,11 @@ class DishScreen(Dialog[MenuItem]):
     """
     AUTO_FOCUS = "#name"
 
-    def __init__(self, restaurant_id: str, dish: MenuItem | None = None) -> None:
+    def __init__(self, restaurant_id: str, currency: str, dish: MenuItem | None = None) -> None:
         """`dish` is the one to change; None to add one."""
         super().__init__()
         self._restaurant_id = restaurant_id
+        self._currency = currency
         self._dish = dish
 
     def body(self) -> ComposeResult:
@@ -256,7 +274,7 @@ class DishScreen(Dialog[MenuItem]):
         dish = self._dish
         values = ("", "", "")
         if dish is not None:
-            values = (dish.name, dish.description, human_money(dish.price_cents))
+            values = (dish.name, dish.description, amount(dish.price_cents, self._currency))
         with Vertical(classes="box") as box:
             box.border_title = _("New dish") if dish is None else _("Change a dish")
             box.border_subtitle = _("enter next field or save · esc closes")
@@ -290,10 +308,11 @@ class DishScreen(Dialog[MenuItem]):
     async def _send(self) -> MenuItem:
         api = self.services.api
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
-        cents = cents_of(price)
+        cents = cents_of(price, self._currency)
         if cents is None:
             self.focus_field("price_cents")
-            raise ClientError(_("Enter the price as a number: 12.50."))
+            example = amount(1250, self._currency)
+            raise ClientError(_("Enter the price as a number: {example}.").format(example=example))
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
@@ -301,10 +320,10 @@ class DishScreen(Dialog[MenuItem]):
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
 
 
-def cents_of(text: str) -> int | None:
-    """Minor units from `12`, `12.5`, `12,50`, with or without a currency's sign."""
-    found = re.fullmatch(r"\s*€?\s*(\d{1,6})(?:[.,](\d{1,2}))?\s*€?\s*", text, re.ASCII)
-    if found is None:
+def cents_of(text: str, currency: str) -> int | None:
+    """Minor units from `12`, `12.5`, `12,50`, with or without the currency's sign."""
+    found = re.fullmatch(r"[^\d.,٫+-]{0,5}(\d{1,6})(?:[.,٫](\d+))?[^\d.,٫+-]{0,5}", text)
+    digits = currency_digits(currency)
+    if found is None or len(found[2] or "") > digits:
         return None
-    whole, part = found.groups()
-    return int(whole) * 100 + int((part or "0").ljust(2, "0"))
+    return int(found[1] + (found[2] or "").ljust(digits, "0"))

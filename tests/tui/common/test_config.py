@@ -66,15 +66,18 @@ def test_what_is_wrong_is_said_with_its_line_and_what_is_allowed(
     path.write_text(BROKEN)
     found = read_config()
     assert (found.clock, found.vim, found.server) == ("24h", False, "http://file:1")
-    problems = [*found.problems, *key_problems(found)]
+    problems = [*found.problems, *key_problems(found).values()]
     assert [one.split(":")[0] for one in problems] == [f"{path}, line {n}" for n in (1, 2, 3, 6, 7)]
     for words, one in zip(
         ('"24h", "12h"', "true or false", "theme", "ctrl+n", "app.zoom"), problems, strict=True
     ):
         assert words in one
+    (folder / "themes" / "bad.toml").write_text('primary = "#zzz"')
     assert run_app(CustomerApp, ["config"]) == 1
     out, err = capfd.readouterr()
-    assert err.splitlines() == problems
+    (bad,) = {*err.splitlines()} - {*problems}
+    assert bad.startswith(f"{folder}/themes/bad.toml, line 1")
+    (folder / "themes" / "bad.toml").unlink()
     assert out.startswith(f"# {path}\n")
     defaults = "".join(
         line.removeprefix("#") + "\n" for line in out.splitlines() if "# " not in line[:2]
@@ -104,6 +107,7 @@ async def test_a_window_follows_its_settings_and_remembers_its_theme(
         await told(app, "themes/bad.toml, line 2: surface is a colour")
         await told(app, "x is also the key of “app.cut”")
         await sees(app, "v Zoom")
+        assert app.screen.active_bindings["X"].binding.action == "hold_cut", "the default instead"
         assert app.theme_variables["primary"] == Color.parse("#123456").hex
         await pilot.press("v")
         assert app.grid.zoomed
@@ -124,6 +128,20 @@ async def test_a_window_follows_its_settings_and_remembers_its_theme(
     assert Window(demo_server.url, config=read_config()).theme == "nord"
 
 
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of WCAG 2, from 1 to 21."""
+
+    def luminance(colour: Color) -> float:
+        parts = (part / 255 for part in colour.rgb)
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_each_theme_has_every_colour_that_is_drawn_with() -> None:
     full = PALETTES["truecolor"][0].variables.keys()
     app = Window()
@@ -134,6 +152,9 @@ def test_each_theme_has_every_colour_that_is_drawn_with() -> None:
     for name, pair in PALETTES.items():
         for theme in pair:
             own = [theme.primary, theme.foreground, theme.surface, theme.panel]
+            for ground in ("block-cursor-background", "block-cursor-blurred-background"):
+                ink, under = (Color.parse(theme.variables[one]) for one in ("wire-ink", ground))
+                assert contrast(ink, under) >= 3, (theme.name, ground)
             drawn = [one for one in (*own, *theme.variables.values()) if one and one[0] == "#"]
             for parts in (Color.parse(one).rgb for one in drawn):
                 if name == "256":

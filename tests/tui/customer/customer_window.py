@@ -15,6 +15,7 @@ from support.panels import only
 from support.rest import Rest
 from support.screen import told
 from support.waiting import wait_until
+from tui.common.config import Config
 from tui.common.panel import Panel
 from tui.customer.app import CustomerApp
 from tui.customer.ordering.menu import MenuList
@@ -62,6 +63,7 @@ async def customer_window(
     *,
     email: str | None = None,
     panels: Sequence[type[Panel]] = (OrdersPanel,),
+    config: Config | None = None,
 ) -> AsyncIterator[tuple[CustomerApp, Pilot[None]]]:
     """A window of somebody who has logged in: the demo's customer, or by e-mail and `PASSWORD`.
 
@@ -70,7 +72,7 @@ async def customer_window(
     async with Rest(url) as rest:
         who = rest.demo("customer") if email is None else rest.log_in(email, PASSWORD)
         tokens = await (await who).keep_in(store / "tokens.json")
-    app = only(CustomerApp(url, tokens=tokens), *panels)
+    app = only(CustomerApp(url, tokens=tokens, config=config), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_until(lambda: len(app.panels) > 0, what="the panels")
         await wait_until(lambda: orders_of(app).store.loaded, what="the orders")

@@ -137,6 +137,11 @@ class ConversationPanel(Panel):
         """Show that chat."""
         self.show_session(self.open_session(chat))
 
+    def go_to_chat(self, chat: Chat) -> None:
+        """Show that chat in the panel in front."""
+        self.services.go_to(self)
+        self.show_chat(chat)
+
     async def resume_unsent(self) -> None:
         """Enter the rooms of messages that an earlier window did not send."""
         for chat_id in self.store.chats():

@@ -23,7 +23,7 @@ class Pattern(StrEnum):
 ROUND_TRIPS = {
     Pattern.REST: _("first byte"),
     Pattern.LONG_POLL: _("first answer"),
-    Pattern.SSE: "opening",
+    Pattern.SSE: _("opening"),
     Pattern.WEBSOCKET: "ping",
     Pattern.SHORT_POLL: _("first byte"),
 }

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Label, Static
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.sessions import SessionsScreen
+from tui.common.format import ROLES
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
@@ -99,7 +100,7 @@ class AccountScreen(Dialog[None]):
     def _fill(self, account: "Account") -> None:
         self.query_one("#who", Static).update(
             Content.assemble(
-                (plain(account.email), "$foreground"), (f"  {account.role}", "$wire-ink")
+                (plain(account.email), "$foreground"), (f"  {ROLES[account.role]}", "$wire-ink")
             )
         )
         address = account.address

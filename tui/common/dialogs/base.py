@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from tui.common.language import _
 from tui.common.services import Services, services_of
+from tui.common.widgets.key_bar import press_hint
 from tui.common.widgets.status_line import Kind, StatusLine
 from tui.common.widgets.too_small import TooSmall, add_size_classes
 
@@ -93,6 +95,10 @@ class Dialog(ModalScreen[ResultT]):
         """Focus the widget of that id, if there is one."""
         for widget in self.query(f"#{field}") if field and field.isidentifier() else ():
             widget.focus()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key named at the edge presses it."""
+        any(press_hint(box, event) for box in self.query(".box"))
 
     def action_close(self) -> None:
         """Close without an answer."""

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.address import proxy_for
+from tui.common.format import ROLES
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
@@ -108,7 +109,7 @@ class LoginScreen(Screen[bool]):
                 Content.assemble(
                     ("▌", "$primary"),
                     ("tiffin", "bold"),
-                    (f"  {role}", "$wire-ink"),
+                    (f"  {ROLES[role]}", "$wire-ink"),
                 )
             )
             yield ServerLine(self.services.server, user_left_out=self._user_left_out)

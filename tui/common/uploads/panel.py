@@ -307,7 +307,8 @@ class PhotoPanel(Panel):
             "#sizes",
             uploads_format.sizes(row, pictures.before, pictures.after, self.file_name(row), width),
         )
-        bright = int(time.monotonic() / BLINK_SECONDS) % 2 == 0
+        still = self.app.animation_level == "none"
+        bright = still or int(time.monotonic() / BLINK_SECONDS) % 2 == 0
         self._set("#steps", uploads_format.steps(row, bright, width))
         news = uploads_format.news(row, positions, width)
         if pictures.error and (pictures.before or pictures.after):  # else it is in their place

@@ -24,6 +24,7 @@ PLAIN_LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ی": "ي", "ک": "ك"}
 )
 """Letters that Unicode does not take apart."""
+NOT_ASCII = re.compile("[^\0-\x7f]+")
 FOLDED = 8192
 MOST_CHARACTERS = 60
 PART_CELLS = 22
@@ -32,9 +33,13 @@ PART_CELLS = 22
 @lru_cache(FOLDED)
 def fold(text: str) -> str:
     """`text` without case and accents, as filters compare it."""
-    if text.isascii():
-        return text.lower()
-    bare = MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    text = text.lower()
+    # only the letters that need it: a filter folds all its rows at once
+    return text if text.isascii() else NOT_ASCII.sub(_fold_letters, text)
+
+
+def _fold_letters(found: re.Match[str]) -> str:
+    bare = MARKS.sub("", unicodedata.normalize("NFKD", found[0].casefold()))
     return bare.translate(PLAIN_LETTERS)
 
 
@@ -51,8 +56,11 @@ class Matcher:
 
     def __call__(self, text: str) -> bool:
         """Whether they all occur."""
-        folded = fold(text)
-        return all(word in folded for word in self._words)
+        return self.in_folded(fold(text))
+
+    def in_folded(self, text: str) -> bool:
+        """Whether they all occur in a text that is folded already."""
+        return all(word in text for word in self._words)
 
 
 class Filterable(Widget):
@@ -71,6 +79,13 @@ class Filterable(Widget):
     def redraw(self) -> None:
         """Show what the filter leaves, and call `FilterField.show_count` where there is one."""
         raise NotImplementedError
+
+    def refilter(self) -> None:
+        """Show what another filter leaves of the same rows."""
+        self.redraw()
+
+    def prepare_filter(self) -> None:
+        """A filter is about to be typed: do now what the first key would wait for."""
 
     def filter_counts(self) -> tuple[int, int, str]:
         """How many rows are shown, of how many, and where these are only a part, which part."""
@@ -150,6 +165,7 @@ class FilterField(Widget):
         self.show_count()
         self._input.can_focus = True
         self.screen.set_focus(self._input)  # at once: the next key is meant for it
+        self.call_after_refresh(rows.prepare_filter)
 
     def clear(self) -> None:
         """Show all rows, and hide the field."""
@@ -157,7 +173,7 @@ class FilterField(Widget):
             return
         rows, self._rows = self._rows, None
         rows.filter_text = self._input.value = ""
-        rows.redraw()
+        rows.refilter()
         if self._input.has_focus:
             rows.focus()
         self._input.can_focus = False
@@ -197,7 +213,7 @@ class FilterField(Widget):
         text = self._input.value.strip()
         if self._rows is not None and self._rows.filter_text != text:
             self._rows.filter_text = text
-            self._rows.redraw()
+            self._rows.refilter()
             self.show_count()
 
     @on(Input.Submitted)

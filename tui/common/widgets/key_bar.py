@@ -17,6 +17,12 @@ from tui.common.language import _
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+EDGE_CELLS = 3
+"""Of a box's edge beside the words in it."""
+HINT_GAP = " · "
+HINT_KEYS = {"esc": "escape", "del": "delete", "/": "slash", "↑↓": "down", "↓": "down"}
+"""Keys whose name at an edge is another."""
+
 Item = tuple[str, str, str]
 """A key as it is shown, what it does, and the key itself."""
 
@@ -102,6 +108,27 @@ class KeyBar(Widget):
         for cells, key in self._hit_areas:
             if offset is not None and offset.x in cells:
                 self.app.simulate_key(key)
+
+
+def press_hint(box: Widget, event: events.Click) -> bool:
+    """Press the key that is named where the lower edge of a box was clicked, as in `esc closes`.
+
+    False where there is none: it may be a count.
+    """
+    words = box._border_subtitle.plain if box._border_subtitle else ""
+    if event.screen_y != box.region.bottom - 1 or not words:
+        return False
+    at = box.region.x + max(EDGE_CELLS, box.region.width - EDGE_CELLS - cell_len(words))
+    for hint in words.split(HINT_GAP):
+        if at <= event.screen_x < at + cell_len(hint):
+            named = hint.partition(" ")[0]
+            key = HINT_KEYS.get(named, named)
+            if key in box.screen.active_bindings and not key.isdigit():
+                # from the app: a key goes up no further than to who has sent it
+                box.app.call_later(box.app.simulate_key, key)
+                return True
+        at += cell_len(hint + HINT_GAP)
+    return False
 
 
 def _cells(item: Item) -> int:

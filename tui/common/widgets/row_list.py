@@ -1,14 +1,14 @@
 """Textual's `OptionList` for rows that change: the highlight stays on its row; `/` filters them."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.actions import SkipAction
 from textual.cache import LRUCache
 from textual.content import Content
 from textual.css.styles import RulesMap
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -18,17 +18,16 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.common.format import centred
-from tui.common.widgets.filter import Filterable, matcher
+from tui.common.widgets.filter import Filterable, fold, matcher
 
 STRIPS_CACHED = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A row that is shown: its id, its index in the data, and whether it is selectable."""
+class _Shown(NamedTuple):
+    """A row that is shown: its id, where it is in the data, and whether it is selectable."""
 
     id: str
-    index: int
+    at: int
     selectable: bool
 
 
@@ -82,6 +81,8 @@ class RowList(OptionList, Filterable):
         """The rows as the options have them."""
         self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
         """Rows as they were drawn."""
+        self._searched: list[str] | None = None
+        """What a filter searches of each row; None where that is not known since a change."""
 
     def row_ids(self) -> Sequence[str]:
         """The id of each row, top to bottom."""
@@ -106,7 +107,7 @@ class RowList(OptionList, Filterable):
     @property
     def highlighted_index(self) -> int | None:
         """The index of the highlighted row in the data."""
-        return None if self.highlighted is None else self._rows[self.highlighted].index
+        return None if self.highlighted is None else self._rows[self.highlighted].at
 
     @property
     def highlighted_id(self) -> str | None:
@@ -132,10 +133,22 @@ class RowList(OptionList, Filterable):
 
     def redraw(self) -> None:
         """The data has changed: repaint the rows in view that look different."""
+        self._searched = None
+        self.refilter()
+
+    def prepare_filter(self) -> None:
+        """Fold what a filter searches: of a thousand rows, that takes longer than a key may."""
+        if self._searched is None:
+            keys = map(self.filter_key, range(len(self.row_ids())))
+            self._searched = [fold(key or "") for key in keys]
+
+    def refilter(self) -> None:
+        """Show what the filter leaves of the rows."""
         found = None
         if self.filter_text:
-            matches = matcher(self.filter_text)
-            found = {at for at in range(len(self.row_ids())) if matches(self.filter_key(at) or "")}
+            self.prepare_filter()
+            matches = matcher(self.filter_text).in_folded
+            found = {at for at, text in enumerate(self._searched or ()) if matches(text)}
         rows = [
             _Shown(row_id, index, self.selectable(index))
             for index, row_id in enumerate(self.row_ids())
@@ -156,7 +169,7 @@ class RowList(OptionList, Filterable):
         # cache is emptied and only the changed lines are painted.
         self._option_render_cache.clear()
         for at in self._rows_in_view():
-            row, key = self.options[at].prompt, self.row_key(rows[at].index)
+            row, key = self.options[at].prompt, self.row_key(rows[at].at)
             if isinstance(row, _Row) and (key is None or key != row.key):
                 self.refresh_lines(at * self.ROW_LINES, self.ROW_LINES)
 
@@ -170,7 +183,7 @@ class RowList(OptionList, Filterable):
 
     def _options_for(self, rows: list[_Shown], first: int = 0) -> list[Option]:
         return [
-            Option(_Row(self, row.index), id=row.id, disabled=not row.selectable)
+            Option(_Row(self, row.at), id=row.id, disabled=not row.selectable)
             for row in rows[first:]
         ]
 
@@ -190,6 +203,21 @@ class RowList(OptionList, Filterable):
             at = min(at, len(rows) - 1)
             nearest = self._next_selectable(at, 1)
             self.highlighted = self._next_selectable(at, -1) if nearest is None else nearest
+
+    def _update_lines(self) -> None:
+        """Note which lines are which row's. Textual asks each row for its height, and here all have
+        the same."""
+        cache, count = self._line_cache, len(self._options)
+        if len(cache.heights) == count and self.virtual_size.height == count * self.ROW_LINES:
+            return
+        if not (region := self.scrollable_content_region):
+            return
+        lines = range(self.ROW_LINES)
+        cache.lines[:] = [(row, line) for row in range(count) for line in lines]
+        cache.index_to_line = {row: row * self.ROW_LINES for row in range(count)}
+        cache.heights = dict.fromkeys(range(count), self.ROW_LINES)
+        self.virtual_size = Size(region.width, len(cache.lines))
+        self._scroll_update(self.virtual_size)
 
     def _rows_in_view(self) -> range:
         top = self.scroll_offset.y

@@ -55,7 +55,7 @@ class Stepper(Widget):
         """Blink, or stop it."""
         if self._timer is None:
             return
-        if status in ("delivered", "cancelled"):
+        if status in ("delivered", "cancelled") or self.app.animation_level == "none":
             self._timer.pause()
         else:
             self._timer.resume()

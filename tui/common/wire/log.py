@@ -5,7 +5,6 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
@@ -164,12 +163,11 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
         """The place of the selected frame, if it is still there."""
         return next((at for at, one in enumerate(frames) if one is self._selected), None)
 
-    def export(self, path: Path) -> int:
-        """Write the frames, oldest first, one JSON object a line; the number of them."""
-        frames = list(self._all)
-        with path.open("x", encoding="utf-8") as file:
-            for frame in frames:
-                record = {
+    def exported(self) -> list[str]:
+        """The frames, oldest first, one JSON object a line."""
+        return [
+            json.dumps(
+                {
                     "at": datetime.fromtimestamp(frame.at, UTC).isoformat(timespec="milliseconds"),
                     "meter": frame.meter,
                     "pattern": str(frame.pattern),
@@ -178,8 +176,10 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
                     "count": frame.heartbeats or 1,
                     "bytes": frame.size,
                 }
-                file.write(json.dumps(record) + "\n")
-        return len(frames)
+            )
+            + "\n"
+            for frame in self._all
+        ]
 
     def notify_style_update(self) -> None:
         """Another theme, other inks."""

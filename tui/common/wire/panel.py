@@ -12,6 +12,7 @@ from textual.content import Content
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_bytes
+from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.theme import PATTERN_COLOR
@@ -21,6 +22,8 @@ from tui.common.wire.log import FrameLog
 from tui.common.wire.table import PatternTable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from tui.common.client.meter import PatternTotals
 
 
@@ -113,12 +116,18 @@ class WirePanel(Panel):
         self._show_hint()
 
     def action_export(self) -> None:
-        """Write the frames kept to a file in the working directory, and say where it is."""
+        """Write the frames kept to a file in the working directory, and say where it is; in hosted
+        mode, offer it as a download."""
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")[:-3]
         path = Path(f"tiffin-wire-{stamp}.jsonl")
+        lines = self._log.exported()
+        if hosted_where():
+            self.run_worker(self._offer(lines, path.name), exit_on_error=False)
+            return
         try:
             path = path.absolute()  # fails where the folder is gone
-            count = self._log.export(path)
+            with path.open("x", encoding="utf-8") as file:
+                file.writelines(lines)
         except OSError as error:
             self.notify(
                 _(
@@ -129,10 +138,16 @@ class WirePanel(Panel):
             )
             return
         self.notify(
-            _("{count} frames in {path}").format(count=count, path=path),
+            _("{count} frames in {path}").format(count=len(lines), path=path),
             title=_("Wire log"),
             timeout=8,
         )
+
+    async def _offer(self, lines: list[str], name: str) -> None:
+        async def content() -> "AsyncGenerator[bytes, None]":
+            yield "".join(lines).encode()
+
+        self.notify(await deliver(self.app, content, name), title=_("Wire log"))
 
     @property
     def _log(self) -> FrameLog:

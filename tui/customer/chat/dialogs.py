@@ -1,6 +1,6 @@
 """The customer's chats, to choose one, and the question that opens a new one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textual import on
@@ -19,6 +19,8 @@ from tui.common.dialogs.base import Dialog
 from tui.common.format import STATUS_LOOKS, clock_time, fit, message_for
 from tui.common.language import _
 from tui.common.sanitize import in_one_line
+from tui.common.widgets.filter import FilterField
+from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 
 PAGES = 10
@@ -30,27 +32,25 @@ class ChatsScreen(Dialog[Chat]):
     DEFAULT_CSS = """
     ChatsScreen {
         & > .box { width: 72; }
-        & OptionList { max-height: 16; }
+        & ChatRows { max-height: 16; }
         & StatusLine { margin-top: 0; }
         & StatusLine.-empty { display: none; }
     }
     """
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "ChatRows"
 
     def __init__(self, chat_sessions: Mapping[str, ChatSession]) -> None:
         """`chat_sessions` are by chat id, and newer than the list that is loaded."""
         super().__init__()
-        self._chat_sessions = chat_sessions
-        self._chats: list[Chat] = []
+        self._rows = ChatRows(chat_sessions)
 
     def body(self) -> ComposeResult:
         """The list, and a line for what is wrong with it."""
         with Vertical(classes="box") as box:
             box.border_title = _("Your chats")
-            box.border_subtitle = _("enter opens it · esc closes")
-            chats = OptionList()
-            chats.styles.height = "auto"
-            yield chats
+            box.border_subtitle = _("enter opens it · / filters · esc closes")
+            yield self._rows
+            yield FilterField()
             yield StatusLine(_("Loading your chats…"))
 
     def on_mount(self) -> None:
@@ -58,40 +58,62 @@ class ChatsScreen(Dialog[Chat]):
         self.run_worker(self._read(), exit_on_error=False)
 
     async def _read(self) -> None:
-        api = self.services.api
-        found, before = self.query_one(OptionList), None
+        api, rows, before = self.services.api, self._rows, None
         for _page in range(PAGES):
             try:
                 page = await api.chats(before=before)
             except ClientError as error:
                 self.show_status(message_for(error))
                 return
-            self._chats += page.items
-            found.add_options([Option(self._row(chat)) for chat in page.items])
+            rows.chats += page.items
+            rows.redraw()
             before = page.next
             if before is None:
                 break
-        self.show_status("" if self._chats else _("No chats yet."), "info")
-        if self._chats and found.highlighted is None:
-            found.highlighted = 0
+        self.show_status("" if rows.chats else _("No chats yet."), "info")
 
-    def _row(self, chat: Chat) -> Content:
+    @on(RowList.OptionSelected)
+    def _chosen(self) -> None:
+        if (at := self._rows.highlighted_index) is not None:
+            self.dismiss(self._rows.chats[at])
+
+
+class ChatRows(RowList):
+    """Chats, the one opened last first."""
+
+    DEFAULT_CSS = "ChatRows { height: auto; }"
+
+    def __init__(self, chat_sessions: Mapping[str, ChatSession]) -> None:
+        super().__init__()
+        self.chats: list[Chat] = []
+        self._chat_sessions = chat_sessions
+
+    def row_ids(self) -> Sequence[str]:
+        """The chats' ids."""
+        return [chat.id for chat in self.chats]
+
+    def filter_key(self, index: int) -> str:
+        """Subject and last message."""
+        chat = self.chats[index]
+        return f"{chat.subject} {chat.last_message.text if chat.last_message else ''}"
+
+    def draw(self, index: int, width: int, focused: bool) -> list[Content]:
+        """Whether it is open, its subject, its last message's time, what is new."""
+        chat = self.chats[index]
         chat_session = self._chat_sessions.get(chat.id)
         unread = chat.unread.customer if chat_session is None else chat_session.unread
         chat = chat if chat_session is None else chat_session.chat
         is_open = chat.status is ChatStatus.OPEN
         when = chat.last_message.sent_at if chat.last_message else chat.opened_at
-        new = _(" {unread} new ").format(unread=unread) if unread else ""
-        return Content.assemble(
-            ("● " if is_open else "✓ ", "$success" if is_open else "$wire-ink"),
-            (fit(chat.subject, 38, pad=True), "bold" if unread else ""),
-            (f" {clock_time(when):>12} ", "$wire-ink"),
-            (new, "bold $primary"),
-        )
-
-    @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._chats[event.option_index])
+        new = _("{count} new").format(count=unread) if unread else ""
+        return [
+            Content.assemble(
+                (" ● " if is_open else " ✓ ", "$success" if is_open else "$wire-ink"),
+                (fit(chat.subject, 38, pad=True), "bold" if unread else ""),
+                (f" {clock_time(when):>12}  ", "$wire-ink"),
+                (new, "bold $primary"),
+            )
+        ]
 
 
 ORDERS = 20

@@ -20,6 +20,7 @@ from tui.common.chat.view import ChatView
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.meter import State
 from tui.common.client.retry import retry
+from tui.common.commands import chat_found
 from tui.common.format import message_for
 from tui.common.language import _
 from tui.common.sanitize import plain
@@ -227,6 +228,12 @@ class ChatPanel(ConversationPanel):
         if self.current is not None:
             yield SystemCommand(_("Your chats"), _("Older ones too"), self.action_chats)
 
+    def finds(self) -> Iterable[SystemCommand]:
+        """The newest chats, and those that are entered."""
+        entered = {one.id: one.chat for one in self.chat_sessions.values()}
+        for chat in (self._listed | entered).values():
+            yield chat_found(chat, chat.subject, partial(self.go_to_chat, chat))
+
     def action_edit_refused(self) -> None:
         """Put what was refused back into the composer."""
         self.chat_view.edit_refused()
@@ -262,7 +269,7 @@ class ChatPanel(ConversationPanel):
         try:
             chats = (await self.api.chats(ChatStatus.OPEN, limit=LISTED)).items
         except ClientError as error:
-            self.notify(message_for(error), title="Chat not opened", severity="warning")
+            self.notify(message_for(error), title=_("Chat not opened"), severity="warning")
             return
         about = next((chat for chat in chats if chat.order and chat.order.id == order.id), None)
         if about is None:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher
 
 from server.features.orders.schemas import Order, PlaceOrder
-from server.features.restaurants.schemas import Restaurant
+from server.features.restaurants.schemas import Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.retry import is_permanent
@@ -114,8 +114,6 @@ class NewOrderScreen(Dialog[Order]):
         if self._again is not None:
             self._run(self._order_again(self._again), "menu")
 
-    # -- pages
-
     @property
     def page(self) -> str:
         """Which page is open: `restaurants`, `dishes` or `checkout`."""
@@ -185,8 +183,6 @@ class NewOrderScreen(Dialog[Order]):
         else:
             self.dismiss(None)
 
-    # -- loading
-
     async def _list_restaurants(self) -> None:
         rows = self.query_one(RestaurantList)
         found = await load_for(rows, self.services.api.restaurants)
@@ -199,9 +195,13 @@ class NewOrderScreen(Dialog[Order]):
     def _restaurant_selected(self, event: RowList.OptionSelected) -> None:
         rows = self.query_one(RestaurantList)
         restaurant = next(one for one in rows.restaurants if one.id == event.option_id)
+        self.open_menu(restaurant)
+
+    def open_menu(self, restaurant: RestaurantSummary, dish_id: str | None = None) -> None:
+        """Go to a restaurant's dishes, with the highlight on that one."""
         basket = self._baskets.get(restaurant.id) or Basket(restaurant)
         self._open(basket)
-        self._run(self._read_menu(basket), "menu")
+        self._run(self._read_menu(basket, dish_id), "menu")
 
     def _open(self, basket: Basket) -> None:
         """Open the menu of this basket's restaurant."""
@@ -213,7 +213,7 @@ class NewOrderScreen(Dialog[Order]):
         self.query_one(BasketSummary).show(basket)
         self._show_page("dishes")
 
-    async def _read_menu(self, basket: Basket) -> None:
+    async def _read_menu(self, basket: Basket, dish_id: str | None) -> None:
         menu = self.query_one(MenuList)
         wanted = basket.restaurant.id
         restaurant = await load_for(menu, lambda: self.services.api.restaurant(wanted))
@@ -221,6 +221,7 @@ class NewOrderScreen(Dialog[Order]):
             return
         changes = basket.update_menu(restaurant)
         menu.show(restaurant.menu, basket)
+        menu.highlight(dish_id or "")
         self._basket_changed()
         if changes:
             self.show_status(" ".join(changes), "warning")
@@ -243,8 +244,6 @@ class NewOrderScreen(Dialog[Order]):
         dish = self.query_one(MenuList).selected
         self.query_one(DishPhoto).show_dish(dish)
         self.query_one(DishDetails).show_dish(dish)
-
-    # -- filling
 
     @on(DishList.Changed)
     def _basket_changed(self) -> None:
@@ -289,8 +288,6 @@ class NewOrderScreen(Dialog[Order]):
     def _edited(self) -> None:
         if not self._sending:
             self.show_status("")
-
-    # -- sending
 
     @on(Checkout.Send)
     def _send_wanted(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from server.features.orders.schemas import Order
-from server.features.restaurants.schemas import RestaurantSummary
+from server.features.restaurants.schemas import MenuItem, RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.client.log_feed import LogFeed
 from tui.common.client.retry import sync_loop
@@ -49,6 +49,8 @@ class KitchenFeed(LogFeed):
         """Whether the board has been read at least once."""
         self.error = ""
         """Why the snapshot could not be read; "" once it was."""
+        self.menu: list[MenuItem] = []
+        """Its dishes, as they were when the board was last read."""
         self.restaurant: RestaurantSummary | None = None
         """Its terms as they are now."""
         self.stopped = False
@@ -65,7 +67,8 @@ class KitchenFeed(LogFeed):
 
         async def read() -> str:
             cursor = await self._read()
-            self.restaurant = await self._api.restaurant(self._restaurant_id)
+            restaurant = await self._api.restaurant(self._restaurant_id)
+            self.restaurant, self.menu = restaurant, restaurant.menu
             self._changed()
             return cursor
 

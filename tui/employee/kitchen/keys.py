@@ -6,7 +6,10 @@ from functools import partial
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
+from tui.common.commands import dishes_found, orders_found
 from tui.common.language import _
+from tui.employee.kitchen.feed import KitchenFeed
+from tui.employee.kitchen.model import COLUMNS, OrderBoard
 from tui.employee.kitchen.terms import MORE
 
 HELP = (
@@ -60,3 +63,16 @@ def commands(run: Callable[[str], Awaitable[object]], *, muted: bool) -> Iterabl
         ("mute", bell, _("It rings until new orders are seen")),
     ):
         yield SystemCommand(title, words, partial(run, action))
+
+
+def finds(
+    board: OrderBoard,
+    feed: KitchenFeed | None,
+    go_to: Callable[[str], None],
+    open_menu: Callable[[str], None],
+) -> Iterable[SystemCommand]:
+    """What the palette finds: the orders on the board, and the dishes."""
+    for column in COLUMNS:
+        yield from orders_found(board.column(column), "customer", go_to)
+    if feed is not None and feed.restaurant is not None:
+        yield from dishes_found(feed.restaurant, feed.menu, open_menu)

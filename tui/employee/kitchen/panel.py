@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
@@ -23,7 +23,8 @@ from tui.employee.kitchen.alarm import Alarm
 from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary, Stage
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
-from tui.employee.kitchen.hold import HeldLine, Timer, format_held
+from tui.employee.kitchen.hold import HeldLine, format_held
+from tui.employee.kitchen.host import AnswerT, Timer
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.kitchen.terms import Terms, TermsLine, format_terms, paused
 from tui.employee.kitchen.tickets import TicketDesk
@@ -39,8 +40,6 @@ USUAL_MINUTES = 20
 """Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
 """The worker group of the stream."""
-
-AnswerT = TypeVar("AnswerT")
 
 
 class KitchenPanel(Panel):
@@ -108,7 +107,6 @@ class KitchenPanel(Panel):
             return
         self.board.account_id = account.id
         self._opened_at = self.session.server_now()
-        self.actions.held.hold_for = getattr(self.app, "hold_seconds", 0.0)
         self.feed = KitchenFeed(
             self.session,
             self.api,
@@ -126,6 +124,10 @@ class KitchenPanel(Panel):
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
         return keys.commands(self.run_action, muted=self.alarm.muted)
+
+    def finds(self) -> Iterable[SystemCommand]:
+        """The orders on the board, and the dishes."""
+        return keys.finds(self.board, self.feed, self._go_to, self.action_menu)
 
     def redraw(self) -> None:
         """Draw the board and the order under the cursor; ring for new orders."""
@@ -172,8 +174,6 @@ class KitchenPanel(Panel):
         self.terms_line.show(format_terms(restaurant, now))
         if restaurant is not None and paused(restaurant, now):
             self.redraw_in(CLOCK_SECONDS)
-
-    # -- what the actions and other panels use
 
     @property
     def restaurant(self) -> RestaurantSummary | None:
@@ -237,8 +237,6 @@ class KitchenPanel(Panel):
             return None
         return _("A step has not reached the server yet; check its order after the next start.")
 
-    # -- keys
-
     def reload(self) -> None:
         """Read the orders again, now."""
         if self.feed is not None:
@@ -298,11 +296,11 @@ class KitchenPanel(Panel):
         if (restaurant := self.restaurant) is not None:
             self.app.push_screen(TodayScreen(restaurant, self.session.server_now()))
 
-    def action_menu(self) -> None:
-        """Open the menu."""
+    def action_menu(self, dish_id: str | None = None) -> None:
+        """Open the menu, with the highlight on that dish."""
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
-            self.app.push_screen(MenuScreen(account.restaurant_id))
+            self.app.push_screen(MenuScreen(account.restaurant_id, dish_id))
 
     @on(TermsLine.Clicked)
     def action_pause(self) -> None:
@@ -323,9 +321,13 @@ class KitchenPanel(Panel):
         new = self.board.column(OrderStatus.PLACED)
         unseen = [order for order in new if order.id in self.board.unseen]
         for order in (unseen or new)[:1]:
-            self.cursor.select(order.id)
-            self.view.redraw()
-            self._cursor_moved()
+            self._go_to(order.id)
+
+    def _go_to(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.cursor.select(order_id)
+        self.view.redraw()
+        self._cursor_moved()
 
     @on(BoardView.CursorMoved)
     def _cursor_moved(self) -> None:
@@ -356,8 +358,6 @@ class KitchenPanel(Panel):
     def _selected_open_order(self) -> Order | None:
         order = self._selected_order()
         return None if order is None or order.id in self.board.cancelled else order
-
-    # -- status
 
     def _show_banner(self) -> None:
         """Warn above the board while it may be out of date."""

@@ -20,6 +20,7 @@ from tui.common.chat.session import ChatSession
 from tui.common.chat.view import ChatView
 from tui.common.client.errors import ApiError, ClientError, SignedOut
 from tui.common.client.meter import Pattern, State
+from tui.common.commands import chat_found
 from tui.common.format import message_for
 from tui.common.language import _
 from tui.common.sanitize import plain
@@ -238,6 +239,12 @@ class SupportPanel(ConversationPanel):
     def commands(self) -> Iterable[SystemCommand]:
         """What the palette offers of it."""
         yield SystemCommand(_("Support queue"), _("Who is waiting for support"), self.action_queue)
+
+    def finds(self) -> Iterable[SystemCommand]:
+        """The chats of the queue, by customer and subject."""
+        for chat in self.queue:
+            who = f"{chat.customer.name}: {chat.subject}"
+            yield chat_found(chat, who, partial(self.go_to_chat, chat))
 
     def enter(self) -> None:
         """To the messages, if one of the user's chats is in view; else to the queue."""

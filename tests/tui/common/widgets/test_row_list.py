@@ -23,6 +23,7 @@ class Names(RowList):
         self.versions: dict[str, int] = {}
         self.gone: set[str] = set()
         self.drawn: list[str] = []
+        self.searched: list[int] = []
         self.repainted: list[int] = []
         self.message = Content("Nothing here.")
 
@@ -30,6 +31,7 @@ class Names(RowList):
         return self.names
 
     def filter_key(self, index: int) -> str:
+        self.searched.append(index)
         return self.names[index]
 
     def selectable(self, index: int) -> bool:
@@ -204,6 +206,20 @@ async def test_a_filter_shows_the_rows_that_match_until_it_is_cleared() -> None:
         assert rows.option_count == 30
         assert rows.highlighted_id == "row 19"
         assert not rows.app.query_one(FilterField).display
+
+
+async def test_what_a_filter_searches_is_ready_before_its_first_key_and_follows_the_data() -> None:
+    async with names_shown() as (rows, pilot):
+        rows.names = [f"row {number}" for number in range(2000)]
+        rows.redraw()
+        await pilot.press("slash")
+        await wait_until(lambda: 1999 in rows.searched, what="all rows read")
+        await pilot.press(*"199", "backspace")
+        assert rows.option_count == len([name for name in rows.names if "19" in name])
+        assert rows.searched.count(1999) == 1, "a key reads no row again"
+        rows.names[0] = "1900"
+        rows.redraw()
+        assert rows.options[0].id == "1900"
 
 
 async def test_a_filter_without_matches_says_how_to_clear_it() -> None:

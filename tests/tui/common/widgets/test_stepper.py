@@ -1,6 +1,10 @@
+import pytest
 from textual.app import App, ComposeResult
+from textual.widgets import Input
 
 from support.waiting import wait_until
+from tui.common.base_app import BaseApp
+from tui.common.config import Config, Motion
 from tui.common.theme import NIGHT
 from tui.common.widgets.stepper import Stepper
 
@@ -79,3 +83,24 @@ async def test_without_room_for_all_names_only_the_current_step_is_named() -> No
     assert names.strip() == "Accepted"
     _, names = await drawn("cancelled", "accepted", width=28)
     assert names.strip() == "Cancelled"
+
+
+@pytest.mark.parametrize("motion", ["full", "reduced"])
+async def test_nothing_blinks_where_less_motion_is_asked_for(
+    motion: Motion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Window(BaseApp):
+        def compose(self) -> ComposeResult:
+            yield Stepper()
+            yield Input()
+
+    monkeypatch.setattr("tui.common.widgets.stepper.BLINK_SECONDS", 0.005)
+    app, seen, blinks = Window(Config(motion=motion)), list[str](), motion == "full"
+    async with app.run_test(size=(60, 4)):
+        stepper = app.query_one(Stepper)
+        app.set_interval(0.002, lambda: seen.append(stepper.render().plain))
+        await wait_until(
+            lambda: len(seen) > 40 and (len({*seen}) > 1 or not blinks), what="many looks"
+        )
+        assert len({*seen}) == (2 if blinks else 1)
+        assert app.query_one(Input).cursor_blink is blinks

@@ -1,0 +1,238 @@
+"""What one does with orders: order anew or again, open, rate, cancel, copy, ask support."""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import SystemCommand
+from textual.message import Message
+
+from server.features.orders.schemas import CANCELLABLE, NewRating, Order
+from tui.common.client.errors import ApiError, ClientError, SignedOut
+from tui.common.commands import orders_found
+from tui.common.dialogs.copy import Copyable, order_parts
+from tui.common.format import message_for
+from tui.common.language import _
+from tui.common.panel import Panel
+from tui.common.sanitize import plain
+from tui.common.widgets.filter import FilterField
+from tui.common.widgets.row_list import RowList
+from tui.customer.orders.dialogs import CancelScreen
+from tui.customer.orders.feed import OrderFeed
+from tui.customer.orders.format import order_title, why_not_cancellable
+from tui.customer.orders.model import OrderStore
+from tui.customer.orders.table import OrderTable
+
+if TYPE_CHECKING:
+    from server.features.restaurants.schemas import Restaurant
+    from tui.customer.ordering.basket import Basket
+
+
+class OrderActions(Panel):
+    """The keys and commands of the panel "Orders"."""
+
+    feed: OrderFeed
+
+    class AskSupport(Message):
+        """The customer has a question about this order."""
+
+        def __init__(self, order: Order) -> None:
+            super().__init__()
+            self.order = order
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.store = OrderStore()
+        self.baskets: dict[str, Basket] = {}
+        """Baskets that were started and not ordered, by restaurant."""
+        self.menus: list[Restaurant] = []
+        """The menus that the palette searches."""
+        self.menus_read_at = -inf
+        """`time.monotonic()` when they were read."""
+        self._own_cancels: set[str] = set()
+
+    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+        """Run this as a worker; a new one of a group replaces the one before."""
+        self.run_worker(doing, group=group, exclusive=True, exit_on_error=False)
+
+    def action_ask_support(self) -> None:
+        """Have a chat about the selected order opened."""
+        if (order := self._table.order) is not None:
+            self.post_message(self.AskSupport(order))
+
+    def commands(self) -> Iterable[SystemCommand]:
+        """What the command palette offers."""
+        yield SystemCommand(
+            _("New order"), _("Restaurant, dishes, checkout"), self.action_new_order
+        )
+        order = self._table.order
+        if order is None:
+            return
+        name = order_title(order)
+        about = _("{order}: dishes, steps, driver").format(order=name)
+        yield SystemCommand(_("Order details"), about, self._table.action_select)
+        about = _("The dishes of {order}").format(order=name)
+        yield SystemCommand(_("Order again"), about, self.action_order_again)
+        yield SystemCommand(_("Ask support about the order"), name, self.action_ask_support)
+        save = partial(self._save_receipt, order)
+        about = _("{order}, as text").format(order=name)
+        yield SystemCommand(_("Save the receipt"), about, save)
+        if order.status in CANCELLABLE:
+            yield SystemCommand(_("Cancel the order"), name, self.action_cancel_order)
+
+    def finds(self) -> Iterable[SystemCommand]:
+        """The orders that are known."""
+        yield from orders_found(self.store, "restaurant", self._show_found)
+
+    def _show_found(self, order_id: str) -> None:
+        self.services.go_to(self)
+        self.query_one(FilterField).clear()
+        self._table.highlight(order_id)
+        self.show_details(order_id)
+
+    def open_menu(self, restaurant: "Restaurant", dish_id: str | None = None) -> None:
+        """Start an order at that restaurant, with the highlight on that dish."""
+        from tui.customer.ordering.screen import NewOrderScreen
+
+        screen = NewOrderScreen(self.baskets, recent=self.store.recent_addresses())
+        self.app.push_screen(screen, self._placed)
+        screen.call_later(screen.open_menu, restaurant, dish_id)
+
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the selected order."""
+        order = self._table.order
+        return () if order is None else order_parts(order)
+
+    def action_new_order(self) -> None:
+        """Choose a restaurant, fill a basket, place the order."""
+        from tui.customer.ordering.screen import NewOrderScreen
+
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, recent=recent), self._placed)
+
+    def action_order_again(self) -> None:
+        """Start a basket like the selected order, at today's prices."""
+        from tui.common.dialogs.confirm import ConfirmScreen
+
+        order = self._table.order
+        if order is None:
+            return
+        existing = self.baskets.get(order.restaurant.id)
+        if existing is None or not existing.lines:
+            self._open_again(order)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._open_again(order)
+
+        words = _(
+            "You have a basket of {count} at {restaurant}. The dishes of this order would replace "
+            "it."
+        ).format(count=existing.count, restaurant=plain(order.restaurant.name))
+        self.app.push_screen(
+            ConfirmScreen(_("Order again"), words, yes=_("Replace it"), no=_("Keep it")), answered
+        )
+
+    def _open_again(self, order: Order) -> None:
+        from tui.customer.ordering.screen import NewOrderScreen
+
+        recent = self.store.recent_addresses()
+        self.app.push_screen(NewOrderScreen(self.baskets, order, recent), self._placed)
+
+    def _placed(self, order: Order | None) -> None:
+        if order is None:
+            if any(basket.unconfirmed for basket in self.baskets.values()):
+                self.feed.reload()  # it may have arrived after all
+            return
+        self.feed.put(order)
+        self.query_one(FilterField).clear()
+        self._table.highlight(order.id)
+        self._table.focus()
+        self.notify(
+            _("Sent to {restaurant}. Waiting for the restaurant to accept.").format(
+                restaurant=plain(order.restaurant.name)
+            ),
+            title=_("Order #{number:04d} placed").format(number=order.number),
+        )
+
+    @on(RowList.OptionSelected)
+    def _order_chosen(self, event: RowList.OptionSelected) -> None:
+        if event.option_id is not None:
+            self.show_details(event.option_id)
+
+    def show_details(self, order_id: str) -> None:
+        """Open everything about this order."""
+        from tui.customer.orders.dialogs import OrderDetailsScreen
+
+        self.app.push_screen(OrderDetailsScreen(self.store, order_id), self._details_answered)
+        self.work(self.feed.refresh(order_id), f"read-{order_id}")
+
+    def _details_answered(self, answer: str | None) -> None:
+        actions: dict[str, Callable[[], None]] = {
+            "again": self.action_order_again,
+            "cancel": self.action_cancel_order,
+            "ask": self.action_ask_support,
+        }
+        order = self._table.order
+        if answer in actions:
+            actions[answer]()
+        elif answer is not None and order is not None:
+            self.work(self._rate(order, int(answer)), f"rate-{order.id}")
+
+    async def _rate(self, order: Order, stars: int) -> None:
+        try:
+            await self.api.rate(order.id, NewRating(stars=stars))
+        except SignedOut:
+            return
+        except ClientError as error:
+            self.notify(message_for(error), title=order_title(order), severity="warning")
+            return
+        self.notify(
+            _("Rated {stars}. Thank you.").format(stars="★" * stars), title=order_title(order)
+        )
+        await self.feed.refresh(order.id)
+
+    def _save_receipt(self, order: Order) -> None:
+        from tui.customer.orders.dialogs import save_receipt
+
+        save_receipt(self, order, self.session.server_now())
+
+    def action_cancel_order(self) -> None:
+        """Ask, then cancel the selected order."""
+        order = self._table.order
+        if order is None:
+            return
+        if order.status not in CANCELLABLE:
+            self.notify(why_not_cancellable(order), title=order_title(order), severity="warning")
+            return
+
+        def answered(reason: str | None) -> None:
+            if reason is not None:
+                self.work(self._cancel(order, reason), f"cancel-{order.id}")
+
+        self.app.push_screen(CancelScreen(self.store, order), answered)
+
+    async def _cancel(self, order: Order, reason: str) -> None:
+        self._own_cancels.add(order.id)
+        try:
+            cancelled = await self.api.cancel(order.id, reason or None)
+        except SignedOut:
+            return
+        except ClientError as error:
+            self._own_cancels.discard(order.id)
+            words = message_for(error)
+            if isinstance(error, ApiError) and error.status == 409:
+                await self.feed.refresh(order.id)
+                words = why_not_cancellable(self.store.get(order.id) or order)
+            title = _("{order}: not cancelled").format(order=order_title(order))
+            self.notify(words, title=title, severity="warning")
+            return
+        self.feed.put(cancelled)
+        self.notify(_("Cancelled. Nothing is charged."), title=order_title(order))
+
+    @property
+    def _table(self) -> OrderTable:
+        return self.query_one(OrderTable)
