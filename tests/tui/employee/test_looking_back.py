@@ -18,7 +18,7 @@ from support.rest import Rest
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.errors import ClientError
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.dialogs.save import SaveScreen
 from tui.employee.lookback.history import HistoryScreen
 from tui.employee.lookback.span import span_of
 from tui.employee.lookback.today import TodayScreen

@@ -55,9 +55,6 @@ from tui.common.client.http import API_PREFIX
 from tui.common.client.request import parse, parse_object
 from tui.common.client.retry import parse_retry_after, retry
 
-if TYPE_CHECKING:
-    pass
-
 PLACING_ATTEMPTS = 4
 UPLOAD_SECONDS = 120.0
 """For a photo of some megabytes on a slow line."""

@@ -1,6 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -23,9 +23,6 @@ from tui.customer.orders.format import (
 )
 from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
-
-if TYPE_CHECKING:
-    pass
 
 CLOCK_SECONDS = 60.0
 """How often ages and minutes are drawn again, unless an order is open."""

@@ -15,10 +15,10 @@ from datetime import datetime
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
+from tui.common.dialogs.save import save_text
 from tui.common.format import beside_dishes, fit, hours_minutes, money, sides, wrapped
 from tui.common.hosted import hosted_where
 from tui.common.language import _
-from tui.common.uploads.dialogs import save_text
 from tui.employee.kitchen.host import Host
 
 WIDTHS = (32, 42, 48)

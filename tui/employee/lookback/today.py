@@ -17,9 +17,9 @@ from server.features.kitchen.schemas import KitchenSummary
 from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.save import save_text
 from tui.common.format import amount, fit, message_for, money
 from tui.common.language import _, ngettext
-from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.lookback.span import DAY, day_name, span_of
 

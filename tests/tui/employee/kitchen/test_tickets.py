@@ -15,7 +15,7 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
 from tui.common import hosted
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.dialogs.save import SaveScreen
 from tui.employee.kitchen import tickets
 from tui.employee.kitchen.tickets import WIDTHS, TicketError, Tickets, TicketSettings
 
