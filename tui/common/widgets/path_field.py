@@ -13,7 +13,6 @@ from textual.widgets import Input
 from tui.common.sanitize import in_one_line, plain
 from tui.common.uploads.local_picture import looks_like_picture, path_of
 
-
 MOST_ENTRIES = 2000
 """Entries of a folder that are read for a suggestion."""
 

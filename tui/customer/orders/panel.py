@@ -16,11 +16,7 @@ from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.actions import OrderActions
 from tui.customer.orders.feed import FEED, OrderFeed
-from tui.customer.orders.format import (
-    order_title,
-    progress_of,
-    status_message,
-)
+from tui.customer.orders.format import order_title, progress_of, status_message
 from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
 
