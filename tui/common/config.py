@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -110,13 +110,13 @@ def read_config(**options: str) -> Config:
     table, text = _load(path, problems)
     keys = table.pop("keys", {})
     if not isinstance(keys, dict) or not all(isinstance(one, str) for one in keys.values()):
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, "keys"))
+        place = place_of(path, text, "keys")
         problems.append(
             _('{place}: [keys] takes lines such as "app.theme" = "ctrl+t".').format(place=place)
         )
         keys = {}
     for name, value in table.items():
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
+        place = place_of(path, text, name)
         if name not in SETTINGS:
             names = ", ".join([*SETTINGS, "[keys]"])
             problems.append(
@@ -145,8 +145,7 @@ def read_config(**options: str) -> Config:
                 values[name] = value
     if not values.get("theme"):
         values["theme"] = _remembered_theme(state)
-    config = Config(**values, keys=keys, folder=folder, remembered=state)
-    return replace(config, problems=tuple(problems))
+    return Config(**values, keys=keys, problems=tuple(problems), folder=folder, remembered=state)
 
 
 def remember_theme(path: Path, theme: str) -> None:
@@ -176,11 +175,12 @@ def described(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def line_of(text: str, name: str) -> int:
-    """The line of a file that sets `name`, from 1; 1 where none can be found."""
+def place_of(path: Path, text: str, name: str) -> str:
+    """The file and its line that sets `name`, the first where none can be found, in words."""
     pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]""")
     lines = enumerate(text.splitlines(), start=1)
-    return next((number for number, line in lines if pattern.match(line)), 1)
+    line = next((number for number, line in lines if pattern.match(line)), 1)
+    return _("{path}, line {line}").format(path=path, line=line)
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:

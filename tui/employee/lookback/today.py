@@ -18,10 +18,10 @@ from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.save import save_text
-from tui.common.format import amount, fit, message_for, money
+from tui.common.format import amount, day_name, fit, message_for, money
 from tui.common.language import _, ngettext
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.lookback.span import DAY, day_name, span_of
+from tui.employee.lookback.span import DAY, span_of
 
 NAME_CELLS = 12
 DISH_CELLS = 40
