@@ -217,11 +217,6 @@ def human_latency(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f}s" if milliseconds < 9950 else f"{milliseconds / 1000:.0f}s"
 
 
-def human_money(cents: int) -> str:
-    """Hundredths as a number to edit: `24.80`."""
-    return f"{cents / 100:.2f}"
-
-
 DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
@@ -234,13 +229,23 @@ BARE = str.maketrans(
 """Spaces as one types them, signs of one cell, and no marks of direction."""
 
 
+def minor_digits(currency: str) -> int:
+    """How many digits of an amount are its minor units."""
+    return next((digits for digits, codes in DIGITS.items() if currency in codes), 2)
+
+
+def bare_money(cents: int, currency: str) -> str:
+    """Minor units as a number to edit: `24.80`, `2480`, `2.480`."""
+    return str(Decimal(cents).scaleb(-minor_digits(currency)))
+
+
 @lru_cache(maxsize=4096)
 def money(cents: int, currency: str, *, spoken: bool = False) -> str:
     """Minor units as the user's locale writes them: `€24.80`, `24,80 €`, `CHF 24.80`, `¥2,480`; in
     words, `24.80 euros`, where they are `spoken`."""
     from babel.numbers import format_currency  # some 30 ms, which the first paint has no need of
 
-    digits = next((digits for digits, codes in DIGITS.items() if currency in codes), 2)
+    digits = minor_digits(currency)
     where = money_locale()
     pattern = copy(where.decimal_formats[None] if spoken else where.currency_formats["standard"])
     pattern.frac_prec = (digits, digits)
