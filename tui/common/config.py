@@ -25,6 +25,9 @@ Notifications = Literal["auto", "osc9", "osc777", "off"]
 Progress = Literal["auto", "on", "off"]
 Motion = Literal["full", "reduced"]
 Bidi = Literal["auto", "app", "terminal", "off"]
+Roll = Literal["32", "42", "48"]
+"""Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
+TicketFormat = Literal["auto", "text", "escpos"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Config:
     title: bool = True
     motion: Motion = "full"
     vim: bool = False
+    tickets: str = ""
+    tickets_auto: bool = False
+    tickets_width: Roll = "42"
+    tickets_format: TicketFormat = "auto"
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys by the id of their binding: `{"orders.new_order": "ctrl+n,n"}`."""
     problems: tuple[str, ...] = ()
@@ -81,6 +88,16 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "title": (marked("show the order's state in the terminal's title"), ()),
     "motion": (marked("reduced: nothing moves or blinks by itself"), get_args(Motion)),
     "vim": (marked("j k g G ctrl+d ctrl+u move in lists"), ()),
+    "tickets": (
+        marked("where a kitchen's tickets go: a printer such as printer:9100, a device, a file"),
+        (),
+    ),
+    "tickets_auto": (marked("print a ticket for each new order by itself"), ()),
+    "tickets_width": (marked("characters a line of a ticket"), get_args(Roll)),
+    "tickets_format": (
+        marked("ESC/POS or text; auto: text for a file, ESC/POS for a printer"),
+        get_args(TicketFormat),
+    ),
 }
 """Each setting of the file: what it does, and its values, where only some are allowed."""
 DEFAULTS: dict[str, str | bool] = {name: getattr(Config(), name) for name in SETTINGS}
@@ -137,7 +154,7 @@ def read_config(**options: str) -> Config:
         ):
             if not raw:
                 continue
-            value = {"true": True, "false": False}.get(raw.lower(), raw)
+            value = {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
             value = value if isinstance(default, bool) else raw
             if fault := _fault(name, value):
                 problems.append(f"{place}: {fault}")

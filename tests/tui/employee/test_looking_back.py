@@ -18,6 +18,7 @@ from support.rest import Rest
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.errors import ClientError
+from tui.common.config import Config
 from tui.common.dialogs.save import SaveScreen
 from tui.employee.lookback.history import HistoryScreen
 from tui.employee.lookback.span import span_of
@@ -74,14 +75,14 @@ async def yesterday_at(town: Town, server: LiveServer, orders: dict[str, Order])
 
 
 async def test_yesterdays_third_ticket_is_printed_again_and_orders_are_found(
-    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     tickets = tmp_path / "tickets.txt"
-    monkeypatch.setenv("TIFFIN_TICKETS", str(tickets))
+    config = Config(tickets=str(tickets))
     old = [await town.bring(await town.place(), OrderStatus.READY) for _ in range(3)]
     await yesterday_at(town, demo_server, dict(zip(("11:00", "19:00", "18:00"), old, strict=True)))
     new = await town.place(dishes=2)
-    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24), config=config) as window:
         await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
         await window.press("h")
         await window.sees("1 order ", f"#{new.number}")

@@ -75,3 +75,26 @@ async def test_a_change_by_somebody_else_is_asked_about_and_quitting_sends(
         await window.on(second)
         await window.press("enter", "ctrl+q")
         assert (await town.now(second)).status is S.PREPARING
+
+
+async def test_the_minutes_that_were_confirmed_are_kept_where_the_usual_ones_change(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, hold=5) as window:
+        window.kitchen.actions.held.hold_for = LONG
+        await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
+        usual = window.kitchen.preparation_minutes
+        await window.on(order)
+        await window.press("enter", "enter", "plus")
+        await window.sees("→ Accepted in", "+15 min for everybody")
+        await window.press("enter")
+        now = await window.has(order, S.ACCEPTED)
+
+        def minutes() -> int:
+            now = window.kitchen.board.order(order.id)
+            assert now is not None
+            assert now.ready_by is not None
+            return round((now.ready_by - now.timeline[-1].at).total_seconds() / 60)
+
+        await wait_until(lambda: minutes() == usual, what=f"{usual} minutes, not {now.ready_by}")
