@@ -1,12 +1,11 @@
 """History and Today: any day's orders and figures, by the restaurant's clock."""
 
 import csv
-from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 from textual.widgets import Input
 
@@ -14,7 +13,6 @@ from server.core.clock import now, to_text
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.hours import zone_of
 from support.live_server import LiveServer
-from support.rest import Rest
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.errors import ClientError
@@ -51,13 +49,6 @@ def test_a_span_is_typed_as_people_write_times(
 def test_what_is_no_time_is_refused(wrong: str) -> None:
     with pytest.raises(ClientError):
         span_of(DAY, "2026-03-01", wrong)
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 async def yesterday_at(town: Town, server: LiveServer, orders: dict[str, Order]) -> None:

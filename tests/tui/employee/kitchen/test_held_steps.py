@@ -1,15 +1,13 @@
 """Steps that wait some seconds, in which they can be undone."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
-from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.kitchen.hold import hold_seconds
@@ -17,13 +15,6 @@ from tui.employee.kitchen.hold import hold_seconds
 S = OrderStatus
 LONG = 600.0
 """Seconds that never pass in a test."""
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("", 5), ("2.5", 2.5), ("600", 5), ("long", 5)])

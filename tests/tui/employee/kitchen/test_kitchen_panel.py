@@ -1,6 +1,5 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,13 +23,6 @@ from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScree
 from tui.employee.menu import MenuScreen, cents_of
 
 S = OrderStatus
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 async def test_a_new_order_appears_on_an_empty_board_and_rings(

@@ -1,24 +1,15 @@
 """What a kitchen changes beside its orders: a pause, minutes for everybody, what is sold out."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
-from support.rest import Rest
 from support.waiting import wait_until
 from tui.employee.kitchen.dialogs import SoldOutScreen
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 async def test_a_pause_and_more_minutes_are_seen_by_customers_and_every_window(
