@@ -114,11 +114,6 @@ class HeldSteps:
         if (held := self.take(order_id)) is not None:
             self._run(held.order, held.send(held.order))
 
-    def send_all(self) -> None:
-        """Send all of them."""
-        for order_id in list(self._held):
-            self.send_now(order_id)
-
     def check(self, present: Callable[[str], Order | None], explain: Explain) -> None:
         """Stop the steps of orders that somebody else has changed meanwhile, and ask.
 
