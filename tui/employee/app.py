@@ -48,7 +48,7 @@ class EmployeeApp(TiffinApp):
                 hold_seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
             except ValueError:
                 hold_seconds = HOLD_SECONDS
-        self.hold_seconds = min(max(hold_seconds, 0.0), HOLD_SECONDS)
+        self.hold_seconds = max(0.0, min(HOLD_SECONDS, hold_seconds))  # 5 for `nan` too
 
     async def show_panels(self) -> None:
         """Name the restaurant in the bar as well."""
@@ -75,15 +75,15 @@ class EmployeeApp(TiffinApp):
             self._restaurant = plain((await self.api.restaurant(account.restaurant_id)).name)
             self.show_account(account)
 
-    async def send_held(self) -> None:
-        """Send the steps that wait, and wait for the answers, for some seconds."""
-        for panel in self.panels:
-            await panel.send_held()
+    async def send_held(self) -> bool:
+        """Send the steps that wait, and wait for the answers, for some seconds. False where one
+        failed, which is said."""
+        return all([await panel.send_held() for panel in self.panels])
 
     async def action_quit(self) -> None:
-        """Send what waits, then close."""
-        await self.send_held()
-        await super().action_quit()
+        """Send what waits, then close; stay where it could not be sent, so that this is read."""
+        if await self.send_held():
+            await super().action_quit()
 
     def log_out(self) -> None:
         """Send what waits, then end the session."""

@@ -9,9 +9,12 @@ from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
+from support.relay import relay_to
 from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.employee.app import EmployeeApp
+from tui.employee.kitchen import actions
 
 S = OrderStatus
 LONG = 600.0
@@ -31,6 +34,7 @@ async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
     order = await town.bring(await town.place(), S.ACCEPTED)
     async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
         assert window.kitchen.actions.held.hold_for == 5, "never longer"
+        assert EmployeeApp(hold_seconds=float("nan")).hold_seconds == 5
         window.kitchen.actions.held.hold_for = LONG
         await window.on(order)
         await window.press("enter")
@@ -69,3 +73,37 @@ async def test_a_change_by_somebody_else_is_asked_about_and_quitting_sends(
         await window.on(second)
         await window.press("enter", "ctrl+q")
         assert (await town.now(second)).status is S.PREPARING
+
+
+async def test_a_step_that_cannot_be_sent_keeps_the_window_open(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "FLUSH_SECONDS", 0.1)
+    first = await town.bring(await town.place(), S.ACCEPTED)
+    second = await town.bring(await town.place(), S.ACCEPTED)
+    async with (
+        relay_to(demo_server.url) as relay,
+        kitchen_window(relay.url, tmp_path, hold=LONG) as window,
+    ):
+        held = window.kitchen.actions.held
+        held.hold_for = LONG
+        await window.on(first)
+        await window.press("enter")
+        assert held.of(first.id)
+        relay.stall(to_server=True)
+        await window.press("ctrl+q")
+        await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen), what="the question")
+        await window.sees("A step has not reached the server yet")
+        relay.heal()
+        await window.press("escape")
+        await window.has(first, S.PREPARING)
+        await window.on(second)
+        await window.press("enter")
+        assert held.of(second.id)
+        monkeypatch.setattr(actions, "FLUSH_SECONDS", 60.0)
+        relay.refuse()
+        await window.press("ctrl+q")
+        await window.told(f"#{second.number} may not have changed")
+        assert not window.app._exit
+        await window.press("ctrl+q")
+        await wait_until(lambda: window.app._exit, what="nothing is held any more")
