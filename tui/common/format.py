@@ -217,17 +217,24 @@ def human_latency(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f}s" if milliseconds < 9950 else f"{milliseconds / 1000:.0f}s"
 
 
-def human_money(cents: int) -> str:
-    """Hundredths as a number to edit: `24.80`."""
-    return f"{cents / 100:.2f}"
-
-
 DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
 """Digits of a currency's minor unit by ISO 4217, where they are not two. Babel's are those that are
 usual in shops, and would round an amount."""
+
+
+def currency_digits(currency: str) -> int:
+    """How many digits of the currency's amounts are behind the point."""
+    return next((digits for digits, codes in DIGITS.items() if currency in codes.split()), 2)
+
+
+def amount(cents: int, currency: str) -> str:
+    """Minor units as a number to edit, or for a table: `24.80`, `2480` yen."""
+    return f"{Decimal(cents).scaleb(-currency_digits(currency)):f}"
+
+
 BARE = str.maketrans(
     {"\xa0": " ", "\u202f": " ", "\uffe5": "¥"} | dict.fromkeys("\u200e\u200f\u061c")
 )
@@ -240,7 +247,7 @@ def money(cents: int, currency: str, *, spoken: bool = False) -> str:
     words, `24.80 euros`, where they are `spoken`."""
     from babel.numbers import format_currency  # some 30 ms, which the first paint has no need of
 
-    digits = next((digits for digits, codes in DIGITS.items() if currency in codes), 2)
+    digits = currency_digits(currency)
     where = money_locale()
     pattern = copy(where.decimal_formats[None] if spoken else where.currency_formats["standard"])
     pattern.frac_prec = (digits, digits)

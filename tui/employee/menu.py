@@ -17,7 +17,7 @@ from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMen
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import fit, human_money, money
+from tui.common.format import amount, currency_digits, fit, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.filter import FilterField
@@ -97,12 +97,13 @@ class MenuScreen(Dialog[None]):
     def action_add(self) -> None:
         """Add a dish at the end of the menu."""
         if self._dishes or not self._turn.locked():
-            self.app.push_screen(DishScreen(self._restaurant_id), self._saved)
+            self.app.push_screen(DishScreen(self._restaurant_id, self._rows.currency), self._saved)
 
     def action_edit(self) -> None:
         """Change the selected dish."""
         if self.dish is not None:
-            self.app.push_screen(DishScreen(self._restaurant_id, self.dish), self._saved)
+            screen = DishScreen(self._restaurant_id, self._rows.currency, self.dish)
+            self.app.push_screen(screen, self._saved)
 
     def action_photo(self) -> None:
         """Upload a photo of the selected dish."""
@@ -261,10 +262,11 @@ class DishScreen(Dialog[MenuItem]):
     """
     AUTO_FOCUS = "#name"
 
-    def __init__(self, restaurant_id: str, dish: MenuItem | None = None) -> None:
+    def __init__(self, restaurant_id: str, currency: str, dish: MenuItem | None = None) -> None:
         """`dish` is the one to change; None to add one."""
         super().__init__()
         self._restaurant_id = restaurant_id
+        self._currency = currency
         self._dish = dish
 
     def body(self) -> ComposeResult:
@@ -272,7 +274,7 @@ class DishScreen(Dialog[MenuItem]):
         dish = self._dish
         values = ("", "", "")
         if dish is not None:
-            values = (dish.name, dish.description, human_money(dish.price_cents))
+            values = (dish.name, dish.description, amount(dish.price_cents, self._currency))
         with Vertical(classes="box") as box:
             box.border_title = _("New dish") if dish is None else _("Change a dish")
             box.border_subtitle = _("enter next field or save · esc closes")
@@ -306,10 +308,11 @@ class DishScreen(Dialog[MenuItem]):
     async def _send(self) -> MenuItem:
         api = self.services.api
         name, description, price = (self.query_one(f"#{key}", Input).value for key, *_ in FIELDS)
-        cents = cents_of(price)
+        cents = cents_of(price, self._currency)
         if cents is None:
             self.focus_field("price_cents")
-            raise ClientError(_("Enter the price as a number: 12.50."))
+            example = amount(1250, self._currency)
+            raise ClientError(_("Enter the price as a number: {example}.").format(example=example))
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
@@ -317,10 +320,10 @@ class DishScreen(Dialog[MenuItem]):
         return await api.change_menu_item(self._restaurant_id, self._dish.id, change)
 
 
-def cents_of(text: str) -> int | None:
-    """Minor units from `12`, `12.5`, `12,50`, with or without a currency's sign."""
-    found = re.fullmatch(r"\s*€?\s*(\d{1,6})(?:[.,](\d{1,2}))?\s*€?\s*", text, re.ASCII)
-    if found is None:
+def cents_of(text: str, currency: str) -> int | None:
+    """Minor units from `12`, `12.5`, `12,50`, with or without the currency's sign."""
+    found = re.fullmatch(r"[^\d.,٫+-]{0,5}(\d{1,6})(?:[.,٫](\d+))?[^\d.,٫+-]{0,5}", text)
+    digits = currency_digits(currency)
+    if found is None or len(found[2] or "") > digits:
         return None
-    whole, part = found.groups()
-    return int(whole) * 100 + int((part or "0").ljust(2, "0"))
+    return int(found[1] + (found[2] or "").ljust(digits, "0"))

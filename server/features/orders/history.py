@@ -42,8 +42,8 @@ class OrderHistory:
         before: str | None,
         limit: int,
     ) -> str:
-        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, 422 also
-        for a `before` that no page of that span gave."""
+        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, and 422
+        also for a `before` that no page of that span gave."""
         owner, position = identity.restaurant_id or "", pages.parse(before)
         _, start, end = await self._restaurants.span(owner, since, until)
         first, last = to_text(start), to_text(end)

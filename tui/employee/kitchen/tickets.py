@@ -8,11 +8,9 @@ import asyncio
 import errno
 import os
 import re
-import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from textual.widget import Widget
 
@@ -21,6 +19,7 @@ from tui.common.format import beside_dishes, fit, hours_minutes, money, sides, w
 from tui.common.hosted import hosted_where
 from tui.common.language import _
 from tui.common.uploads.dialogs import save_text
+from tui.employee.kitchen.host import Host
 
 WIDTHS = (32, 42, 48)
 """Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
@@ -29,16 +28,6 @@ SEND_SECONDS = 10.0
 RETRY_SECONDS = 0.05
 INIT, PAGE_858, CUT = b"\x1b@", b"\x1bt\x13", b"\n\n\n\x1dV\x01"
 HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
-
-
-class Host(Protocol):
-    """The panel whose orders are printed."""
-
-    def run_change(self, change: Coroutine[object, object, None]) -> None:
-        """Run this in the background."""
-
-    def toast(self, message: str, *, error: bool = False) -> None:
-        """Show a toast."""
 
 
 class TicketError(Exception):
@@ -106,9 +95,14 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     return lines
 
 
+def ticket_text(order: Order, width: int) -> str:
+    """The same as text."""
+    return "\n".join(ticket_lines(order, width)) + "\n"
+
+
 def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:
     """The ticket as it is sent."""
-    text = "\n".join(ticket_lines(order, settings.width)) + "\n"
+    text = ticket_text(order, settings.width)
     if not settings.escpos:
         return (text + "\n").encode()
     return INIT + PAGE_858 + text.encode("cp858", errors="replace") + CUT
@@ -161,7 +155,7 @@ class TicketDesk:
         """Print or save an order's ticket in the background; `quiet` says only what goes wrong.
         Without a printer, ask where to save it."""
         if not self.tickets.settings.target:
-            text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
+            text = ticket_text(order, self.tickets.settings.width)
             save_text(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
             return
         self._host.run_change(self._print(order, quiet))
@@ -205,7 +199,6 @@ async def _to_network(host: str, port: int, data: bytes) -> None:
 async def _to_file(path: str, data: bytes) -> None:
     """Never waits in the system: a device that is busy is asked again until it takes more."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-    end = time.monotonic() + SEND_SECONDS
     try:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
@@ -217,8 +210,6 @@ async def _to_file(path: str, data: bytes) -> None:
             try:
                 data = data[os.write(handle, data) :]
             except BlockingIOError:
-                if time.monotonic() > end:
-                    raise TimeoutError from None
                 await asyncio.sleep(RETRY_SECONDS)
     finally:
         os.close(handle)
