@@ -114,7 +114,7 @@ def choose_language() -> None:
     named = os.environ.get("TIFFIN_LANGUAGE", "").strip()
     if not named:
         named = str(_load(config_folder() / "config.toml", [])[0].get("language", ""))
-    language.use(named or language.of_locale())
+    language.use(named if named in language.languages() else language.of_locale())
 
 
 def read_config(**options: str) -> Config:
@@ -221,7 +221,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
                 path=path, line=line
             )
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, 1,000 brackets
         words, _at, at = str(error).partition(" (at ")
         place = f", {at.rstrip(')')}" if at else ""
         raise ValueError(
@@ -255,7 +255,7 @@ def _remembered_theme(path: Path) -> str:
     """The theme that was chosen last; empty where that cannot be known."""
     try:
         theme = json.loads(read_regular(path, LARGEST_FILE))["theme"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return theme if isinstance(theme, str) else ""
 

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from textual.color import Color, ColorParseError
+from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.common.config import Config, place_of, read_toml
@@ -82,7 +83,7 @@ def _read(path: Path) -> Theme:
         if name in table and name not in NAMES:
             raise ValueError(
                 _("{place}: there is no “{name}”. There are {names}.").format(
-                    place=place, name=name, names=", ".join(NAMES)
+                    place=place, name=plain(name), names=", ".join(NAMES)
                 )
             )
         if name == "dark" and not isinstance(value, bool):
@@ -91,7 +92,13 @@ def _read(path: Path) -> Theme:
             raise ValueError(
                 _("{place}: {name} is a number from 0.0 to 1.0.").format(place=place, name=name)
             )
-        if name in SWITCHES or (name in variables and name.endswith("-style")):
+        if name in SWITCHES:
+            continue
+        if name in variables and "-style" in name:
+            if not isinstance(value, str) or not VALID_STYLE_FLAGS.issuperset(value.split()):
+                fault = _("{name} is one of {values}.")
+                fault = fault.format(name=name, values=", ".join(sorted(VALID_STYLE_FLAGS)))
+                raise ValueError(f"{place}: {fault}")
             continue
         try:
             Color.parse(value)

@@ -42,14 +42,16 @@ class OrderHistory:
         before: str | None,
         limit: int,
     ) -> str:
-        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, 422."""
+        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, and 422
+        also for a `before` that no page of that span gave."""
         owner, position = identity.restaurant_id or "", pages.parse(before)
         _, start, end = await self._restaurants.span(owner, since, until)
+        first, last = to_text(start), to_text(end)
+        if position is not None and not first <= position[0] <= last:
+            raise pages.unknown()
 
         async def fn(tx: Transaction) -> str:
-            page, following = await store.placed(
-                tx, owner, to_text(start), position or (to_text(end), ""), limit
-            )
+            page, following = await store.placed(tx, owner, first, position or (last, ""), limit)
             return store.page_json(page, following, await self._log.cursor(tx, topic_of(owner)))
 
         return await self._database.read(fn)

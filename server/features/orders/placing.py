@@ -164,14 +164,15 @@ def check_open(restaurant: RestaurantSummary) -> None:
     if restaurant.open_now:
         return
     if restaurant.opens_at is None:
-        words, again = "", None
+        words, then, again = "", "", None
     else:
-        words, again = f" until {restaurant.opens_there:%A %H:%M}", to_text(restaurant.opens_at)
+        words, then = f" until {restaurant.opens_there:%A %H:%M}", ", or order then"
+        again = to_text(restaurant.opens_at)
     state = "takes no orders" if restaurant.paused_until else "is closed"
     raise _refused(
         "closed",
         "restaurant_id",
-        f"{restaurant.name} {state}{words}. Choose another restaurant, or order then.",
+        f"{restaurant.name} {state}{words}. Choose another restaurant{then}.",
         opens_at=again,
     )
 

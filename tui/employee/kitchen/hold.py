@@ -35,7 +35,7 @@ def hold_seconds() -> float:
         seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
     except ValueError:
         seconds = HOLD_SECONDS
-    return min(max(0.0, seconds), HOLD_SECONDS)
+    return max(0.0, min(HOLD_SECONDS, seconds))  # in this order 5 for `nan` too
 
 
 @dataclass(frozen=True, slots=True)

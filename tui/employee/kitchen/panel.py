@@ -227,9 +227,9 @@ class KitchenPanel(Panel):
         """Call this in so many seconds."""
         return self.set_timer(seconds, call)
 
-    async def send_held(self) -> None:
+    async def send_held(self) -> bool:
         """Send the steps that wait, and wait for the answers, for some seconds."""
-        await self.actions.settled()
+        return await self.actions.settled()
 
     def unsaved(self) -> str | None:
         """The steps whose answer has not come."""

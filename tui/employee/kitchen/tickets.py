@@ -76,7 +76,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     for item in order.items:
         price = money(item.price_cents * item.quantity, order.currency)
         first, *more = wrapped(f"{item.quantity}x {item.name}", width - len(price) - 1) or ("",)
-        lines += [sides(first, price, width), *more]
+        lines += [sides(first, price, width), *(f"   {line}" for line in more)]
         if item.note:
             lines += [f"  ! {line}" for line in wrapped(item.note, width - 4)]
     lines.append(rule)
@@ -84,10 +84,11 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     lines.append(sides(_("Total"), money(order.total_cents, order.currency), width))
     if order.note:
         lines += [f"! {line}" for line in wrapped(order.note, width - 2)]
-    lines += [rule, *wrapped(order.customer.name, width)]
-    if order.customer.phone:
-        lines += wrapped(order.customer.phone, width)
-    return [*lines, *wrapped(order.address.text, width)]
+    lines.append(rule)
+    # each line is marked: a name or an address could be made to look like the line of a total
+    for text in (order.customer.name, order.customer.phone, order.address.text):
+        lines += [f"> {line}" for line in wrapped(text or "", width - 2)]
+    return lines
 
 
 def ticket_text(order: Order, width: int) -> str:
@@ -127,7 +128,7 @@ class Tickets:
                         "{target} takes nothing. Check that it is on and has paper, then press p."
                     ).format(target=target)
                 ) from None
-            except (OSError, OverflowError) as error:
+            except (OSError, OverflowError, UnicodeError) as error:  # a port, a host that cannot be
                 why = error.strerror if isinstance(error, OSError) else None
                 raise TicketError(
                     _("{target}: {why}. Check the printer or the path, then press p.").format(

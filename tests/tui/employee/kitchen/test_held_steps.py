@@ -8,8 +8,10 @@ from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
+from support.relay import relay_to
 from support.waiting import wait_until
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.employee.kitchen import actions
 from tui.employee.kitchen.hold import hold_seconds
 
 S = OrderStatus
@@ -17,7 +19,9 @@ LONG = 600.0
 """Seconds that never pass in a test."""
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("", 5), ("2.5", 2.5), ("600", 5), ("long", 5)])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("", 5), ("2.5", 2.5), ("600", 5), ("long", 5), ("nan", 5)]
+)
 def test_a_step_waits_five_seconds_at_most(
     value: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,3 +93,37 @@ async def test_the_minutes_that_were_confirmed_are_kept_where_the_usual_ones_cha
             return round((now.ready_by - now.timeline[-1].at).total_seconds() / 60)
 
         await wait_until(lambda: minutes() == usual, what=f"{usual} minutes, not {now.ready_by}")
+
+
+async def test_a_step_that_cannot_be_sent_keeps_the_window_open(
+    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "FLUSH_SECONDS", 0.1)
+    first = await town.bring(await town.place(), S.ACCEPTED)
+    second = await town.bring(await town.place(), S.ACCEPTED)
+    async with (
+        relay_to(demo_server.url) as relay,
+        kitchen_window(relay.url, tmp_path, hold=LONG) as window,
+    ):
+        held = window.kitchen.actions.held
+        held.hold_for = LONG
+        await window.on(first)
+        await window.press("enter")
+        assert held.of(first.id)
+        relay.stall(to_server=True)
+        await window.press("ctrl+q")
+        await wait_until(lambda: isinstance(window.app.screen, ConfirmScreen), what="the question")
+        await window.sees("A step has not reached the server yet")
+        relay.heal()
+        await window.press("escape")
+        await window.has(first, S.PREPARING)
+        await window.on(second)
+        await window.press("enter")
+        assert held.of(second.id)
+        monkeypatch.setattr(actions, "FLUSH_SECONDS", 60.0)
+        relay.refuse()
+        await window.press("ctrl+q")
+        await window.told(f"#{second.number} may not have changed")
+        assert not window.app._exit
+        await window.press("ctrl+q")
+        await wait_until(lambda: window.app._exit, what="nothing is held any more")

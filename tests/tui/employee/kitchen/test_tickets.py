@@ -36,6 +36,18 @@ def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
     assert "Gemüse".encode("cp858") in inside
 
 
+def test_no_name_and_no_address_looks_like_the_total() -> None:
+    order, width = an_order(7), 32
+    fake = f"Anna{' ' * 28}Total{' ' * 20}0.00 X"
+    nasty = order.model_copy(
+        update={
+            "customer": order.customer.model_copy(update={"name": fake}),
+            "address": order.address.model_copy(update={"text": fake}),
+        }
+    )
+    assert sum(line.startswith("Total") for line in tickets.ticket_lines(nasty, width)) == 1
+
+
 async def test_a_network_printer_gets_the_ticket_and_one_that_is_off_is_said() -> None:
     printed = bytearray()
     full = asyncio.Event()
@@ -51,8 +63,9 @@ async def test_a_network_printer_gets_the_ticket_and_one_that_is_off_is_said() -
         await Tickets(settings).send(an_order(7))
         await asyncio.wait_for(full.wait(), PATIENCE)
     assert printed == tickets.ticket_bytes(an_order(7), settings)
-    with pytest.raises(TicketError, match="Check the printer"):
-        await Tickets(settings).send(an_order(7))
+    for target in (settings.target, "no..host:9100"):
+        with pytest.raises(TicketError, match="Check the printer"):
+            await Tickets(TicketSettings(target)).send(an_order(7))
 
 
 async def test_a_device_that_is_full_holds_nothing_up(
