@@ -1,4 +1,4 @@
-"""What one does with orders: order anew or again, open, rate, cancel, copy, ask support."""
+"""What a customer can do with orders: place, repeat, open, rate, cancel, copy, ask support."""
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
@@ -28,6 +28,7 @@ from tui.customer.orders.table import OrderTable
 if TYPE_CHECKING:
     from server.features.restaurants.schemas import Restaurant
     from tui.customer.ordering.basket import Basket
+    from tui.customer.ordering.screen import NewOrderScreen
 
 
 class OrderActions(Panel):
@@ -94,10 +95,7 @@ class OrderActions(Panel):
 
     def open_menu(self, restaurant: "Restaurant", dish_id: str | None = None) -> None:
         """Start an order at that restaurant, with the highlight on that dish."""
-        from tui.customer.ordering.screen import NewOrderScreen
-
-        screen = NewOrderScreen(self.baskets, recent=self.store.recent_addresses())
-        self.app.push_screen(screen, self._placed)
+        screen = self._open_order()
         screen.call_later(screen.open_menu, restaurant, dish_id)
 
     def copyable(self) -> Sequence[Copyable]:
@@ -107,10 +105,14 @@ class OrderActions(Panel):
 
     def action_new_order(self) -> None:
         """Choose a restaurant, fill a basket, place the order."""
+        self._open_order()
+
+    def _open_order(self, again: Order | None = None) -> "NewOrderScreen":
         from tui.customer.ordering.screen import NewOrderScreen
 
-        recent = self.store.recent_addresses()
-        self.app.push_screen(NewOrderScreen(self.baskets, recent=recent), self._placed)
+        screen = NewOrderScreen(self.baskets, again, self.store.recent_addresses())
+        self.app.push_screen(screen, self._placed)
+        return screen
 
     def action_order_again(self) -> None:
         """Start a basket like the selected order, at today's prices."""
@@ -121,12 +123,12 @@ class OrderActions(Panel):
             return
         existing = self.baskets.get(order.restaurant.id)
         if existing is None or not existing.lines:
-            self._open_again(order)
+            self._open_order(order)
             return
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._open_again(order)
+                self._open_order(order)
 
         words = _(
             "You have a basket of {count} at {restaurant}. The dishes of this order would replace "
@@ -135,12 +137,6 @@ class OrderActions(Panel):
         self.app.push_screen(
             ConfirmScreen(_("Order again"), words, yes=_("Replace it"), no=_("Keep it")), answered
         )
-
-    def _open_again(self, order: Order) -> None:
-        from tui.customer.ordering.screen import NewOrderScreen
-
-        recent = self.store.recent_addresses()
-        self.app.push_screen(NewOrderScreen(self.baskets, order, recent), self._placed)
 
     def _placed(self, order: Order | None) -> None:
         if order is None:

@@ -35,7 +35,7 @@ def hold_seconds() -> float:
         seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
     except ValueError:
         seconds = HOLD_SECONDS
-    return min(max(0.0, seconds), HOLD_SECONDS)
+    return max(0.0, min(HOLD_SECONDS, seconds))  # in this order 5 for `nan` too
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,6 @@ class HeldSteps:
         """Send the step of that order."""
         if (held := self.take(order_id)) is not None:
             self._run(held.order, held.send(held.order))
-
-    def send_all(self) -> None:
-        """Send all of them."""
-        for order_id in list(self._held):
-            self.send_now(order_id)
 
     def check(self, present: Callable[[str], Order | None], explain: Explain) -> None:
         """Stop the steps of orders that somebody else has changed meanwhile, and ask.
