@@ -223,20 +223,22 @@ DIGITS = {
 }
 """Digits of a currency's minor unit by ISO 4217, where they are not two. Babel's are those that are
 usual in shops, and would round an amount."""
+
+
+def currency_digits(currency: str) -> int:
+    """How many digits of the currency's amounts are behind the point."""
+    return next((digits for digits, codes in DIGITS.items() if currency in codes.split()), 2)
+
+
+def amount(cents: int, currency: str) -> str:
+    """Minor units as a number to edit, or for a table: `24.80`, `2480` yen."""
+    return f"{Decimal(cents).scaleb(-currency_digits(currency)):f}"
+
+
 BARE = str.maketrans(
     {"\xa0": " ", "\u202f": " ", "\uffe5": "¥"} | dict.fromkeys("\u200e\u200f\u061c")
 )
 """Spaces as one types them, signs of one cell, and no marks of direction."""
-
-
-def minor_digits(currency: str) -> int:
-    """How many digits of an amount are its minor units."""
-    return next((digits for digits, codes in DIGITS.items() if currency in codes), 2)
-
-
-def bare_money(cents: int, currency: str) -> str:
-    """Minor units as a number to edit: `24.80`, `2480`, `2.480`."""
-    return str(Decimal(cents).scaleb(-minor_digits(currency)))
 
 
 @lru_cache(maxsize=4096)
@@ -245,7 +247,7 @@ def money(cents: int, currency: str, *, spoken: bool = False) -> str:
     words, `24.80 euros`, where they are `spoken`."""
     from babel.numbers import format_currency  # some 30 ms, which the first paint has no need of
 
-    digits = minor_digits(currency)
+    digits = currency_digits(currency)
     where = money_locale()
     pattern = copy(where.decimal_formats[None] if spoken else where.currency_formats["standard"])
     pattern.frac_prec = (digits, digits)

@@ -1,23 +1,15 @@
 """The employee's window."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.common.app import TiffinApp
-from tui.common.client.address import DEFAULT_SERVER
 from tui.common.format import ROLES
 
 if TYPE_CHECKING:
     from server.features.accounts.schemas import Account
-    from tui.common.client.token_store import TokenStore
-    from tui.common.config import Config
     from tui.common.panel import Panel
-
-
-HOLD_SECONDS = 5.0
-"""How long a step can be undone, at most."""
 
 
 class EmployeeApp(TiffinApp):
@@ -31,24 +23,6 @@ class EmployeeApp(TiffinApp):
     CONTENT_CSS = Path(__file__).with_name("app.tcss")
 
     _restaurant = ""
-
-    def __init__(
-        self,
-        server: str = DEFAULT_SERVER,
-        *,
-        tokens: "TokenStore | None" = None,
-        config: "Config | None" = None,
-        hold_seconds: float | None = None,
-    ) -> None:
-        """As for any app; a step can be undone for `hold_seconds`, by default TIFFIN_HOLD_SECONDS,
-        else 5; with 0 it is sent at once."""
-        super().__init__(server, tokens=tokens, config=config)
-        if hold_seconds is None:
-            try:
-                hold_seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
-            except ValueError:
-                hold_seconds = HOLD_SECONDS
-        self.hold_seconds = min(max(hold_seconds, 0.0), HOLD_SECONDS)
 
     async def show_panels(self) -> None:
         """Name the restaurant in the bar as well."""

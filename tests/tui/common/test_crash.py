@@ -63,6 +63,8 @@ def test_a_crash_is_one_sentence_and_a_file_without_the_password(
         f"Tiffin had an internal error; please report it together with the file {files[0]}.\n"
     )
     assert written.count("internal error") == 1
+    drawn = not crash.endswith(":start")
+    assert (written.count("\x1b[8l"), written.count("\x1b[8h")) == (drawn, drawn), "BDSM"
     assert code == 1
     assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
     report = files[0].read_text()

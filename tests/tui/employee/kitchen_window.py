@@ -76,9 +76,10 @@ async def kitchen_window(
     have contents. Steps wait `hold` seconds before they are sent."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
-    app = only(EmployeeApp(url, tokens=tokens, config=config, hold_seconds=hold), *panels)
+    app = only(EmployeeApp(url, tokens=tokens, config=config), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await window.live()
+        window.kitchen.actions.held.hold_for = hold
         await wait_until(lambda: app.focused is not None, what="the focus in a panel")
         yield window

@@ -115,7 +115,8 @@ async def test_a_stream_that_a_proxy_holds_back_is_replaced_by_polls(
     monkeypatch.setattr(runner, "SETTLE_SECONDS", 0.5)
     plan = replace(EXPERIMENTS["buffering"].plan, seconds=1.5, rate=20)
     report = await report_of("buffering", plan, tmp_path)
-    assert figure(report, "fell_back_after") > 1.9
+    # The wait begins before the connection is noted, by more on a busy machine.
+    assert figure(report, "fell_back_after") > 1.2
     assert figure(report, "sse_first_news") > figure(report, "sse_fallback_first_news")
     assert figure(report, "sse_p50") > 2 * figure(report, "sse_fallback_p50")
     assert figure(report, "sse_first_news") > figure(report, "socketio_first_news")

@@ -151,8 +151,8 @@ class MenuList(DishList):
             self.message = Content(_("There is nothing on this menu yet. Esc goes back."))
         self.redraw()
 
-    def redraw(self) -> None:
-        """The dishes, the basket or the filter have changed."""
+    def refilter(self) -> None:
+        """List the dishes that the filter leaves, and the names of their categories."""
         matches = matcher(self.filter_text)
         by_category: dict[str, list[MenuItem | str]] = {}
         for item in self.items:
@@ -164,10 +164,11 @@ class MenuList(DishList):
             self._listed = [
                 row for name, items in by_category.items() for row in (name or OTHERS, *items)
             ]
-        super().redraw()
+        self._searched = None
+        super().refilter()
 
     def filter_key(self, index: int) -> str:
-        """The filter itself: `redraw` has left out what does not match."""
+        """The filter itself: `refilter` has left out what does not match."""
         return self.filter_text
 
     def filter_counts(self) -> tuple[int, int, str]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,67 +19,14 @@ from tui.employee.kitchen.dialogs import (
     ReasonScreen,
     SoldOutScreen,
 )
-from tui.employee.kitchen.hold import Held, HeldSteps, Sending, Timer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tui.common.client.api import Api
-    from tui.common.client.session import Session
-    from tui.common.dialogs.base import Dialog
+from tui.employee.kitchen.hold import Held, HeldSteps, Sending
+from tui.employee.kitchen.host import Host
 
 REASON_CELLS = 400
 FLUSH_SECONDS = 3.0
 """How long quitting waits for the answers to what it sends."""
-
-AnswerT = TypeVar("AnswerT")
-
-
 JUST_NOW_SECONDS = 1.0
 """A key pressed so soon after somebody else's change was meant for what was there before."""
-
-
-class Host(Protocol):
-    """The panel that the actions belong to."""
-
-    busy: set[str]
-    """Orders whose change is on its way to the server."""
-
-    @property
-    def api(self) -> "Api":
-        """The calls that change orders."""
-
-    @property
-    def session(self) -> "Session":
-        """Whose account it is, and the server's clock."""
-
-    @property
-    def preparation_minutes(self) -> int:
-        """How long the restaurant usually needs."""
-
-    def ask(self, dialog: "Dialog[AnswerT]", answered: "Callable[[AnswerT], None]") -> None:
-        """Open a dialog; `answered` is not called when it is closed without an answer."""
-
-    def run_change(self, change: Coroutine[object, object, None]) -> None:
-        """Run this in the background."""
-
-    def toast(self, message: str, *, error: bool = False) -> None:
-        """Show a toast."""
-
-    def apply_order(self, order: Order) -> None:
-        """Put an order that the server has sent onto the board."""
-
-    def menu_changed(self) -> None:
-        """Dishes have been marked as sold out."""
-
-    def advance_cursor(self, order: Order) -> None:
-        """`order` leaves its column by the employee's own step: the cursor takes the next one."""
-
-    def request_redraw(self) -> None:
-        """Something that is shown has changed."""
-
-    def call_in(self, seconds: float, call: "Callable[[], None]") -> Timer:
-        """Call this in so many seconds."""
 
 
 class OrderActions:

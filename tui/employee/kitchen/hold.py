@@ -4,11 +4,11 @@ Nothing of them is stored: until it is sent, a step has not been taken, and ever
 order as the server has it. An app that is killed leaves it there, and so does the next start.
 """
 
+import os
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol
 
 from textual import events
 from textual.message import Message
@@ -17,37 +17,25 @@ from server.features.orders.schemas import Order, OrderStatus
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS
 from tui.common.language import _
+from tui.employee.kitchen.host import Host, Timer
 from tui.employee.staleness import Banner
 
 Sending = Callable[[Order], Coroutine[object, object, Order]]
 """Sends the step of that order, whose version it names."""
-
-
 Explain = Callable[[Order, Order, str], str]
 """What has become of an order since it was seen: `conflict_message`."""
+HOLD_SECONDS = 5.0
+"""How long a step can be undone, at most."""
 
 
-class Timer(Protocol):
-    """What `call_in` gives."""
-
-    def stop(self) -> None:
-        """Call nothing."""
-
-
-class Host(Protocol):
-    """The panel that the steps belong to."""
-
-    def call_in(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call this in so many seconds."""
-
-    def ask(self, dialog: ConfirmScreen, answered: Callable[[bool], None]) -> None:
-        """Open a dialog; `answered` is not called when it is closed without an answer."""
-
-    def toast(self, message: str, *, error: bool = False) -> None:
-        """Show a toast."""
-
-    def request_redraw(self) -> None:
-        """Something that is shown has changed."""
+def hold_seconds() -> float:
+    """How long a step can be undone: TIFFIN_HOLD_SECONDS, by default and at most 5; 0 sends it at
+    once."""
+    try:
+        seconds = float(os.environ.get("TIFFIN_HOLD_SECONDS") or HOLD_SECONDS)
+    except ValueError:
+        seconds = HOLD_SECONDS
+    return min(max(0.0, seconds), HOLD_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +67,7 @@ class HeldSteps:
         self, host: Host, run: Callable[[Order, Coroutine[object, object, object]], None]
     ) -> None:
         """`run` sends a step in the background and reports its errors."""
-        self.hold_for = 0.0
-        """Seconds; 0 sends at once."""
+        self.hold_for = hold_seconds()
         self._host = host
         self._run = run
         self._held: dict[str, Held] = {}

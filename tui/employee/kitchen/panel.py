@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult, SystemCommand
@@ -23,7 +23,8 @@ from tui.employee.kitchen.alarm import Alarm
 from tui.employee.kitchen.board import BoardView, ColumnStrip, OrderSummary, Stage
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 from tui.employee.kitchen.feed import KitchenFeed
-from tui.employee.kitchen.hold import HeldLine, Timer, format_held
+from tui.employee.kitchen.hold import HeldLine, format_held
+from tui.employee.kitchen.host import AnswerT, Timer
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.kitchen.terms import Terms, TermsLine, format_terms, paused
 from tui.employee.kitchen.tickets import TicketDesk
@@ -39,8 +40,6 @@ USUAL_MINUTES = 20
 """Preparation time until the restaurant's own has been read."""
 FEED = "kitchen"
 """The worker group of the stream."""
-
-AnswerT = TypeVar("AnswerT")
 
 
 class KitchenPanel(Panel):
@@ -108,7 +107,6 @@ class KitchenPanel(Panel):
             return
         self.board.account_id = account.id
         self._opened_at = self.session.server_now()
-        self.actions.held.hold_for = getattr(self.app, "hold_seconds", 0.0)
         self.feed = KitchenFeed(
             self.session,
             self.api,

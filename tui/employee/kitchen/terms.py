@@ -1,9 +1,8 @@
 """The restaurant's terms for the time being: a pause, and more minutes for everybody."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,11 +18,8 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import hours_minutes
 from tui.common.language import _
+from tui.employee.kitchen.host import Host
 from tui.employee.staleness import Banner
-
-if TYPE_CHECKING:
-    from tui.common.client.api import Api
-    from tui.common.client.session import Session
 
 PAUSES = (15, 30, 60)
 MORE = 15
@@ -33,38 +29,6 @@ NO_END = datetime(2999, 1, 1, tzinfo=UTC)
 """Until when a pause is that somebody will end."""
 LONG = timedelta(days=7)
 """A pause of more than that has no end to tell."""
-
-
-class Host(Protocol):
-    """The panel of the kitchen."""
-
-    @property
-    def api(self) -> "Api":
-        """The call that changes a restaurant."""
-
-    @property
-    def session(self) -> "Session":
-        """The server's clock."""
-
-    @property
-    def restaurant(self) -> RestaurantSummary | None:
-        """The restaurant as it is now, once it has been read."""
-
-    def show_terms(self, restaurant: RestaurantSummary) -> None:
-        """The server has sent the restaurant as it is now."""
-
-    def ask(
-        self,
-        dialog: Dialog[RestaurantChange],
-        answered: Callable[[RestaurantChange], None],
-    ) -> None:
-        """Open a dialog; `answered` is not called when it is closed without an answer."""
-
-    def run_change(self, change: Coroutine[object, object, None]) -> None:
-        """Run this in the background."""
-
-    def toast(self, message: str, *, error: bool = False) -> None:
-        """Show a toast."""
 
 
 class Terms:

@@ -8,12 +8,10 @@ import asyncio
 import errno
 import os
 import re
-import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Protocol
 
 from textual.widget import Widget
 
@@ -24,22 +22,13 @@ from tui.common.hosted import hosted_where
 from tui.common.language import _
 from tui.common.services import services_of
 from tui.common.uploads.dialogs import save_text
+from tui.employee.kitchen.host import Host
 
 SEND_SECONDS = 10.0
 """Until a printer that takes nothing counts as off or full."""
 RETRY_SECONDS = 0.05
 INIT, PAGE_858, CUT = b"\x1b@", b"\x1bt\x13", b"\n\n\n\x1dV\x01"
 HOST = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
-
-
-class Host(Protocol):
-    """The panel whose orders are printed."""
-
-    def run_change(self, change: Coroutine[object, object, None]) -> None:
-        """Run this in the background."""
-
-    def toast(self, message: str, *, error: bool = False) -> None:
-        """Show a toast."""
 
 
 class TicketError(Exception):
@@ -101,9 +90,14 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     return [*lines, *wrapped(order.address.text, width)]
 
 
+def ticket_text(order: Order, width: int) -> str:
+    """The same as text."""
+    return "\n".join(ticket_lines(order, width)) + "\n"
+
+
 def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:
     """The ticket as it is sent."""
-    text = "\n".join(ticket_lines(order, settings.width)) + "\n"
+    text = ticket_text(order, settings.width)
     if not settings.escpos:
         return (text + "\n").encode()
     return INIT + PAGE_858 + text.encode("cp858", errors="replace") + CUT
@@ -160,7 +154,7 @@ class TicketDesk:
         """Print or save an order's ticket in the background; `quiet` says only what goes wrong.
         Without a printer, ask where to save it."""
         if not self.tickets.settings.target:
-            text = "\n".join(ticket_lines(order, self.tickets.settings.width)) + "\n"
+            text = ticket_text(order, self.tickets.settings.width)
             save_text(self._here, text, f"ticket-{order.number}.txt", _("Save the ticket"))
             return
         self._host.run_change(self._print(order, quiet))
@@ -204,7 +198,6 @@ async def _to_network(host: str, port: int, data: bytes) -> None:
 async def _to_file(path: str, data: bytes) -> None:
     """Never waits in the system: a device that is busy is asked again until it takes more."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-    end = time.monotonic() + SEND_SECONDS
     try:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
@@ -216,8 +209,6 @@ async def _to_file(path: str, data: bytes) -> None:
             try:
                 data = data[os.write(handle, data) :]
             except BlockingIOError:
-                if time.monotonic() > end:
-                    raise TimeoutError from None
                 await asyncio.sleep(RETRY_SECONDS)
     finally:
         os.close(handle)

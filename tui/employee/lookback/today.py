@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from io import StringIO
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from server.features.kitchen.schemas import KitchenSummary
 from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import fit, message_for, money
+from tui.common.format import amount, fit, message_for, money
 from tui.common.language import _, ngettext
 from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.status_line import StatusLine
@@ -216,19 +215,15 @@ def _dishes(summary: KitchenSummary) -> Iterable[Content]:
 
 def csv_of(summary: KitchenSummary) -> str:
     """A table of the whole span, each hour and each dish, with amounts in the currency's units."""
-    from babel.numbers import get_currency_precision  # it takes a while
-
-    digits = get_currency_precision(summary.currency)
     text = StringIO()
     table = csv.writer(text)
     table.writerow(["what", "name", "count", "amount", "currency"])
 
     def row(what: str, name: str, count: object, cents: int | None = None) -> None:
-        units = Decimal(cents or 0).scaleb(-digits)
-        amount = () if cents is None else (f"{units:f}", summary.currency)
+        taken = () if cents is None else (amount(cents, summary.currency), summary.currency)
         # a spreadsheet would take such a name for a formula
         safe = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
-        table.writerow([what, safe, count, *amount])
+        table.writerow([what, safe, count, *taken])
 
     since, until = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (summary.since, summary.until))
     row("orders", f"{since}/{until}", summary.orders, summary.revenue_cents)

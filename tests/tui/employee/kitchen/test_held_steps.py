@@ -12,6 +12,7 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.employee.kitchen.hold import hold_seconds
 
 S = OrderStatus
 LONG = 600.0
@@ -25,13 +26,19 @@ async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
         yield await a_town(rest)
 
 
+@pytest.mark.parametrize(("value", "seconds"), [("", 5), ("2.5", 2.5), ("600", 5), ("long", 5)])
+def test_a_step_waits_five_seconds_at_most(
+    value: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIFFIN_HOLD_SECONDS", value)
+    assert hold_seconds() == seconds
+
+
 async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.bring(await town.place(), S.ACCEPTED)
     async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
-        assert window.kitchen.actions.held.hold_for == 5, "never longer"
-        window.kitchen.actions.held.hold_for = LONG
         await window.on(order)
         await window.press("enter")
         await window.sees("→ Cooking in 600 s · u undoes", "→ 600 s")
@@ -52,7 +59,6 @@ async def test_a_change_by_somebody_else_is_asked_about_and_quitting_sends(
     first = await town.bring(await town.place(), S.ACCEPTED)
     second = await town.bring(await town.place(), S.ACCEPTED)
     async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
-        window.kitchen.actions.held.hold_for = LONG
         await window.on(first)
         await window.press("enter")
         await town.step(first, S.ACCEPTED, driver_id=town.drivers[0]["id"])
@@ -75,8 +81,7 @@ async def test_the_minutes_that_were_confirmed_are_kept_where_the_usual_ones_cha
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
-    async with kitchen_window(demo_server.url, tmp_path, hold=5) as window:
-        window.kitchen.actions.held.hold_for = LONG
+    async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
         await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
         usual = window.kitchen.preparation_minutes
         await window.on(order)

@@ -18,10 +18,9 @@ from support.waiting import PATIENCE, wait_until
 from tui.common.client import log_feed
 from tui.common.client.clock import ServerClock
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import bare_money
 from tui.employee.kitchen import actions, feed
 from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScreen
-from tui.employee.menu import MenuScreen, cents_of
+from tui.employee.menu import MenuScreen
 
 S = OrderStatus
 
@@ -326,27 +325,6 @@ async def test_dishes_are_sold_out_added_changed_and_removed(
         await window.press("delete", "right", "enter")
         await window.sees("Laab [b] is off the menu.")
         assert await dish("Laab [b]") is None
-
-
-@pytest.mark.parametrize(
-    ("currency", "text", "cents", "shown"),
-    [
-        ("EUR", "9,5", 950, "9.50"),
-        ("EUR", "€ 12", 1200, "12.00"),
-        ("CHF", "12.50 chf", 1250, "12.50"),
-        ("JPY", "¥2480", 2480, "2480"),
-        ("KWD", "2.48", 2480, "2.480"),
-        ("EUR", "1.234", None, ""),
-        ("JPY", "12.50", None, ""),
-        ("JPY", "€12", None, ""),
-    ],
-)
-def test_a_price_is_typed_in_the_restaurants_currency(
-    currency: str, text: str, cents: int | None, shown: str
-) -> None:
-    assert cents_of(text, currency) == cents
-    if cents is not None:
-        assert bare_money(cents, currency) == shown
 
 
 async def test_r_reads_the_orders_again_and_rejects_nothing(
