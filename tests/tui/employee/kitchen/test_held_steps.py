@@ -43,7 +43,7 @@ async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
         await window.press("enter")
         await window.sees("→ Cooking in 600 s · u undoes", "→ 600 s")
         await window.press("u")
-        await window.sees("Undone")
+        await window.sees(f"Undone: #{order.number} stays “Accepted”")
         assert (await town.now(order)).status is S.ACCEPTED
         await window.press("enter", "enter")
         await window.has(order, S.PREPARING)
