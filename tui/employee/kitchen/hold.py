@@ -105,8 +105,9 @@ class HeldSteps:
         found = order_id if order_id in self._held else next(reversed(self._held), None)
         held = self.take(found) if found is not None else None
         if held is not None:
-            words = _("Undone: #{number} is not “{status}”.")
-            self._host.toast(words.format(number=held.order.number, status=held.name))
+            words = _("Undone: #{number} stays “{status}”.")
+            stays = STATUS_LOOKS[held.order.status][1]
+            self._host.toast(words.format(number=held.order.number, status=stays))
         return held is not None
 
     def send_now(self, order_id: str) -> None:

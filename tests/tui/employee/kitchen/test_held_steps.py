@@ -38,7 +38,7 @@ async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
         await window.press("enter")
         await window.sees("→ Cooking in 600 s · u undoes", "→ 600 s")
         await window.press("u")
-        await window.sees("Undone")
+        await window.sees(f"Undone: #{order.number} stays “Accepted”")
         assert (await town.now(order)).status is S.ACCEPTED
         await window.press("enter", "enter")
         await window.has(order, S.PREPARING)
@@ -76,8 +76,7 @@ async def test_the_minutes_that_were_confirmed_are_kept_where_the_usual_ones_cha
     demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     order = await town.place()
-    async with kitchen_window(demo_server.url, tmp_path, hold=5) as window:
-        window.kitchen.actions.held.hold_for = LONG
+    async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
         await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
         usual = window.kitchen.preparation_minutes
         await window.on(order)

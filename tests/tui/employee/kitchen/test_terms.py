@@ -45,8 +45,7 @@ async def test_what_is_sold_out_is_asked_told_and_marked_on_the_menu(
 ) -> None:
     order = await town.place(dishes=2)
     kept, gone = (item.name for item in order.items)
-    async with kitchen_window(demo_server.url, tmp_path, (80, 24), hold=5) as window:
-        window.kitchen.actions.held.hold_for = 600
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24), hold=600) as window:
         await window.on(order)
         await window.press("R", "down", "enter")
         await wait_until(lambda: isinstance(window.app.screen, SoldOutScreen), what="the dishes")
