@@ -170,7 +170,8 @@ def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
     """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
     local = moment.astimezone(zone)
     if _twelve_hours:
-        return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
+        half = _("am") if local.hour < 12 else _("pm")
+        return f"{local.hour % 12 or 12}:{local:%M}{half}"
     return f"{local:%H:%M}"
 
 

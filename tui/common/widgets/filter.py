@@ -103,7 +103,7 @@ class FilterField(Widget):
 
     DEFAULT_CSS = """
     FilterField {
-        display: none; layout: horizontal; height: 1; margin: 0 1; width: 1fr;
+        display: none; layout: horizontal; height: 1; padding: 0 1; width: 1fr;
         & > Label { width: auto; color: $wire-ink; }
         & > Input { width: 1fr; min-width: 8; }
         & > #filter-count { margin-left: 1; }

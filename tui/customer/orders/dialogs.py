@@ -94,7 +94,7 @@ class OrderDetailsScreen(Dialog[str]):
     def copyable(self) -> Sequence[Copyable]:
         """Of this order."""
         order = self._store.get(self._id)
-        return () if order is None else order_parts(order)
+        return () if order is None else order_parts(order, _("your phone"))
 
     def on_resize(self) -> None:
         """Format for the new width."""
