@@ -44,7 +44,7 @@ def not_now(restaurant: RestaurantSummary) -> str:
     """That the restaurant takes no orders now, and until when; "" if it does."""
     if restaurant.open_now:
         return ""
-    opens = f"{restaurant.opens_there:%a %H:%M}" if restaurant.opens_there else ""
+    opens = restaurant.opens_in_words("%a")
     if restaurant.paused_until:
         paused = _("Takes no orders until {time}.") if opens else _("Takes no orders.")
         return paused.format(time=opens)
