@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
 
 EXACT_VALUES = 1000
 """Up to so many latencies are kept as they are; of more, buckets."""
@@ -73,25 +73,29 @@ class Histogram:
             return self._exact[rank - 1]
         for value, upto in self._steps():
             if upto >= rank:
-                return min(max(value, self.least), self.worst)
+                return value
         return self.worst
 
     def ecdf(self) -> list[tuple[float, float]]:
         """Values, and the shares that do not exceed them, in order: for a plot."""
         if self._exact is not None:
             return [(value, (at + 1) / self.count) for at, value in enumerate(self._exact)]
-        return [
-            (min(max(value, self.least), self.worst), upto / self.count)
-            for value, upto in self._steps()
-        ]
+        return [(value, upto / self.count) for value, upto in self._steps()]
+
+    def below(self, limits: Sequence[float]) -> list[int]:
+        """How many are smaller than each of these seconds."""
+        if self._exact is not None:
+            return [bisect_left(self._exact, limit) for limit in limits]
+        steps = [(-math.inf, 0), *self._steps()]
+        return [steps[bisect_left(steps, (limit, 0)) - 1][1] for limit in limits]
 
     def buckets(self) -> list[tuple[float, int]]:
         """The lower ends of the buckets, and how many are in each, in order."""
         return [(BUCKET_GROWTH**number, count) for number, count in sorted(self._buckets.items())]
 
     def _steps(self) -> Iterator[tuple[float, int]]:
-        """The middles of the buckets, and how many there are up to each."""
+        """The middles of the buckets, within the extremes, and how many there are up to each."""
         upto = 0
         for number, count in sorted(self._buckets.items()):
             upto += count
-            yield BUCKET_GROWTH ** (number + 0.5), upto
+            yield min(max(BUCKET_GROWTH ** (number + 0.5), self.least), self.worst), upto

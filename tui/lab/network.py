@@ -178,6 +178,11 @@ class Network:
         """Whether new connections are refused."""
         return self.dials.cut or self._in_cut
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether all that is under way waits."""
+        return self._conditions.stalled
+
     def cut(self) -> None:
         """Cut all connections now; they may come back at once."""
         for link in self.links.values():

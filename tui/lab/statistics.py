@@ -272,6 +272,11 @@ class Statistics:
             traffic.failures += record.state == "failed"
             traffic.reconnects += again
 
+    @property
+    def latencies(self) -> dict[str, Histogram]:
+        """Of each pattern, from commit to reader; they change as news arrives."""
+        return {pattern: kept.latency for pattern, kept in self._patterns.items()}
+
     def figures(self, now: float) -> list[Figures]:
         """Of each pattern, up to now; what is read of them later may have changed."""
         now = min(now, self._ends)

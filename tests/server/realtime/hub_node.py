@@ -11,6 +11,7 @@ from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog, LogPage
 from support.server_process import new_database
+from support.waiting import wait_until
 
 TOPIC = "restaurant:res_1"
 OpenNode = Callable[..., Awaitable["Node"]]
@@ -46,6 +47,8 @@ class Node:
     async def open(self) -> "Node":
         await self.database.open()
         await self.hub.open()
+        # The sweep at the start would bring what a test appends without announcing it.
+        await wait_until(lambda: self.hub._known is not None, every=0, what="the first sweep")
         return self
 
     async def close(self) -> None:

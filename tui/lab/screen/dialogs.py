@@ -47,6 +47,13 @@ def reading() -> Content:
     lines += [Content.assemble((f"{glyph:<5}", "bold"), words) for glyph, words in READING]
     lines += [
         Content(""),
+        Content.assemble(("Reading the histogram (h)", "bold")),
+        Content("A row is a range of ages on arrival, in"),
+        Content("ms, on a logarithmic axis for all. A bar"),
+        Content("and its number say how many events came"),
+        Content("that late; p50 stands in the row that"),
+        Content("half of them do not go beyond."),
+        Content(""),
         Content("Every pattern reads the same events at"),
         Content("the same time through the same network."),
         Content(""),

@@ -215,6 +215,10 @@ def explain(result: Result, plan: Plan, dials: Dials) -> str:
     p50 = number(result.ms(50), "ms")
     path = f"The way takes {number(way * 1000, 'ms')} each way on average"
     sentences = [*_why(result, plan, way, p50, path)]
+    sentences.append(
+        f"In the histogram (h) the middle half of its news lies between {number(result.ms(25))} and"
+        f" {number(result.ms(75), 'ms')}."
+    )
     if figures.traffic.reconnects or traffic.failures:
         sentences.append(
             f"{traffic.failures:,} requests or connections failed; {traffic.reconnects:,} streams"

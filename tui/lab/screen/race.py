@@ -207,10 +207,5 @@ class RacePanel(Lines):
         source = f"{source_words(plan)}, {plan.size:,} B, {readers}"
         if not short:
             source += f", short polls {plan.poll_seconds:g} s apart"
-        cut = ""
-        if runs.held:
-            cut = " · CUT, X restores"
-        elif runs.is_cut:
-            cut = f" · CUT, {max(0.0, runs.cut_until - time.monotonic()):.0f} s left"
-        self.border_title = Content(f"{source} · network {runs.network}{cut}")
+        self.border_title = Content(f"{runs.network_words} · {source}")
         self.border_subtitle = Content("frozen, space goes on" if frozen else LEGEND[short])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tui.common.client.errors import ClientError
 from tui.common.processes import ChildError
 from tui.lab.bench import Bench, Experiment
-from tui.lab.dials import PRESETS, Dials
+from tui.lab.dials import PRESETS, Dials, next_change
 from tui.lab.export import write
 from tui.lab.records import PATTERNS, Outcome, Plan
 from tui.lab.results import Report, result_of
@@ -331,6 +331,32 @@ class Runs:
     def is_cut(self) -> bool:
         """Whether the lines are cut by hand."""
         return self.held or bool(self.cut_until)
+
+    @property
+    def network_words(self) -> str:
+        """What is in between, and what that does now."""
+        name = f"network {self.network}"
+        does = self._network_does()
+        if does.startswith("CUT") and self.network == "none":
+            return f"network {does}"
+        return f"{name} · {does}" if does else name
+
+    def _network_does(self) -> str:
+        now = time.monotonic()
+        if self.held:
+            return "CUT, X restores"
+        if self.is_cut:
+            return f"CUT, {max(0.0, self.cut_until - now):.0f} s left"
+        if self._run is None:
+            return ""
+        network = self._run.network
+        dials, began = network.dials, network.began
+        if dials.cut:
+            return "CUT" if self._dials.cut else "CUT by the experiment"
+        if network.is_cut and began is not None:
+            left = next_change(now - began, dials.cut_every, dials.cut_for) - (now - began)
+            return f"CUT, {left:.0f} s left"
+        return "everything WAITS" if network.is_stalled else ""
 
     def _end_cut(self) -> None:
         self.held, self.cut_until = False, 0.0

@@ -23,6 +23,7 @@ from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.too_small import TooSmall, add_size_classes
 from tui.common.widgets.top_bar import TopBar
 from tui.lab.lessons.lesson import LessonError, lessons
+from tui.lab.screen.details import Details
 from tui.lab.screen.dialogs import (
     DialsDialog,
     ExplainDialog,
@@ -31,7 +32,6 @@ from tui.lab.screen.dialogs import (
     reading,
 )
 from tui.lab.screen.figures import NAMES, Result, explain
-from tui.lab.screen.ladder import LadderPanel
 from tui.lab.screen.race import TALL, RacePanel, headline, height_of_race
 from tui.lab.screen.runs import Runs
 from tui.lab.screen.table import TablePanel
@@ -41,7 +41,6 @@ FIGURES_SECONDS = 0.5
 """Between two looks at the figures."""
 AROUND = 5
 """Lines of bar, keys, and of the table without its patterns."""
-LEAST_LADDER = 4
 LEAST_TOUR = 15
 """Lines of bar, keys and a page with its border that can be read at once."""
 SHORT_TITLE = 92
@@ -56,18 +55,18 @@ class LabScreen(Screen[None]):
     DEFAULT_CSS = """
     LabScreen {
         layers: base cover;
-        & #ladder { height: 1fr; }
         &.-tiny > TooSmall, &.-flat > TooSmall { display: block; }
     }
     """
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "toggle_run", "Start/stop"),
-        Binding("space", "freeze", "Freeze"),
         Binding("T", "tour", "Tour"),
         Binding("n", "network", "Network"),
         Binding("x", "cut", "Cut 10 s"),
-        Binding("enter", "ladder", "Ladder"),
+        Binding("enter", "alone('ladder')", "Ladder"),
+        Binding("h", "alone('histogram')", "Histogram"),
+        Binding("space", "freeze", "Freeze"),
         Binding("i", "explain", "Explain"),
         Binding("plus,equals_sign", "plan('rate', 1)", "Faster", key_display="+"),
         Binding("minus", "plan('rate', -1)", "Slower", key_display="-"),
@@ -106,7 +105,7 @@ class LabScreen(Screen[None]):
         self.bar = TopBar("lab")
         self.race = RacePanel()
         self.table = TablePanel()
-        self.ladder = LadderPanel()
+        self.details = Details()
         self.tour = TourPanel(runs)
         self._begins_with_tour = tour
         self._worker: Worker[None] | None = None
@@ -119,12 +118,12 @@ class LabScreen(Screen[None]):
         self._lines_each = TALL
 
     def compose(self) -> ComposeResult:
-        """Bar, race, table, ladder and keys."""
+        """Bar, race, table, details and keys."""
         add_size_classes(self)
         yield self.bar
         yield self.race
         yield self.table
-        yield self.ladder
+        yield self.details
         yield self.tour
         yield KeyBar()
         yield TooSmall()
@@ -155,7 +154,7 @@ class LabScreen(Screen[None]):
         """Who has how many lines. The race keeps in view what a page of the tour is about."""
         height, patterns = self.app.size.height, len(self.runs.patterns)
         touring = self.tour.is_open
-        alone = self.has_class("-ladder") and not touring
+        alone = self.details.alone is not None and not touring
         self._lines_each = TALL if height >= TALL_ROWS else TALL - 1
         if touring and height - height_of_race(patterns, self._lines_each) < LEAST_TOUR:
             self._lines_each = 1
@@ -165,10 +164,10 @@ class LabScreen(Screen[None]):
         self.table.styles.height = AROUND - 2 + patterns
         left = height - lines - (LEAST_TOUR if touring else 0) - AROUND - patterns
         self.table.display = self.race.display and left >= 0
-        self.ladder.display = alone or (not touring and left >= LEAST_LADDER)
+        self.details.lay_out(0 if touring else height - 2 if alone else left)
 
     def _restyle(self) -> None:
-        for lines in (self.race, self.table, self.ladder, self.tour):
+        for lines in (self.race, self.table, *self.details.panels.values(), self.tour):
             lines.restyle()
 
     # -- drawing
@@ -176,6 +175,8 @@ class LabScreen(Screen[None]):
     def _on_change(self) -> None:
         """A run has begun or ended, or something was turned."""
         self._figures_at = 0.0
+        if self.details.frozen not in (None, self.runs.watch):
+            self.action_freeze()  # the picture of one run is none of the next
         if self.focused_pattern not in self.runs.patterns:
             self.focused_pattern = self.runs.patterns[0]
         self._lay_out()
@@ -204,10 +205,7 @@ class LabScreen(Screen[None]):
                 self.frozen_at,
                 self._lines_each,
             )
-        if self.ladder.display and (slow or self.has_class("-ladder")):
-            watch = runs.watch
-            readers = watch.statistics.plan.readers
-            self.ladder.draw(watch.ladder, watch.began, self.focused_pattern, readers)
+        self.details.draw(runs.watch, self.focused_pattern, slow=slow)
         over = runs.state in ("ended", "stopped", "failed") and not runs.is_going
         if over and self._timer is not None:
             self._timer.pause()
@@ -242,32 +240,39 @@ class LabScreen(Screen[None]):
     def action_freeze(self) -> None:
         """Let the picture stand still while the run goes on; or go on."""
         self.frozen_at = time.monotonic() if self.frozen_at is None else None
-        self.ladder.freeze(None if self.frozen_at is None else self.runs.watch.ladder)
+        self.details.freeze(None if self.frozen_at is None else self.runs.watch)
         self._redraw_all()
 
     def action_scroll_ladder(self, pages: int) -> None:
         """Scroll the ladder by so many pages; that freezes the picture."""
         if self.frozen_at is None:
             self.action_freeze()
-        self.ladder.scroll_by(pages * max(1, self.ladder.size.height - 1))
+        ladder = self.details.ladder
+        ladder.scroll_by(pages * max(1, ladder.size.height - 1))
         self._redraw_all()
 
-    def action_ladder(self) -> None:
-        """The ladder alone, and back."""
-        self.toggle_class("-ladder")
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A page of the tour leaves no room for details."""
+        return action != "alone" or not self.tour.is_open
+
+    def action_alone(self, name: str) -> None:
+        """That one of the details alone, and back."""
+        panel = self.details.panels[name]
+        self.details.alone = None if self.details.alone is panel else panel
         self._lay_out_anew()
 
     def action_back(self) -> None:
-        """From the ladder to the race, and out of a frozen picture."""
-        if self.has_class("-ladder"):
-            self.action_ladder()
+        """From ladder or histogram to the race, and out of a frozen picture."""
+        if self.details.alone is not None:
+            self.details.alone = None
+            self._lay_out_anew()
         elif self.frozen_at is not None:
             self.action_freeze()
 
     def action_focus_pattern(self, distance: int) -> None:
         """The pattern above or below; while the ladder is alone and stands still, scroll it."""
-        if self.has_class("-ladder") and self.frozen_at is not None:
-            self.ladder.scroll_by(-distance)
+        if self.details.alone is self.details.ladder and self.frozen_at is not None:
+            self.details.ladder.scroll_by(-distance)
         else:
             patterns = self.runs.patterns
             at = patterns.index(self.focused_pattern) + distance

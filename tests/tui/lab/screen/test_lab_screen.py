@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from support.screen import misses, sees, shown, told
 from support.waiting import PATIENCE, wait_until
 from tui.common.processes import Child
 from tui.lab.dials import PRESETS
-from tui.lab.records import PATTERNS, PROMISES, SHORT_POLL, Plan
+from tui.lab.records import PATTERNS, PROMISES, SHORT_POLL, SSE, Plan
 from tui.lab.screen.app import LabApp
+from tui.lab.screen.details import SIDE_BY_SIDE
 from tui.lab.screen.figures import NAMES
 from tui.lab.screen.runs import Runs
 
@@ -41,6 +43,21 @@ def lane(app: App[None], pattern: str) -> str:
     name = re.escape(NAMES[pattern])
     found = re.search(rf"^│ [▸ ]\d {name}.*$", shown(app), re.MULTILINE)
     return found[0] if found else ""
+
+
+def counted(app: App[None], pattern: str) -> int:
+    """How many arrivals the histogram's rows have below the pattern's name."""
+    lines = shown(app).splitlines()
+    top = next(at for at, line in enumerate(lines) if "Histogram: ms" in line)
+    left = lines[top].index("Histogram: ms")
+    at = lines[top + 1].index(NAMES[pattern], left)
+    total = 0
+    for line in lines[top + 2 :]:
+        if not re.match(r"[\s<≥]*[\d.]+–?[\d.]* ", line[left:]):
+            break
+        found = re.match(r"\S*\s+(\d+)\b", line[at:])
+        total += int(found[1]) if found else 0
+    return total
 
 
 def results_in(folder: Path) -> dict[str, Any]:
@@ -77,6 +94,17 @@ async def test_a_run_to_its_results_then_a_dead_server_and_another_run(
             )
             assert {len(line) for line in shown(app).splitlines()} == {columns}
             assert ("Ladder of short poll" in shown(app)) is (rows > 24)
+            if columns < SIDE_BY_SIDE:
+                assert "Histogram: ms" not in shown(app)
+                press(app, "h")
+            await sees(app, "Histogram: ms from commit to reader, full bar", "h Histogram")
+            for pattern, latency in runs.watch.statistics.latencies.items():
+                assert counted(app, pattern) == latency.count > 0
+            if columns < SIDE_BY_SIDE:
+                await sees(app, "worst")
+                await misses(app, "All patterns", "Ladder of")
+                press(app, "escape")
+                await sees(app, "All patterns")
         events = runs.watch.statistics.source.newest
         assert events == runs.outcome.events  # type: ignore[union-attr]
         for pattern, result in runs.watch.results().items():
@@ -172,13 +200,42 @@ async def test_dials_turn_while_a_run_goes_on_and_colours_are_not_needed(
             picture, revision = lane(app, SHORT_POLL), timeline.revision
             await wait_until(lambda: timeline.revision > revision + 50, what="news")
             assert lane(app, SHORT_POLL) == picture
+            press(app, "h")
+            await sees(app, "Histogram: ms", "frozen · p50")
+            count, latency = counted(app, SSE), runs.watch.statistics.latencies[SSE]
+            await wait_until(lambda: latency.count > count + 50, what="news")
+            press(app, "3")
+            await sees(app, "▸SSE")
+            assert counted(app, SSE) == count
             press(app, "space")
             await misses(app, "frozen")
+            await wait_until(lambda: counted(app, SSE) > count, what="the histogram grows")
+            press(app, "escape")
             await wait_until(lambda: lane(app, SHORT_POLL) != picture, what="the picture moves")
 
-            # Another source is another run; the network stays.
+            # What the network does is said, whoever has turned it and whatever it is called.
+            assert runs._run is not None
+            network, began = runs._run.network, runs.watch.began or 0.0
+            network.turn(replace(runs.dials, cut=True))
+            await sees(app, "network by hand · CUT by the experiment")
+            passed = time.monotonic() - began
+            network.turn(replace(runs.dials, cut_every=passed, cut_for=0.9 * passed))
+            await sees(app, "network by hand · CUT, ", " s left")
+            network.turn(replace(runs.dials, stall=True))
+            await sees(app, "network by hand · everything WAITS")
+            network.turn(runs.dials)
+            runs.network = "none"
+            press(app, "X")
+            await sees(app, "─ network CUT, X restores · ")
+            press(app, "X")
+            await sees(app, "─ network none · ")
+
+            # Another source is another run, and no still picture; the network stays.
+            press(app, "space")
+            await sees(app, "frozen")
             press(app, "plus")
             await sees(app, "poisson 50/s")
+            await misses(app, "frozen")
             await until(runs, "running")
             assert runs.number == run + 1
             assert runs.watch.timeline is not timeline
