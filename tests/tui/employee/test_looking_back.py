@@ -134,7 +134,8 @@ async def test_what_was_taken_between_six_and_eight_is_shown_and_saved(
     assert rows[1][2:] == ["1", f"{old[0].total_cents / 100:.2f}", old[0].currency]
     dish = old[0].items[0]
     assert ["dish", dish.name, str(dish.quantity)] in [row[:3] for row in rows]
-    assert (summary := screen.summary)
+    summary = screen.summary
+    assert summary
     for name in ("=1+1", "\u200b@SUM(A1)", "\uff1dcmd"):
         nasty = summary.dishes[0].model_copy(update={"name": name})
         table = csv_of(summary.model_copy(update={"dishes": [nasty]}))
