@@ -364,6 +364,10 @@ def message_for(error: Exception) -> str:
         first = error.errors(include_url=False)[0]
         return _about(field_of(error), first["msg"])
     if isinstance(error, ApiError) and error.problem.errors:
+        if (
+            error.problem.type != "about:blank"
+        ):  # a rule's own words, such as that the restaurant is closed
+            return plain(error.problem.detail)
         return _about(field_of(error), error.problem.errors[0].msg)
     if isinstance(error, ClientError):
         return plain(error.message)

@@ -21,7 +21,7 @@ def own_themes(config: Config) -> tuple[list[Theme], list[str]]:
     the name of the theme to begin with, in sentences."""
     themes, problems, seen = list[Theme](), list[str](), {NIGHT.name, DAY.name}
     for path in sorted((config.folder / "themes").glob("*.toml")) if config.folder else ():
-        seen.add(path.stem)
+        seen.add(plain(path.stem))
         try:
             themes.append(_read(path))
         except ValueError as error:
@@ -110,4 +110,4 @@ def _read(path: Path) -> Theme:
         raise ValueError(
             _('{path}: a line such as primary = "#ff8a4c" is missing.').format(path=path)
         )
-    return Theme(name=path.stem, variables=variables, **table)
+    return Theme(name=plain(path.stem), variables=variables, **table)

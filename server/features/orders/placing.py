@@ -166,7 +166,7 @@ def check_open(restaurant: RestaurantSummary) -> None:
     if restaurant.opens_at is None:
         words, then, again = "", "", None
     else:
-        words, then = f" until {restaurant.opens_there:%A %H:%M}", ", or order then"
+        words, then = f" until {restaurant.opens_in_words('%A')}", ", or order then"
         again = to_text(restaurant.opens_at)
     state = "takes no orders" if restaurant.paused_until else "is closed"
     raise _refused(

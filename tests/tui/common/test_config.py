@@ -83,6 +83,12 @@ def test_what_is_wrong_is_said_with_its_line_and_what_is_allowed(
         assert run_app(CustomerApp, ["config"]) == 1
         assert f"bad.toml, line 3: {name} is one of" in capfd.readouterr().err
     (folder / "themes" / "bad.toml").unlink()
+    steering = folder / "themes" / "\x1b[2J.toml"
+    for colour in ("red", "no colour"):
+        steering.write_text(f'primary = "{colour}"')
+        assert run_app(CustomerApp, ["config", "--theme", "none"]) == 1
+        assert "\x1b" not in capfd.readouterr().err
+    steering.unlink()
     assert out.startswith(f"# {path}\n")
     defaults = "".join(
         line.removeprefix("#") + "\n" for line in out.splitlines() if "# " not in line[:2]

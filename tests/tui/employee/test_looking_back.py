@@ -20,7 +20,7 @@ from tui.common.config import Config
 from tui.common.dialogs.save import SaveScreen
 from tui.employee.lookback.history import HistoryScreen
 from tui.employee.lookback.span import span_of
-from tui.employee.lookback.today import TodayScreen
+from tui.employee.lookback.today import TodayScreen, csv_of
 
 DAY = date(2026, 3, 1)
 
@@ -126,3 +126,9 @@ async def test_what_was_taken_between_six_and_eight_is_shown_and_saved(
     assert rows[1][2:] == ["1", f"{old[0].total_cents / 100:.2f}", old[0].currency]
     dish = old[0].items[0]
     assert ["dish", dish.name, str(dish.quantity)] in [row[:3] for row in rows]
+    summary = screen.summary
+    assert summary
+    for name in ("=1+1", "\u200b@SUM(A1)", "\uff1dcmd"):
+        nasty = summary.dishes[0].model_copy(update={"name": name})
+        table = csv_of(summary.model_copy(update={"dishes": [nasty]}))
+        assert table.splitlines()[-1].startswith("dish,'"), "no formula"

@@ -3,7 +3,7 @@
 from server.features.drivers.schemas import Point
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import hours_minutes, human_distance, money, weekday
+from tui.common.format import day_name, hours_minutes, human_distance, money, weekday
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.tracking.track import metres_between
@@ -45,8 +45,10 @@ def not_now(restaurant: RestaurantSummary) -> str:
     if restaurant.open_now:
         return ""
     opens = ""
-    if there := restaurant.opens_there:
-        opens = f"{weekday(there)} {hours_minutes(there, there.tzinfo)}"
+    if restaurant.opens_at is not None:
+        there = restaurant.there(restaurant.opens_at)
+        day = weekday(there) if restaurant.opens_soon else day_name(there)
+        opens = f"{day} {hours_minutes(there, there.tzinfo)}"
     if restaurant.paused_until:
         paused = _("Takes no orders until {time}.") if opens else _("Takes no orders.")
         return paused.format(time=opens)
