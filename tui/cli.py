@@ -77,6 +77,7 @@ def run_app(app: type[TiffinApp], argv: list[str] | None = None) -> int:
 def _print_config(role: str, config: Config) -> int:
     """Print path, problems and defaults; 1 where there are problems."""
     from tui.common.keys import ids_of, key_problems
+    from tui.common.sanitize import plain
     from tui.common.themes import own_themes
 
     text = described(config) + "\n[keys]\n"
@@ -86,7 +87,7 @@ def _print_config(role: str, config: Config) -> int:
     with contextlib.suppress(BrokenPipeError):  # such as `| head`
         os.write(1, text.encode())
     problems = [*config.problems, *own_themes(config)[1], *key_problems(config).values()]
-    sys.stderr.writelines(f"{one}\n" for one in problems)
+    sys.stderr.writelines(f"{plain(one)}\n" for one in problems)
     return 1 if problems else 0
 
 

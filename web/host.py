@@ -140,7 +140,10 @@ class WebHost:
 
     def _check_origin(self, request: web.Request) -> None:
         """A page of another site must not open a window here, in whose name it would act."""
-        origin = urlsplit(request.headers.get("Origin", ""))
+        try:
+            origin = urlsplit(request.headers.get("Origin", ""))
+        except ValueError:  # such as `http://[`
+            raise web.HTTPForbidden from None
         if origin.netloc.lower() != request.host.lower() or not self._is_allowed_host(
             origin.hostname or ""
         ):

@@ -20,7 +20,8 @@ BEGINNING = (2**63 - 1, "~")
 """The position before the first entry of a list in descending order of a number."""
 
 
-def _unknown() -> Problem:
+def unknown() -> Problem:
+    """422: no page gave this `before`."""
     return invalid(["before"], "Send the `next` of the previous page back, unchanged.")
 
 
@@ -39,7 +40,7 @@ def parse(before: str | None) -> tuple[str, str] | None:
                 return key, identifier
     except ValueError:
         pass
-    raise _unknown()
+    raise unknown()
 
 
 def numbered(before: str | None) -> tuple[int, str]:
@@ -51,7 +52,7 @@ def numbered(before: str | None) -> tuple[int, str]:
         return BEGINNING
     key, identifier = parse(before) or ("", "")
     if not (key.isascii() and key.isdecimal() and len(key) < 19):
-        raise _unknown()
+        raise unknown()
     return int(key), identifier
 
 

@@ -265,7 +265,7 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
 ) -> None:
     limits = {"TIFFIN_WEB_WINDOWS_PER_ADDRESS": "1", "TIFFIN_WEB_IDLE_SECONDS": "2"}
     server = start_server(demo=True, env={"TIFFIN_WEB": "1", **limits})
-    for origin in ("", "https://elsewhere.example", "null"):
+    for origin in ("", "https://elsewhere.example", "null", "http://["):
         assert await socket_status(server.url, origin) == 403
     rebound = server.url.replace("127.0.0.1", "rebound.example")
     async with aiohttp.ClientSession() as client:

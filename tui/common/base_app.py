@@ -19,7 +19,6 @@ from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
-from tui.common.alerts import Toasts
 from tui.common.config import Config, remember_theme
 from tui.common.crash import REPORT
 from tui.common.format import fit, set_clock
@@ -32,6 +31,7 @@ from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
 from tui.common.theme import DAY, NIGHT, PALETTES
 from tui.common.themes import completed, own_themes
+from tui.common.toasts import Toasts
 
 if TYPE_CHECKING:
     from textual.command import Provider

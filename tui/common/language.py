@@ -22,10 +22,10 @@ def languages() -> tuple[str, ...]:
 
 
 def use(language: str) -> None:
-    """Take the words from `tui/locale/<language>`; English where there is no such catalogue."""
+    """Take the words of one of `languages`; English for any other text, which may be a path."""
     global _language, _catalogue
-    _catalogue = gettext.translation("tiffin", CATALOGUES, [language], fallback=True)
-    _language = language if isinstance(_catalogue, gettext.GNUTranslations) else ENGLISH
+    _language = language if language in languages() else ENGLISH
+    _catalogue = gettext.translation("tiffin", CATALOGUES, [_language], fallback=True)
 
 
 def of_locale() -> str:

@@ -251,8 +251,10 @@ class Panel(Vertical):
         """What would be lost with this window, in a sentence; None where there is nothing."""
         return None
 
-    async def send_held(self) -> None:
-        """Send what waits to be undone, before the window closes: by default nothing does."""
+    async def send_held(self) -> bool:
+        """Send what waits to be undone, before the window closes: by default nothing does. False
+        where that failed, which is said."""
+        return True
 
     def filter(self) -> None:
         """Filter what it lists: by default the first list in it that can be filtered."""

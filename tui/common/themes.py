@@ -4,9 +4,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from textual.color import Color, ColorParseError
+from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import BUILTIN_THEMES, Theme
 
-from tui.common.config import Config, line_of, read_toml
+from tui.common.config import Config, place_of, read_toml
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.theme import DAY, NIGHT
@@ -20,7 +21,7 @@ def own_themes(config: Config) -> tuple[list[Theme], list[str]]:
     the name of the theme to begin with, in sentences."""
     themes, problems, seen = list[Theme](), list[str](), {NIGHT.name, DAY.name}
     for path in sorted((config.folder / "themes").glob("*.toml")) if config.folder else ():
-        seen.add(path.stem)
+        seen.add(plain(path.stem))
         try:
             themes.append(_read(path))
         except ValueError as error:
@@ -75,16 +76,14 @@ def _read(path: Path) -> Theme:
     variables = table.pop("variables", {})
     if not isinstance(variables, dict):
         raise ValueError(
-            _("{path}, line {line}: [variables] is a table.").format(
-                path=path, line=line_of(text, "variables")
-            )
+            _("{place}: [variables] is a table.").format(place=place_of(path, text, "variables"))
         )
     for name, value in {**table, **variables}.items():
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
+        place = place_of(path, text, name)
         if name in table and name not in NAMES:
             raise ValueError(
                 _("{place}: there is no “{name}”. There are {names}.").format(
-                    place=place, name=name, names=", ".join(NAMES)
+                    place=place, name=plain(name), names=", ".join(NAMES)
                 )
             )
         if name == "dark" and not isinstance(value, bool):
@@ -93,7 +92,13 @@ def _read(path: Path) -> Theme:
             raise ValueError(
                 _("{place}: {name} is a number from 0.0 to 1.0.").format(place=place, name=name)
             )
-        if name in SWITCHES or (name in variables and name.endswith("-style")):
+        if name in SWITCHES:
+            continue
+        if name in variables and "-style" in name:
+            if not isinstance(value, str) or not VALID_STYLE_FLAGS.issuperset(value.split()):
+                fault = _("{name} is one of {values}.")
+                fault = fault.format(name=name, values=", ".join(sorted(VALID_STYLE_FLAGS)))
+                raise ValueError(f"{place}: {fault}")
             continue
         try:
             Color.parse(value)
@@ -105,4 +110,4 @@ def _read(path: Path) -> Theme:
         raise ValueError(
             _('{path}: a line such as primary = "#ff8a4c" is missing.').format(path=path)
         )
-    return Theme(name=path.stem, variables=variables, **table)
+    return Theme(name=plain(path.stem), variables=variables, **table)

@@ -49,15 +49,15 @@ class EmployeeApp(TiffinApp):
             self._restaurant = plain((await self.api.restaurant(account.restaurant_id)).name)
             self.show_account(account)
 
-    async def send_held(self) -> None:
-        """Send the steps that wait, and wait for the answers, for some seconds."""
-        for panel in self.panels:
-            await panel.send_held()
+    async def send_held(self) -> bool:
+        """Send the steps that wait, and wait for the answers, for some seconds. False where one
+        failed, which is said."""
+        return all([await panel.send_held() for panel in self.panels])
 
     async def action_quit(self) -> None:
-        """Send what waits, then close."""
-        await self.send_held()
-        await super().action_quit()
+        """Send what waits, then close; stay where it could not be sent, so that this is read."""
+        if await self.send_held():
+            await super().action_quit()
 
     def log_out(self) -> None:
         """Send what waits, then end the session."""

@@ -1,4 +1,4 @@
-"""What a restaurant looks back on: its orders of a span, or of a number, a customer or a dish."""
+"""A restaurant's past orders: of a span, or with a number, a customer or a dish."""
 
 from server.core import pages
 from server.core.auth import Identity
@@ -22,7 +22,7 @@ class OrderHistory:
     async def found(
         self, identity: Identity, text: str, before: str | None, limit: int, *, open_only: bool
     ) -> str:
-        """Those of that number, customer or dish; with `open_only` of those that are not over.
+        """Those with that number, customer or dish; with `open_only` only those that are not over.
         Raises Problem 422 for a `before` that no page gave."""
         owner, start = identity.restaurant_id or "", pages.numbered(before)
 
@@ -42,14 +42,16 @@ class OrderHistory:
         before: str | None,
         limit: int,
     ) -> str:
-        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, 422."""
+        """Those placed in a span, which `RestaurantService.span` reads. Raises Problem 404, and 422
+        also for a `before` that no page of that span gave."""
         owner, position = identity.restaurant_id or "", pages.parse(before)
         _, start, end = await self._restaurants.span(owner, since, until)
+        first, last = to_text(start), to_text(end)
+        if position is not None and not first <= position[0] <= last:
+            raise pages.unknown()
 
         async def fn(tx: Transaction) -> str:
-            page, following = await store.placed(
-                tx, owner, to_text(start), position or (to_text(end), ""), limit
-            )
+            page, following = await store.placed(tx, owner, first, position or (last, ""), limit)
             return store.page_json(page, following, await self._log.cursor(tx, topic_of(owner)))
 
         return await self._database.read(fn)

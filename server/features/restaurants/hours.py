@@ -85,10 +85,9 @@ def opens_at(
     start = max(at, paused_until) if paused_until else at
     if not any(hours.week()):
         return start
-    following = [
-        max(opens, start) for opens, closes in _spans(hours, time_zone, start) if closes > start
-    ]
-    return min(following, default=None)
+    spans = _spans(hours, time_zone, start)
+    following = ((max(opens, start), closes) for opens, closes in spans)
+    return min((opens for opens, closes in following if opens < closes), default=None)
 
 
 def _spans(

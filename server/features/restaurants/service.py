@@ -87,10 +87,12 @@ class RestaurantService:
             before = await store.lock(tx, restaurant_id)
             if before is None:
                 raise not_found("restaurant")
-            await store.save(tx, before.model_copy(update=changes))
+            new = before.model_copy(update=changes)
+            if new != before:
+                await store.save(tx, new)
             changed = await store.restaurant(tx, restaurant_id)
             assert changed is not None
-            for tell in self.on_change:
+            for tell in self.on_change if new != before else ():
                 await tell(tx, changed)
             return changed
 
@@ -190,8 +192,8 @@ def _moment(field: str, text: str | None, zone: tzinfo) -> datetime | None:
         raise invalid(
             [field], "Send a day or a time, such as 2026-01-31 or 2026-01-31T18:00."
         ) from None
-    if not 1970 < moment.year < 9000:
-        raise invalid([field], "The year must be between 1971 and 8999.")
+    if not 1970 < moment.year < 8999:  # a day later must be a time too, in any zone
+        raise invalid([field], "The year must be between 1971 and 8998.")
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 

@@ -77,7 +77,18 @@ def test_what_is_wrong_is_said_with_its_line_and_what_is_allowed(
     out, err = capfd.readouterr()
     (bad,) = {*err.splitlines()} - {*problems}
     assert bad.startswith(f"{folder}/themes/bad.toml, line 1")
+    for name, style in (("link-style", "5"), ("link-style-hover", '"red"')):
+        bad_style = f'primary = "red"\n[variables]\n{name} = {style}\n'
+        (folder / "themes" / "bad.toml").write_text(bad_style)
+        assert run_app(CustomerApp, ["config"]) == 1
+        assert f"bad.toml, line 3: {name} is one of" in capfd.readouterr().err
     (folder / "themes" / "bad.toml").unlink()
+    steering = folder / "themes" / "\x1b[2J.toml"
+    for colour in ("red", "no colour"):
+        steering.write_text(f'primary = "{colour}"')
+        assert run_app(CustomerApp, ["config", "--theme", "none"]) == 1
+        assert "\x1b" not in capfd.readouterr().err
+    steering.unlink()
     assert out.startswith(f"# {path}\n")
     defaults = "".join(
         line.removeprefix("#") + "\n" for line in out.splitlines() if "# " not in line[:2]
@@ -86,10 +97,16 @@ def test_what_is_wrong_is_said_with_its_line_and_what_is_allowed(
     assert read_config().problems == ()
     assert len(read_config().keys) > 80
     assert run_app(CustomerApp, ["config"]) == 0
-    for text, place in ((b"bell = \n", "line 1"), (b"\nbell\n", "line 2"), (b"\n\n\xff", "line 3")):
+    for text, place in (
+        (b"bell = \n", ", line 1"),
+        (b"\nbell\n", ", line 2"),
+        (b"\n\n\xff", ", line 3"),
+        (b"bell = " + b"[" * 50_000, ": "),
+        (b"bell = " + b"9" * 5_000, ": "),
+    ):
         path.write_bytes(text)
         (problem,) = read_config().problems
-        assert problem.startswith(f"{path}, {place}")
+        assert problem.startswith(f"{path}{place}")
 
 
 async def test_a_window_follows_its_settings_and_remembers_its_theme(

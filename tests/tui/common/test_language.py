@@ -208,6 +208,8 @@ def test_the_language_is_that_of_the_setting_or_else_of_the_locale(
     assert chosen() == "ar"
     assert chosen(TIFFIN_LANGUAGE="xx") == "en"
     assert read_config().problems == ('TIFFIN_LANGUAGE: language is one of "", "en", "ar".',)
+    language.use("ar_EG")  # gettext would take it for `ar`, and nobody for right to left
+    assert language.current() == "en"
 
 
 def test_what_is_imported_before_the_language_is_known_looks_nothing_up() -> None:

@@ -9,11 +9,13 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
+from server.features.orders.schemas import OrderItem
 from support.screen import shown
 from tui.common import language, right_to_left
 from tui.common.base_app import BaseApp
 from tui.common.config import Config
 from tui.common.right_to_left import laid_out, set_layout
+from tui.employee.kitchen.format import _item
 
 SALAM, SEEN = "سلام", "ﻡﻼﺳ"
 """Peace, as it is stored and as it is seen; lam and alef are one letter."""
@@ -34,6 +36,12 @@ def seen(text: str, *, flows: bool = False, edited: bool = False) -> str:
 def test_columns_and_borders_keep_their_place() -> None:
     assert seen(f"│ {SALAM}  12:46 │ {SALAM} │") == f"│  {SEEN}  12:46 │  {SEEN} │"
     assert seen("plain  ─── 12 │") == "plain  ─── 12 │"
+
+
+def test_a_name_leaves_its_price_in_its_place() -> None:
+    dish = OrderItem(menu_item_id="d", name="חומוס עם הרבה טחינה", price_cents=1320, quantity=1)
+    (line,) = _item(dish, "EUR", 20)
+    assert seen(line.plain).endswith("  €13.20")
 
 
 def test_keys_stand_before_what_they_do() -> None:

@@ -17,8 +17,9 @@ from textual.visual import RenderOptions, Visual
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from server.text import fold
 from tui.common.format import centred
-from tui.common.widgets.filter import Filterable, fold, matcher
+from tui.common.widgets.filter import Filterable, matcher
 
 STRIPS_CACHED = 500
 

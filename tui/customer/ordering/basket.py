@@ -7,7 +7,7 @@ from hashlib import blake2b
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import currency_digits, money
+from tui.common.format import minor_digits, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 
@@ -94,7 +94,7 @@ class Basket:
     def tip_cents(self) -> int:
         """The tip as typed, or the per cent to the next ten of minor units."""
         if self.tip_typed:
-            unit: int = 10 ** currency_digits(self.restaurant.currency)
+            unit: int = 10 ** minor_digits(self.restaurant.currency)
             return self.tip_typed * unit
         return (self.total_cents * self.tip_percent + 500) // 1000 * 10
 

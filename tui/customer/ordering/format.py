@@ -1,12 +1,9 @@
 """What the customer is told of a restaurant and its dishes before the order."""
 
-from datetime import datetime
-
 from server.features.drivers.schemas import Point
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common import language
-from tui.common.format import hours_minutes, human_distance, money
+from tui.common.format import day_name, hours_minutes, human_distance, money, weekday
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.tracking.track import metres_between
@@ -47,21 +44,15 @@ def not_now(restaurant: RestaurantSummary) -> str:
     """That the restaurant takes no orders now, and until when; "" if it does."""
     if restaurant.open_now:
         return ""
-    opens = _day_and_time(restaurant.opens_there) if restaurant.opens_there else ""
+    opens = ""
+    if restaurant.opens_at is not None:
+        there = restaurant.there(restaurant.opens_at)
+        day = weekday(there) if restaurant.opens_soon else day_name(there)
+        opens = f"{day} {hours_minutes(there, there.tzinfo)}"
     if restaurant.paused_until:
         paused = _("Takes no orders until {time}.") if opens else _("Takes no orders.")
         return paused.format(time=opens)
     return (_("Closed until {time}.") if opens else _("Closed.")).format(time=opens)
-
-
-def _day_and_time(moment: datetime) -> str:
-    """`Sun 12:00`, by the clock of the moment's zone."""
-    if language.current() == language.ENGLISH:
-        return f"{moment:%a} {hours_minutes(moment, moment.tzinfo)}"
-    from babel.dates import format_date  # it takes a while, and English can do without
-
-    day = format_date(moment, "EEE", language.current())
-    return f"{day} {hours_minutes(moment, moment.tzinfo)}"
 
 
 def below_minimum(basket: Basket) -> str:

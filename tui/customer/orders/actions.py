@@ -1,4 +1,4 @@
-"""What one does with orders: order anew or again, open, rate, cancel, copy, ask support."""
+"""What a customer can do with orders: place, repeat, open, rate, cancel, copy, ask support."""
 
 import asyncio
 import time

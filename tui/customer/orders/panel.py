@@ -1,6 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,16 +16,9 @@ from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.actions import OrderActions
 from tui.customer.orders.feed import FEED, OrderFeed
-from tui.customer.orders.format import (
-    order_title,
-    progress_of,
-    status_message,
-)
+from tui.customer.orders.format import order_title, progress_of, status_message
 from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
-
-if TYPE_CHECKING:
-    pass
 
 EARLY, LATE = {"cancel_order", "ask_early"}, {"ask_support", "too_late_to_cancel"}
 """Actions of c and a while the order can be cancelled, and after that."""

@@ -39,6 +39,9 @@ class OrderActions:
         self._host = host
         self.held = HeldSteps(host, self._run)
         self._sending: set[asyncio.Event] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._not_sent = 0
+        """How many changes the server has refused, or not been there for."""
 
     def step(self, order: Order) -> None:
         """Take the next step, after asking for what it needs; and first of all whether it is the
@@ -78,13 +81,21 @@ class OrderActions:
         changed = await first.send(first.order)
         self._host.call_in(0.01, lambda: self.step(changed))  # once this change is over
 
-    async def settled(self) -> None:
-        """Send what waits, and wait for the answers, up to FLUSH_SECONDS."""
-        waiting = [self.held.take(held.order.id) for held in self.held.all]
-        sends = [self._report_errors(held.order, held.send(held.order)) for held in waiting if held]
+    async def settled(self) -> bool:
+        """Send what waits, and wait for the answers, up to FLUSH_SECONDS; what has none by then
+        goes on. False where the server refused one or was not there, which is said."""
+        not_sent = self._not_sent
+        for held in self.held.all:
+            self.held.take(held.order.id)
+            send = asyncio.create_task(self._report_errors(held.order, held.send(held.order)))
+            self._tasks.add(send)
+            send.add_done_callback(self._tasks.discard)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
-                await asyncio.gather(*sends, *(sent.wait() for sent in self._sending))
+                await asyncio.gather(
+                    *map(asyncio.shield, self._tasks), *(sent.wait() for sent in self._sending)
+                )
+        return self._not_sent == not_sent
 
     def change_minutes(self, order: Order) -> None:
         """Change the time of an order that is being made."""
@@ -131,6 +142,7 @@ class OrderActions:
         async def send(now: Order) -> Order:
             for one in ids:
                 await self._mark_sold_out(now.restaurant.id, one)
+            self._host.menu_changed()
             changed = await self._change(
                 now, change.model_copy(update={"expected_version": now.version})
             )
@@ -150,11 +162,10 @@ class OrderActions:
                 raise
 
     def _ask_minutes(self, order: Order, title: str, status: OrderStatus) -> None:
-        usual = self._host.preparation_minutes
         self._host.ask(
-            AcceptScreen(order, title, usual),
+            AcceptScreen(order, title, self._host.preparation_minutes),
             lambda minutes: self._hold(
-                order, status, lambda now: self._with_minutes(now, status, minutes, usual)
+                order, status, lambda now: self._with_minutes(now, status, minutes)
             ),
         )
 
@@ -203,11 +214,13 @@ class OrderActions:
         try:
             await change
         except ApiError as refusal:
+            self._not_sent += 1
             if refusal.status in (404, 409):
                 await self._report_conflict(order, refusal)
             else:
                 self._host.toast(f"#{order.number}: {refusal.message}", error=True)
         except ClientError as error:
+            self._not_sent += 1
             words = _("#{number} may not have changed: {why} Check it and try again.")
             self._host.toast(words.format(number=order.number, why=error.message), error=True)
         finally:
@@ -223,9 +236,7 @@ class OrderActions:
         self._host.apply_order(changed)
         return changed
 
-    async def _with_minutes(
-        self, order: Order, status: OrderStatus, minutes: int, usual: int
-    ) -> Order:
+    async def _with_minutes(self, order: Order, status: OrderStatus, minutes: int) -> Order:
         """Send minutes until the order is ready: the server takes them until it is delivered.
 
         So the trip is added, which the server knows once the order is accepted: `eta` less
@@ -234,8 +245,10 @@ class OrderActions:
         if status is not order.status:
             change = StatusChange(status=status, expected_version=order.version)
             order = await self._change(order, change)
-            if minutes == usual:
-                return order
+            if order.ready_by is not None:  # as usual, which may have changed since it was asked
+                given = order.ready_by - order.timeline[-1].at
+                if round(given.total_seconds() / 60) == minutes:
+                    return order
         trip = 0
         if order.eta is not None and order.ready_by is not None:
             trip = round((order.eta - order.ready_by).total_seconds() / 60)

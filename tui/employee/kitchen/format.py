@@ -252,8 +252,9 @@ def side_by_side(columns: Sequence[Sequence[Content]], widths: Sequence[int]) ->
 
 
 def _priced(name: str, price: str, width: int) -> Content:
-    name = fit(name, width - len(price) - 1, pad=True)
-    return Content.assemble((name, ""), (f" {price}", "$wire-ink"))
+    # two spaces: with one, the price would be laid out with a name from right to left
+    name = fit(name, width - len(price) - 2, pad=True)
+    return Content.assemble((name, ""), (f"  {price}", "$wire-ink"))
 
 
 def _item(item: OrderItem, currency: str, width: int) -> list[Content]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.core import pages
 from server.features.kitchen import service
 from server.features.orders import store
 from support.cast import Cast
@@ -75,6 +76,10 @@ async def test_a_day_is_the_restaurants_own_and_money_is_in_its_currency(
     assert await placed(day) == [dollars["id"], euros["id"]], "newest first, a page each"
     assert await placed("from=2026-03-01T22:00") == [next_day["id"], dollars["id"]]
     assert (await cast.employee.get("/orders?from=noon")).status == 422
+    foreign = pages.after("z", "z")  # would begin after the span
+    assert (await cast.employee.get(f"/orders?{day}&before={foreign}")).status == 422
+    last = f"/restaurants/{cast.place.id}/summary?from=8999-12-31"
+    assert (await cast.employee.get(last)).status == 422, "no time is a day later"
     assert (await cast.employee.get("/orders?from=2026-03-01&find=x")).status == 422
     assert (await cast.customer.get("/orders?from=2026-03-01")).status == 403
 
@@ -90,16 +95,16 @@ async def test_history_is_found_by_number_customer_and_dish_a_page_at_a_time(
         await cast.order()
 
     async def find(**query: str) -> list[list[object]]:
-        pages, more = [], ""
+        found, more = [], ""
         while True:
             params = "&".join(f"{key}={value}" for key, value in query.items())
             page = (await cast.employee.get(f"/orders?{params}{more}")).must(200).json
-            pages.append([order["id"] for order in page["items"]])
+            found.append([order["id"] for order in page["items"]])
             if page["next"] is None:
-                return pages
+                return found
             more = f"&before={page['next']}"
 
-    assert await find(find="DISH%202") == [[], [old["id"]]], "two orders looked at a page"
+    assert await find(find="D%C3%8FSH%202") == [[], [old["id"]]], "two orders looked at a page"
     assert await find(find=f"%23{old['number']}") == [[old["id"]]]
     assert await find(find="999999999") == [[]]
     name = str(old["customer"]["name"])  # type: ignore[index]

@@ -154,6 +154,13 @@ async def test_what_the_restaurant_does_not_deliver_is_refused(cast: Cast) -> No
     paused = await refused("closed", {"paused_until": until})
     assert paused["opens_at"] == until
     assert "takes no orders until" in paused["detail"]
+    weeks = await refused("closed", {"paused_until": "2099-01-04T12:00:00Z"})
+    assert "takes no orders. Choose another restaurant." in weeks["detail"], (
+        "nobody knows until when"
+    )
+    week = now() + timedelta(days=7)
+    paused = await refused("closed", {"paused_until": to_text(week)})
+    assert f"until {week:%A} {week.day} {week:%b %H:%M}. Choose" in paused["detail"]
     hours = {tomorrow: [["12:00", "12:01"]]}
     closed = await refused("closed", {"paused_until": None, "opening_hours": hours})
     assert "Saffron is closed until" in closed["detail"]

@@ -25,6 +25,8 @@ AUTUMN = '{"sat": [["18:00", "02:30"]], "sun": [["11:00", "22:00"]]}'
         # The clocks go from 02:00 to 03:00: what would end at 02:30 ends half an hour after 02:00.
         (SPRING, "2026-03-29T01:29", "2026-03-29T01:29"),
         (SPRING, "2026-03-29T01:30", "2026-04-04T16:00"),
+        # What is from 02:10 to 03:05 on other nights would end before it begins.
+        ('{"sun": [["02:10", "03:05"]]}', "2026-03-29T00:50", "2026-04-05T00:10"),
         # They go from 03:00 back to 02:00: it ends at the first 02:30 and not again at the second.
         (AUTUMN, "2026-10-25T00:29", "2026-10-25T00:29"),
         (AUTUMN, "2026-10-25T00:30", "2026-10-25T10:00"),

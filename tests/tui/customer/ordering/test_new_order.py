@@ -83,7 +83,7 @@ async def test_a_pause_since_the_menu_was_read_is_said_with_the_quote(
         (await kitchen.rest.patch(f"/restaurants/{restaurant['id']}", pause)).must(200)
         await pilot.press("b")
         await at_page(app, "checkout")
-        await sees(app, "takes no orders. Choose another")
+        await sees(app, f"✕ {restaurant['name']} takes no orders. Choose another")
 
 
 async def test_a_sold_out_dish_is_marked_and_cannot_be_selected(

@@ -26,7 +26,7 @@ from support.waiting import wait_until
 from tui.common import app as frame
 from tui.common.client.clock import ServerClock
 from tui.common.client.meter import State
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.dialogs.save import SaveScreen
 from tui.customer.chat.panel import ChatPanel
 from tui.customer.orders.dialogs import CancelScreen, OrderDetailsScreen
 from tui.customer.orders.feed import FEED
