@@ -48,7 +48,6 @@ from server.features.restaurants import setup as restaurants
 from server.features.shared.schemas import ProblemDetails
 from server.features.uploads import setup as uploads
 from server.features.uploads.service import UploadService
-from server.pages import web_host
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.hub import Hub
 from server.realtime.log import EventLog
@@ -67,6 +66,7 @@ from server.transports.frame_limits import FrameLimits
 from server.transports.heartbeat import Heartbeat
 from server.transports.socketio import SocketIo
 from server.urls import is_loopback
+from server.web_pages import web_host
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,12 @@
 """Rules for text: what may be written, what is visible, and how control characters are escaped.
 
-Server and apps share these rules. They depend on what a character does to a terminal, and not on
-Python's Unicode tables, which are as old as the interpreter.
+Server and apps share these rules. But for `fold`, they depend on what a character does to a
+terminal, and not on Python's Unicode tables, which are as old as the interpreter.
 """
 
 import re
+import unicodedata
+from functools import lru_cache
 
 from wcwidth import wcwidth
 
@@ -32,6 +34,17 @@ _LONG_RUN = re.compile(f"[^\x00-\u02ff]{{{MARKS_AT_MOST + 1}}}")
 """Without such a run there is no stack of marks, and no width has to be looked up."""
 # These have a width but are drawn blank.
 _BLANK = frozenset("\u00ad\u115f\u2800\U00013441\U00013442\U0001d159")
+
+MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]+"
+)
+"""Accents, and the vowel signs and stretches of Hebrew and Arabic: nobody types them to search."""
+PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ی": "ي", "ک": "ك"}
+)
+"""Letters that Unicode does not take apart."""
+NOT_ASCII = re.compile("[^\0-\x7f]+")
+FOLDED = 8192
 
 
 def line_ends(text: str) -> str:
@@ -92,3 +105,16 @@ def _without_stacks(text: str) -> str:
         if marks <= MARKS_AT_MOST:
             kept.append(char)
     return "".join(kept)
+
+
+@lru_cache(FOLDED)
+def fold(text: str) -> str:
+    """`text` without case and accents, as filters and searches compare it."""
+    text = text.lower()
+    # only the letters that need it: a filter folds all its rows at once
+    return text if text.isascii() else NOT_ASCII.sub(_fold_letters, text)
+
+
+def _fold_letters(found: re.Match[str]) -> str:
+    bare = MARKS.sub("", unicodedata.normalize("NFKD", found[0].casefold()))
+    return bare.translate(PLAIN_LETTERS)

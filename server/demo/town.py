@@ -117,8 +117,8 @@ async def _build(tx: Transaction, plan: Mapping[str, Any], password_hash: str) -
                 tags=tags.split(),
             )
             await restaurants.add_menu_item(tx, restaurant_id, dish)
-        for name, vehicle in entry["drivers"]:
-            await restaurants.add_driver(tx, restaurant_id, name, vehicle, None)
+        for name, vehicle, phone in entry["drivers"]:
+            await restaurants.add_driver(tx, restaurant_id, name, vehicle, phone)
         restaurant = await restaurants.restaurant(tx, restaurant_id)
         assert restaurant is not None
         town[restaurant.name] = restaurant

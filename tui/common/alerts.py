@@ -1,32 +1,13 @@
-"""Alerts that come close together, shown as one; toasts, at most two, beside what one works on."""
+"""Alerts that come close together, shown as one."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from textual.app import App
-from textual.geometry import Region
-from textual.notifications import Notification
-from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
-from textual.widgets._toast import Toast, ToastRack
-
-from tui.common.language import _
 
 ALERT_SECONDS = 1.0
 """What comes within that time of the first is one alert: also what is replayed after a reconnect,
 which may turn out to have been read in another window."""
-
-MOST_TOASTS = 2
-MOST_LINES = 5
-"""Of a toast that stands for several."""
-PINNED_SECONDS = 3600.0
-"""What stays that long is a toast of its own: it waits for an answer."""
-JOINED = _(" messages")
-"""The end of the title of a toast that stands for several."""
-SEVERITIES = ("information", "warning", "error")
-CORNERS = ((), ("-top",), ("-left",), ("-top", "-left"))
-"""The classes of each place for toasts: at the lower right edge first."""
 
 AlertT = TypeVar("AlertT")
 
@@ -49,71 +30,3 @@ class AlertCollector(Generic[AlertT]):
     def _flush(self) -> None:
         alerts, self._alerts = self._alerts, []
         self._show(alerts)
-
-
-class Toasts:
-    """The toasts of an app: of more than `MOST_TOASTS` the oldest become one."""
-
-    def __init__(self, app: App[Any]) -> None:
-        self._app = app
-
-    def changed(self) -> None:
-        """There is one more: join the oldest, and place them once they are laid out."""
-        app = self._app
-        toasts = list(app._notifications)
-        loose = [one for one in toasts if one.time_left < PINNED_SECONDS]
-        oldest = loose[: len(toasts) + 1 - MOST_TOASTS]
-        if len(toasts) > MOST_TOASTS and len(oldest) > 1:
-            lines: list[str] = []
-            for one in oldest:
-                words = one.message.split("\n")
-                title = f"{one.title}: " if one.title else ""
-                lines += words if one.title.endswith(JOINED) else [f"{title}{words[0]}"]
-            kept = [one for one in toasts if one not in oldest]
-            for one in toasts:
-                del app._notifications[one]
-            joined = Notification(
-                "\n".join(lines[-MOST_LINES:]),
-                title=f"{len(lines)}{JOINED}",
-                severity=max((one.severity for one in oldest), key=SEVERITIES.index),
-                timeout=max(one.time_left for one in oldest),
-                markup=False,
-            )
-            for one in (joined, *kept):
-                app._notifications.add(one)
-            app._refresh_notifications()
-        app.call_after_refresh(self.place)
-
-    def place(self) -> None:
-        """Put them into the corner where they cover least of what one works on."""
-        screen = self._app.screen
-        racks = screen.query(ToastRack)
-        toasts = [toast.region for toast in screen.query(Toast) if toast.region]
-        if not racks or not toasts:
-            return
-        width, height = max(one.width for one in toasts), sum(one.height + 1 for one in toasts)
-        across, down = screen.size
-        busy = list(_worked_on(screen))
-
-        def covered(classes: tuple[str, ...]) -> int:
-            x = 0 if "-left" in classes else across - width
-            y = 1 if "-top" in classes else down - 1 - height
-            place = Region(x, y, width, height)
-            return sum(place.intersection(one).area for one in busy)
-
-        best = min(CORNERS, key=covered)
-        for name in ("-top", "-left"):
-            racks.first().set_class(name in best, name)
-
-
-def _worked_on(screen: Screen[Any]) -> Iterator[Region]:
-    """Where a toast would be in the way: a dialog, the field or the selected row in focus."""
-    yield from (box.region for box in screen.query(".box"))
-    focused = screen.focused
-    if isinstance(focused, Input | TextArea):
-        yield focused.region
-    elif focused is not None:
-        rows: range | None = getattr(focused, "cursor_rows", None)
-        if rows is not None:
-            region = focused.region
-            yield Region(region.x, region.y + rows.start, region.width, len(rows))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
+from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.events import Event, Key, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
@@ -18,7 +19,6 @@ from textual.worker import Worker, WorkerFailed, WorkerState
 from textual.worker_manager import WorkerManager
 
 from server.text import clean, fault
-from tui.common.alerts import Toasts
 from tui.common.config import Config, remember_theme
 from tui.common.crash import REPORT
 from tui.common.format import fit, set_clock
@@ -31,6 +31,7 @@ from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
 from tui.common.theme import DAY, NIGHT, PALETTES
 from tui.common.themes import completed, own_themes
+from tui.common.toasts import Toasts
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -279,6 +280,13 @@ class BaseApp(TerminalApp):
                     remembered=self.config.remembered, strerror=error.strerror or error
                 )
                 self.notify(words, title=_("Theme not remembered"), severity="warning")
+
+    def action_command_palette(self) -> None:
+        """Open the palette; its field says that it finds more than commands."""
+        app: App[Any] = self
+        if self.use_command_palette and not CommandPalette.is_open(app):
+            words = _("A command, or what you look for…")
+            self.push_screen(CommandPalette(placeholder=words, id="--command-palette"))
 
     def action_copy(self) -> None:
         """Copy what is selected where the focus is."""

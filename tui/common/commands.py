@@ -11,6 +11,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 
+from tui.common.config import Config
 from tui.common.format import STATUS_LOOKS, money
 from tui.common.hosted import hosted_where
 from tui.common.language import _
@@ -108,13 +109,19 @@ def orders_found(
 
 
 def dishes_found(
-    restaurant: "RestaurantSummary", menu: "Iterable[MenuItem]", go_to: Callable[[str], None]
+    restaurant: "RestaurantSummary",
+    menu: "Iterable[MenuItem]",
+    go_to: Callable[[str], None],
+    tags: Callable[[list[str]], str] = " · ".join,
 ) -> Iterable[SystemCommand]:
-    """The dishes of a menu, as the palette finds them; `go_to` gets the id of one."""
+    """The dishes of a menu, as the palette finds them; `go_to` gets the id of one, `tags` words
+    its tags."""
     for dish in menu:
         price = money(dish.price_cents, restaurant.currency)
         price = price if dish.available else _("sold out")
-        about = " · ".join(filter(None, (restaurant.name, price, *dish.tags, dish.description)))
+        about = " · ".join(
+            filter(None, (restaurant.name, price, tags(dish.tags), dish.description))
+        )
         name = _("Dish {name}").format(name=dish.name)
         yield SystemCommand(name, about, partial(go_to, dish.id))
 
@@ -198,5 +205,12 @@ def commands_for(app: App[Any], grid: "PanelGrid | None") -> Iterable[SystemComm
     yield command("theme", _("Day or night"), _("Switch between the light and the dark theme"))
     themes = _("Or type its name here; the last one is remembered")
     yield SystemCommand(_("Choose a theme"), themes, app.search_themes)
+    if (folder := getattr(app, "config", Config()).folder) is not None and not hosted_where():
+        about = _("In {path}; “config” after the app's name, in a shell, prints them all").format(
+            path=folder / "config.toml"
+        )
+        settings = _("Settings: vim keys, other keys, bell, clock, language")
+        tell = partial(app.notify, about, title=settings, timeout=15)
+        yield SystemCommand(settings, about, tell)
     yield command("help", _("Help"), _("All keys, and how to read the wire line"))
     yield command("quit", _("Quit"), _("Close this window"))

@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,9 @@ Notifications = Literal["auto", "osc9", "osc777", "off"]
 Progress = Literal["auto", "on", "off"]
 Motion = Literal["full", "reduced"]
 Bidi = Literal["auto", "app", "terminal", "off"]
+Roll = Literal["32", "42", "48"]
+"""Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
+TicketFormat = Literal["auto", "text", "escpos"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Config:
     title: bool = True
     motion: Motion = "full"
     vim: bool = False
+    tickets: str = ""
+    tickets_auto: bool = False
+    tickets_width: Roll = "42"
+    tickets_format: TicketFormat = "auto"
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys by the id of their binding: `{"orders.new_order": "ctrl+n,n"}`."""
     problems: tuple[str, ...] = ()
@@ -81,6 +88,16 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "title": (marked("show the order's state in the terminal's title"), ()),
     "motion": (marked("reduced: nothing moves or blinks by itself"), get_args(Motion)),
     "vim": (marked("j k g G ctrl+d ctrl+u move in lists"), ()),
+    "tickets": (
+        marked("where a kitchen's tickets go: a printer such as printer:9100, a device, a file"),
+        (),
+    ),
+    "tickets_auto": (marked("print a ticket for each new order by itself"), ()),
+    "tickets_width": (marked("characters a line of a ticket"), get_args(Roll)),
+    "tickets_format": (
+        marked("ESC/POS or text; auto: text for a file, ESC/POS for a printer"),
+        get_args(TicketFormat),
+    ),
 }
 """Each setting of the file: what it does, and its values, where only some are allowed."""
 DEFAULTS: dict[str, str | bool] = {name: getattr(Config(), name) for name in SETTINGS}
@@ -110,13 +127,13 @@ def read_config(**options: str) -> Config:
     table, text = _load(path, problems)
     keys = table.pop("keys", {})
     if not isinstance(keys, dict) or not all(isinstance(one, str) for one in keys.values()):
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, "keys"))
+        place = place_of(path, text, "keys")
         problems.append(
             _('{place}: [keys] takes lines such as "app.theme" = "ctrl+t".').format(place=place)
         )
         keys = {}
     for name, value in table.items():
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
+        place = place_of(path, text, name)
         if name not in SETTINGS:
             names = ", ".join([*SETTINGS, "[keys]"])
             problems.append(
@@ -137,7 +154,7 @@ def read_config(**options: str) -> Config:
         ):
             if not raw:
                 continue
-            value = {"true": True, "false": False}.get(raw.lower(), raw)
+            value = {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
             value = value if isinstance(default, bool) else raw
             if fault := _fault(name, value):
                 problems.append(f"{place}: {fault}")
@@ -145,8 +162,7 @@ def read_config(**options: str) -> Config:
                 values[name] = value
     if not values.get("theme"):
         values["theme"] = _remembered_theme(state)
-    config = Config(**values, keys=keys, folder=folder, remembered=state)
-    return replace(config, problems=tuple(problems))
+    return Config(**values, keys=keys, problems=tuple(problems), folder=folder, remembered=state)
 
 
 def remember_theme(path: Path, theme: str) -> None:
@@ -176,11 +192,12 @@ def described(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def line_of(text: str, name: str) -> int:
-    """The line of a file that sets `name`, from 1; 1 where none can be found."""
+def place_of(path: Path, text: str, name: str) -> str:
+    """The file and its line that sets `name`, the first where none can be found, in words."""
     pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]""")
     lines = enumerate(text.splitlines(), start=1)
-    return next((number for number, line in lines if pattern.match(line)), 1)
+    line = next((number for number, line in lines if pattern.match(line)), 1)
+    return _("{path}, line {line}").format(path=path, line=line)
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from copy import copy
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil
@@ -170,7 +170,8 @@ def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
     """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
     local = moment.astimezone(zone)
     if _twelve_hours:
-        return f"{local.hour % 12 or 12}:{local:%M}{_('am') if local.hour < 12 else _('pm')}"
+        half = _("am") if local.hour < 12 else _("pm")
+        return f"{local.hour % 12 or 12}:{local:%M}{half}"
     return f"{local:%H:%M}"
 
 
@@ -180,16 +181,28 @@ def clock_time(moment: datetime, now: datetime | None = None) -> str:
     today = (now or datetime.now(UTC)).astimezone().date()
     if local.date() == today:
         return hours_minutes(moment)
-    return f"{_date(local, with_year=local.year != today.year)} {hours_minutes(moment)}"
+    day = _date(local, "d MMM" if local.year == today.year else "d MMM y")
+    return f"{day} {hours_minutes(moment)}"
 
 
-def _date(local: datetime, *, with_year: bool) -> str:
-    """`3 Nov`, or what the user's language has instead."""
-    if language.current() == language.ENGLISH:
-        return f"{local.day} {local:%b}" + (f" {local.year}" if with_year else "")
-    from babel.dates import format_date  # it takes a while, and English can do without
+def weekday(day: date) -> str:
+    """`Sat`."""
+    return _date(day, "EEE")
 
-    return format_date(local, "d MMM y" if with_year else "d MMM", language.current())
+
+def day_name(day: date) -> str:
+    """`Sat 28 Nov 2026`."""
+    return _date(day, "EEE d MMM y")
+
+
+def _date(day: date, pattern: str) -> str:
+    """A day in the user's language, by a pattern of the CLDR: `3 Nov` for `d MMM`."""
+    if language.current() == language.ENGLISH:  # which can do without Babel: that takes a while
+        parts = {"EEE": f"{day:%a}", "d": str(day.day), "MMM": f"{day:%b}", "y": str(day.year)}
+        return " ".join(parts[part] for part in pattern.split())
+    from babel.dates import format_date
+
+    return format_date(day, pattern, language.current())
 
 
 def human_minutes(seconds: float) -> str:
@@ -225,20 +238,20 @@ DIGITS = {
 usual in shops, and would round an amount."""
 
 
-def currency_digits(currency: str) -> int:
-    """How many digits of the currency's amounts are behind the point."""
-    return next((digits for digits, codes in DIGITS.items() if currency in codes.split()), 2)
-
-
-def amount(cents: int, currency: str) -> str:
-    """Minor units as a number to edit, or for a table: `24.80`, `2480` yen."""
-    return f"{Decimal(cents).scaleb(-currency_digits(currency)):f}"
-
-
 BARE = str.maketrans(
     {"\xa0": " ", "\u202f": " ", "\uffe5": "¥"} | dict.fromkeys("\u200e\u200f\u061c")
 )
 """Spaces as one types them, signs of one cell, and no marks of direction."""
+
+
+def minor_digits(currency: str) -> int:
+    """How many digits of an amount are its minor units."""
+    return next((digits for digits, codes in DIGITS.items() if currency in codes.split()), 2)
+
+
+def bare_money(cents: int, currency: str) -> str:
+    """Minor units as a number to edit: `24.80`, `2480`, `2.480`."""
+    return str(Decimal(cents).scaleb(-minor_digits(currency)))
 
 
 @lru_cache(maxsize=4096)
@@ -247,7 +260,7 @@ def money(cents: int, currency: str, *, spoken: bool = False) -> str:
     words, `24.80 euros`, where they are `spoken`."""
     from babel.numbers import format_currency  # some 30 ms, which the first paint has no need of
 
-    digits = currency_digits(currency)
+    digits = minor_digits(currency)
     where = money_locale()
     pattern = copy(where.decimal_formats[None] if spoken else where.currency_formats["standard"])
     pattern.frac_prec = (digits, digits)

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.widgets import Input, TextArea
 
-from tui.common.config import Config, line_of, read_toml
+from tui.common.config import Config, config_folder, place_of, read_toml
 from tui.common.language import _
 from tui.common.sanitize import plain
 
@@ -48,7 +48,7 @@ def key_problems(config: Config) -> dict[str, str]:
     if not config.keys:
         return {}
     ids = ids_of("customer", "employee")
-    path = config.folder and config.folder / "config.toml"
+    path = (config.folder or config_folder()) / "config.toml"
     problems = {}
     now = {name: _keys(config.keys.get(name, one.key)) for name, one in ids.items()}
     for name, keys in config.keys.items():
@@ -71,10 +71,7 @@ def key_problems(config: Config) -> dict[str, str]:
             )
         else:
             continue
-        text = "" if path is None else read_toml(path)[1]
-        problems[name] = _("{path}, line {line}: {fault}.").format(
-            path=path, line=line_of(text, name), fault=fault
-        )
+        problems[name] = f"{place_of(path, read_toml(path)[1], name)}: {fault}."
     return problems
 
 

@@ -66,6 +66,8 @@ class PanelGrid(Container):
         columns = COLUMNS_FOR.get(cells, 3)
         self.styles.grid_size_columns = columns
         self.styles.grid_size_rows = max(1, -(-cells // columns))
+        # the first panel beside a large one has more room: the kitchen's is the drivers' map
+        self.styles.grid_rows = "3fr 2fr 2fr" if span > 1 else "1fr"
         for panel in self.panels:
             panel.styles.column_span = panel.styles.row_span = (
                 panel.SPAN if panel is self.main else 1

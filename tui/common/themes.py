@@ -7,7 +7,7 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import BUILTIN_THEMES, Theme
 
-from tui.common.config import Config, line_of, read_toml
+from tui.common.config import Config, place_of, read_toml
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.theme import DAY, NIGHT
@@ -76,12 +76,10 @@ def _read(path: Path) -> Theme:
     variables = table.pop("variables", {})
     if not isinstance(variables, dict):
         raise ValueError(
-            _("{path}, line {line}: [variables] is a table.").format(
-                path=path, line=line_of(text, "variables")
-            )
+            _("{place}: [variables] is a table.").format(place=place_of(path, text, "variables"))
         )
     for name, value in {**table, **variables}.items():
-        place = _("{path}, line {line}").format(path=path, line=line_of(text, name))
+        place = place_of(path, text, name)
         if name in table and name not in NAMES:
             raise ValueError(
                 _("{place}: there is no “{name}”. There are {names}.").format(

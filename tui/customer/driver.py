@@ -1,7 +1,7 @@
 """The customer's panel "Driver": the driver of an order, moving on the map."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import inf
 from typing import ClassVar
@@ -9,10 +9,12 @@ from typing import ClassVar
 from textual.app import ComposeResult, SystemCommand
 from textual.content import Content
 
+from server.features.accounts.schemas import Account
 from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
-from tui.common.format import STATUS_LOOKS, clock_time
+from tui.common.dialogs.copy import Copyable, order_parts
+from tui.common.format import STATUS_LOOKS, clock_time, fit
 from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
@@ -33,6 +35,8 @@ UPDATE_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 """Until the server is asked again for a driver whom it does not show."""
 NO_LOCATION = _("no location yet")
+DOOR_CELLS = 20
+"""Of an address on the map."""
 
 
 class DriverPanel(Panel):
@@ -81,6 +85,11 @@ class DriverPanel(Panel):
             self.tracker.error, self._retry_at = message, inf
             self.needs_redraw = True
 
+    def copyable(self) -> Sequence[Copyable]:
+        """Of the order whose driver is shown."""
+        order = self.order or self._next()
+        return () if order is None else order_parts(order, _("your phone"))
+
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
         yield SystemCommand(
@@ -96,7 +105,8 @@ class DriverPanel(Panel):
         shown = self.order or self._next()
         track = self.tracker.track if self.tracker is not None else None
         corner = map_corner(shown, self.tracker, now)
-        self.query_one(TownMap).show(overlay_of(shown, track, corner, now))
+        overlay = overlay_of(shown, self.session.account, track, corner, now)
+        self.query_one(TownMap).show(overlay)
         self.set_summary(summary(shown, self.tracker, now))
         self.set_badge(note=footer(self.order))
         self.show_meter(self.tracker.meter if self.tracker is not None else None)
@@ -200,15 +210,28 @@ def _is_on_the_way(order: Order) -> bool:
     return order.status is OrderStatus.OUT_FOR_DELIVERY and order.driver is not None
 
 
+def door_name(order: Order, account: Account | None) -> str:
+    """Home or work, where the order goes there, else the start of its address."""
+    kept = (account.address, account.work_address) if account else ()
+    for name, one in zip((_("Home"), _("Work")), kept, strict=False):
+        if one is not None and one.text == order.address.text:
+            return name
+    return fit(order.address.text.partition(",")[0], DOOR_CELLS)
+
+
 def overlay_of(
-    order: Order | None, track: DriverTrack | None, corner: str, now: datetime
+    order: Order | None,
+    account: Account | None,
+    track: DriverTrack | None,
+    corner: str,
+    now: datetime,
 ) -> Overlay:
     """What lies on the map for this order; without one only the corner's text."""
     if order is None:
         return Overlay(hud=corner)
     markers = [
         Marker("restaurant", order.restaurant.name, lat_lng(order.restaurant)),
-        Marker("home", _("Home"), lat_lng(order.address)),
+        Marker("home", door_name(order, account), lat_lng(order.address)),
     ]
     if track is None:
         return Overlay(tuple(markers), hud=corner)

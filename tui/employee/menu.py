@@ -17,7 +17,7 @@ from server.features.restaurants.schemas import MenuItem, MenuItemChange, NewMen
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.format import amount, currency_digits, fit, money
+from tui.common.format import bare_money, fit, minor_digits, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import in_one_line, plain
 from tui.common.widgets.filter import FilterField
@@ -70,6 +70,11 @@ class MenuScreen(Dialog[None]):
         """Load the menu."""
         self._run(self._load())
 
+    def reload(self) -> None:
+        """Read the menu again: it was changed elsewhere."""
+        self._wanted = self.dish.id if self.dish is not None else self._wanted
+        self._run(self._read())
+
     @property
     def dish(self) -> MenuItem | None:
         """The selected dish."""
@@ -96,8 +101,8 @@ class MenuScreen(Dialog[None]):
 
     def action_add(self) -> None:
         """Add a dish at the end of the menu."""
-        if self._dishes or not self._turn.locked():
-            self.app.push_screen(DishScreen(self._restaurant_id, self._rows.currency), self._saved)
+        if currency := self._rows.currency:  # else the menu is not there yet
+            self.app.push_screen(DishScreen(self._restaurant_id, currency), self._saved)
 
     def action_edit(self) -> None:
         """Change the selected dish."""
@@ -263,10 +268,9 @@ class DishScreen(Dialog[MenuItem]):
     AUTO_FOCUS = "#name"
 
     def __init__(self, restaurant_id: str, currency: str, dish: MenuItem | None = None) -> None:
-        """`dish` is the one to change; None to add one."""
+        """`currency` is the restaurant's; `dish` is the one to change, None to add one."""
         super().__init__()
-        self._restaurant_id = restaurant_id
-        self._currency = currency
+        self._restaurant_id, self._currency = restaurant_id, currency
         self._dish = dish
 
     def body(self) -> ComposeResult:
@@ -274,7 +278,7 @@ class DishScreen(Dialog[MenuItem]):
         dish = self._dish
         values = ("", "", "")
         if dish is not None:
-            values = (dish.name, dish.description, amount(dish.price_cents, self._currency))
+            values = (dish.name, dish.description, bare_money(dish.price_cents, self._currency))
         with Vertical(classes="box") as box:
             box.border_title = _("New dish") if dish is None else _("Change a dish")
             box.border_subtitle = _("enter next field or save · esc closes")
@@ -311,8 +315,8 @@ class DishScreen(Dialog[MenuItem]):
         cents = cents_of(price, self._currency)
         if cents is None:
             self.focus_field("price_cents")
-            example = amount(1250, self._currency)
-            raise ClientError(_("Enter the price as a number: {example}.").format(example=example))
+            words = _("Enter the price as a number: {example}.")
+            raise ClientError(words.format(example=bare_money(1250, self._currency)))
         if self._dish is None:
             new = NewMenuItem(name=name, description=description, price_cents=cents)
             return await api.add_menu_item(self._restaurant_id, new)
@@ -321,9 +325,13 @@ class DishScreen(Dialog[MenuItem]):
 
 
 def cents_of(text: str, currency: str) -> int | None:
-    """Minor units from `12`, `12.5`, `12,50`, with or without the currency's sign."""
-    found = re.fullmatch(r"[^\d.,٫+-]{0,5}(\d{1,6})(?:[.,٫](\d+))?[^\d.,٫+-]{0,5}", text)
-    digits = currency_digits(currency)
-    if found is None or len(found[2] or "") > digits:
+    """Minor units from `12`, `12.5`, `12,50`, with or without the currency's sign or code."""
+    digits = minor_digits(currency)
+    sign = re.sub(r"[\d.,٫\s]", "", money(0, currency))
+    named = rf"(?:{re.escape(sign)}|{re.escape(currency)})?"
+    part = rf"(?:[.,٫](\d{{1,{digits}}}))?" if digits else "()"
+    found = re.fullmatch(rf"\s*{named}\s*(\d{{1,8}}){part}\s*{named}\s*", text, re.IGNORECASE)
+    if found is None:
         return None
-    return int(found[1] + (found[2] or "").ljust(digits, "0"))
+    whole, minor = found.groups()
+    return int(whole + (minor or "").ljust(digits, "0"))

@@ -196,12 +196,17 @@ class CustomerShell(Shell):
         )
 
     async def do_address(self, *text: str) -> None:
-        """address [TEXT]: where to deliver the next order; without a text, where it goes now"""
-        if text:
-            self._filled_basket().address = " ".join(text)
-        address = self._basket.address if self._basket is not None else None
+        """address [TEXT]: where to deliver, also home or work; without a text, where it goes now"""
         known = self._account.address
-        where = address or (known.text if known is not None else "")
+        if text:
+            basket, given = self._filled_basket(), " ".join(text)
+            named = {"home": known, _("Home").casefold(): known}
+            named |= dict.fromkeys(("work", _("Work").casefold()), self._account.work_address)
+            kept = named.get(given.casefold())
+            basket.place, basket.address = kept, None if kept else given
+        chosen = self._basket.address if self._basket is not None else None
+        place = (self._basket.place if self._basket is not None else None) or known
+        where = chosen or (place.text if place is not None else "")
         self.console.say(
             _("Delivery to {where}.").format(where=where)
             if where
@@ -210,7 +215,8 @@ class CustomerShell(Shell):
 
     async def do_order(self, *note: str) -> None:
         """order [NOTE]: order what is in the basket; payment is at the door"""
-        basket, known = self._filled_basket(), self._account.address
+        basket = self._filled_basket()
+        known = basket.place or self._account.address
         text = basket.address or (known.text if known is not None else "")
         if not text:
             raise Failed(_("Say where to deliver, such as address 4 Mill Lane."))

@@ -1,4 +1,4 @@
-"""What a restaurant looks back on: its orders of a span, or of a number, a customer or a dish."""
+"""A restaurant's past orders: of a span, or with a number, a customer or a dish."""
 
 from server.core import pages
 from server.core.auth import Identity
@@ -22,7 +22,7 @@ class OrderHistory:
     async def found(
         self, identity: Identity, text: str, before: str | None, limit: int, *, open_only: bool
     ) -> str:
-        """Those of that number, customer or dish; with `open_only` of those that are not over.
+        """Those with that number, customer or dish; with `open_only` only those that are not over.
         Raises Problem 422 for a `before` that no page gave."""
         owner, start = identity.restaurant_id or "", pages.numbered(before)
 

@@ -32,10 +32,8 @@ class Bill(NamedTuple):
     promised: datetime
 
 
-async def bill_of(
-    tx: Transaction, basket: PlaceOrder, restaurants: RestaurantService, at: datetime
-) -> Bill:
-    """The bill at that time's names and prices, the same for a quote and for an order.
+async def bill_of(tx: Transaction, basket: PlaceOrder, restaurants: RestaurantService) -> Bill:
+    """The bill at the current names and prices, the same for a quote and for an order.
 
     Raises Problem 409 where a dish is sold out, 422 where there is no such thing, or the restaurant
     is closed, the basket below its minimum or the address out of its reach.
@@ -67,6 +65,7 @@ async def bill_of(
     check_minimum(restaurant, items_cents)
     fee_cents = delivery_cents(restaurant.delivery_fee, metres)
     tip_cents = basket.tip_cents or 0
+    at = now()
     preparation = timedelta(minutes=restaurant.preparation_minutes + restaurant.extra_minutes)
     return Bill(
         restaurant=restaurant,
@@ -85,7 +84,7 @@ async def quote_of(tx: Transaction, basket: PlaceOrder, restaurants: RestaurantS
 
     Raises Problem 409 where a dish is sold out or has changed since the customer saw it, 422.
     """
-    bill = await bill_of(tx, basket, restaurants, now())
+    bill = await bill_of(tx, basket, restaurants)
     await _check_dishes(tx, bill, restaurants)
     minutes = (bill.promised - bill.at) // timedelta(minutes=1)
     return Quote.model_validate_json(
@@ -106,7 +105,7 @@ async def new_order(
     Raises Problem 409 where a dish is sold out or has changed since the customer saw it, or the
     total is another than expected, 422.
     """
-    bill = await bill_of(tx, basket, restaurants, now())
+    bill = await bill_of(tx, basket, restaurants)
     restaurant, total_cents = bill.restaurant, bill.total_cents
     if basket.expected_total_cents not in (None, total_cents):
         detail = (
@@ -164,17 +163,17 @@ def check_open(restaurant: RestaurantSummary) -> None:
     """Raises Problem 422 while the restaurant is closed or pauses."""
     if restaurant.open_now:
         return
-    if restaurant.opens_at is None:
-        words, then, again = "", "", None
+    if (there := restaurant.opens_there) is None:
+        words, then = "", ""
     else:
-        words, then = f" until {restaurant.opens_in_words('%A')}", ", or order then"
-        again = to_text(restaurant.opens_at)
+        day = f"{there:%A}" if restaurant.opens_this_week else f"{there:%A} {there.day} {there:%b}"
+        words, then = f" until {day} {there:%H:%M}", ", or order then"
     state = "takes no orders" if restaurant.paused_until else "is closed"
     raise _refused(
         "closed",
         "restaurant_id",
         f"{restaurant.name} {state}{words}. Choose another restaurant{then}.",
-        opens_at=again,
+        opens_at=to_text(restaurant.opens_at) if restaurant.opens_at else None,
     )
 
 

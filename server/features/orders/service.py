@@ -153,12 +153,7 @@ class OrderService:
         return order_json(_visible(identity, found))
 
     async def orders(
-        self,
-        identity: Identity,
-        before: str | None,
-        limit: int,
-        *,
-        open_only: bool = False,
+        self, identity: Identity, before: str | None, limit: int, *, open_only: bool = False
     ) -> str:
         """A page of the customer's, or of the employee's restaurant's, with the cursor that
         belongs to it, as the JSON of an OrderPage; with `open_only` of those that are not over.

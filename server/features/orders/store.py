@@ -18,6 +18,7 @@ from server.features.orders.schemas import (
 )
 from server.features.restaurants.schemas import CarriedOrder
 from server.features.shared.schemas import Wire, actor_json, json_string
+from server.text import fold
 
 _queries = load_queries(__file__)
 _ACTORS = re.compile(r'"by":\{"id":"([^"]+)"')
@@ -231,7 +232,7 @@ async def found(
             tx, restaurant_id=restaurant_id, open_only=open_only, before=start, limit=1
         )
         return [row for row in rows if row["number"] == int(number)], None
-    wanted = text.strip().casefold()
+    wanted = fold(text.strip())
     result: list[OrderRow] = []
     for _ in range(SEARCHED // SEARCHED_AT_ONCE):
         rows, following = await orders(
@@ -254,9 +255,9 @@ async def found(
 
 
 def _names(row: OrderRow, wanted: str) -> bool:
-    """Whether customer or dishes have that text, in small letters, in their names."""
+    """Whether customer or dishes have that text, as `fold`, in their names."""
     names = [row["customer_name"], *(item["name"] for item in json.loads(row["items"]))]
-    return any(wanted in name.casefold() for name in names)
+    return any(wanted in fold(name) for name in names)
 
 
 async def changed(

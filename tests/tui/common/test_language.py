@@ -99,6 +99,11 @@ def words_of(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         text = ""
         if isinstance(node, ast.JoinedStr):
+            for inner in ast.walk(node):
+                match inner:
+                    case ast.Call(func=ast.Name(id=name), args=[ast.Constant(), *_]):
+                        if name in MARKS:  # before Python 3.12 no word in an f-string is extracted
+                            yield inner.lineno, f"marked, but not found: {ast.unparse(inner)}"
             parts = (one.value if isinstance(one, ast.Constant) else "{}" for one in node.values)
             text = "".join(map(str, parts))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -117,6 +122,7 @@ def is_shown(name: str, text: str) -> bool:
 def test_a_literal_that_is_not_marked_is_found() -> None:
     source = '"""Doc string."""\na = [_("Two words"), "Two words", f"two {a} words", "a-b", "ok"]'
     assert list(words_of(source)) == [(2, "Two words"), (2, "two {} words")]
+    assert [line for line, _text in words_of('f"{_(1)}"\nf"{_(words)}"')] == [1]
     assert is_shown("tui/common/app.py", "Quit")
     assert not is_shown("tui/common/app.py", "bold $primary")
 

@@ -32,6 +32,11 @@ async def test_older_toasts_become_one_and_none_is_lost(
         assert sorted(toasts) == ["4 messages", "ALERT"]
         assert toasts["4 messages"].splitlines() == [f"#{n} Saffron: Accepted" for n in range(1, 5)]
         await wait_until(lambda: len(places(app.screen)) == 2, what="two toasts")
+        for number in range(5, 10):
+            app.notify("Accepted", title=f"#{number} Saffron", timeout=30)
+        await wait_until(
+            lambda: any(one.title == "9 messages" for one in app._notifications), what="one of nine"
+        )
 
 
 async def test_no_toast_covers_the_field_or_the_dialog_in_use(

@@ -24,7 +24,7 @@ async def test_what_is_selected_is_copied(demo_server: LiveServer, tmp_path: Pat
     async with customer_window(demo_server.url, tmp_path, panels=panels) as (app, pilot):
         await wait_until(lambda: table_of(app).order is not None, what="the order")
         await pilot.press("y")
-        await sees(app, "1 order number", "2 address  1 Quay Street")
+        await sees(app, "1 order number", "2 address  1 Quay Street", "3 your phone")
         await pilot.press("2")
         await told(app, "address: 1 Quay Street")
         assert app.clipboard == "1 Quay Street"

@@ -92,6 +92,10 @@ async def test_the_trip_is_shown_from_the_restaurant_to_the_door(
     async with driver_window(demo_server.url, tmp_path, size) as (app, _):
         await sees(app, "ready, waiting for the driver")
         assert driver_on(app) is None
+        assert [one.label for one in map_of(app).overlay.markers] == [
+            start["name"],
+            "1 Quay Street",
+        ]
         await delivery.kitchen.step(delivery.order_id, "out_for_delivery")
         a_minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
         await delivery.put(start["lat"], start["lng"], at=a_minute_ago)

@@ -13,8 +13,10 @@ from textual.widgets import Button, Input
 from support.live_server import running_server, settings_for
 from support.screen import sees, shown, steering, told
 from support.waiting import wait_until
-from tui.common.uploads.dialogs import PathField, PickScreen, PictureTree, SaveScreen
+from tui.common.dialogs.save import SaveScreen
+from tui.common.uploads.dialogs import PickScreen, PictureTree
 from tui.common.uploads.local_picture import LocalPicture
+from tui.common.widgets.path_field import PathField
 from tui.customer.app import CustomerApp
 
 NAMES = {

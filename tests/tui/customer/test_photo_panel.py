@@ -36,7 +36,8 @@ from tui.common.client.meter import State
 from tui.common.client.short_polling import INTERVAL_SECONDS
 from tui.common.dialogs.account import AccountScreen, Avatar
 from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.uploads.dialogs import PickScreen, SaveScreen
+from tui.common.dialogs.save import SaveScreen
+from tui.common.uploads.dialogs import PickScreen
 from tui.common.uploads.jobs import JobState
 
 

@@ -10,6 +10,7 @@ from support.rest import Rest
 from support.screen import Window
 from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import State
+from tui.common.config import Config
 from tui.common.panel import Panel
 from tui.employee.app import EmployeeApp
 from tui.employee.kitchen.panel import KitchenPanel
@@ -69,12 +70,13 @@ async def kitchen_window(
     size: tuple[int, int] = (160, 48),
     panels: Sequence[type[Panel]] = (KitchenPanel,),
     hold: float = 0,
+    config: Config | None = None,
 ) -> AsyncIterator[KitchenWindow]:
     """Logged in as the demo's employee, with the board shown and live; of its panels only `panels`
     have contents. Steps wait `hold` seconds before they are sent."""
     async with Rest(url) as rest:
         tokens = await (await rest.demo("employee")).keep_in(folder / "employee.json")
-    app = only(EmployeeApp(url, tokens=tokens), *panels)
+    app = only(EmployeeApp(url, tokens=tokens, config=config), *panels)
     async with app.run_test(size=size, notifications=True) as pilot:
         window = KitchenWindow(app, pilot)
         await window.live()

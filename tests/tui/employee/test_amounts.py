@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from server.features.kitchen.schemas import KitchenSummary
-from tui.common.format import amount
+from tui.common.format import bare_money
 from tui.employee.lookback.today import csv_of
 from tui.employee.menu import cents_of
 
@@ -31,7 +31,7 @@ def test_a_price_is_typed_in_the_restaurants_currency(
 ) -> None:
     assert cents_of(text, currency) == cents
     if cents is not None:
-        assert cents_of(amount(cents, currency), currency) == cents
+        assert cents_of(bare_money(cents, currency), currency) == cents
 
 
 @pytest.mark.parametrize(

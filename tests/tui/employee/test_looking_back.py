@@ -1,12 +1,11 @@
 """History and Today: any day's orders and figures, by the restaurant's clock."""
 
 import csv
-from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 from textual.widgets import Input
 
@@ -14,11 +13,11 @@ from server.core.clock import now, to_text
 from server.features.orders.schemas import Order, OrderStatus
 from server.features.restaurants.hours import zone_of
 from support.live_server import LiveServer
-from support.rest import Rest
 from support.town import database_in
 from support.waiting import wait_until
 from tui.common.client.errors import ClientError
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.config import Config
+from tui.common.dialogs.save import SaveScreen
 from tui.employee.lookback.history import HistoryScreen
 from tui.employee.lookback.span import span_of
 from tui.employee.lookback.today import TodayScreen, csv_of
@@ -52,13 +51,6 @@ def test_what_is_no_time_is_refused(wrong: str) -> None:
         span_of(DAY, "2026-03-01", wrong)
 
 
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
-
-
 async def yesterday_at(town: Town, server: LiveServer, orders: dict[str, Order]) -> None:
     """Have these orders been placed yesterday, at so many o'clock by the restaurant's clock."""
     place = (await town.employee.get(f"/restaurants/{town.restaurant_id}")).must(200).json
@@ -74,14 +66,14 @@ async def yesterday_at(town: Town, server: LiveServer, orders: dict[str, Order])
 
 
 async def test_yesterdays_third_ticket_is_printed_again_and_orders_are_found(
-    demo_server: LiveServer, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo_server: LiveServer, town: Town, tmp_path: Path
 ) -> None:
     tickets = tmp_path / "tickets.txt"
-    monkeypatch.setenv("TIFFIN_TICKETS", str(tickets))
+    config = Config(tickets=str(tickets))
     old = [await town.bring(await town.place(), OrderStatus.READY) for _ in range(3)]
     await yesterday_at(town, demo_server, dict(zip(("11:00", "19:00", "18:00"), old, strict=True)))
     new = await town.place(dishes=2)
-    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24), config=config) as window:
         await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
         await window.press("h")
         await window.sees("1 order ", f"#{new.number}")

@@ -110,7 +110,11 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
             one.sees("You are logged in as")
             one.sees("Type help")
         employee.type("acc")  # half a command stays, below the news
-        customer.type("menu Curry Leaf\nadd 1 Mango lassi\norder\n")
+        customer.type("menu Curry Leaf\nadd 1 Mango lassi\n")
+        customer.type("address 4 Mill Lane\naddress home\n")
+        customer.sees(r"Delivery to 4 Mill Lane\.")
+        customer.sees(r"Delivery to 19 Chestnut Walk, 2nd floor\.")
+        customer.type("order\n")
         new = employee.sees(r"New\. Order \d+ for")
         found = re.search(r"\d\d:\d\d New\. Order (\d+)", new)
         assert found is not None, new

@@ -182,11 +182,14 @@ class ConversationPanel(Panel):
         alerts = [one for one in alerts if one.is_unread() and not self.is_seen(one.chat_id)]
         if not alerts:
             return
+        opened = {one.chat_id for one in alerts if one.is_chat}
+        # the message that a chat is opened with is not one more
+        counted = [one for one in alerts if one.is_chat or one.chat_id not in opened]
         self.app.bell()
         names = list(dict.fromkeys(one.who for one in alerts))
         if self._toast[0] == names:
             self.services.remove_toast(self._toast[1])
-        title = chat_format.alert_title(names, [one.is_chat for one in alerts])
+        title = chat_format.alert_title(names, [one.is_chat for one in counted])
         self._toast = (names, title)
         self.notify(fit(alerts[-1].words, TOAST_CELLS), title=title, timeout=8)
 

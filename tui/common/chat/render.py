@@ -130,10 +130,10 @@ def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
     if not entry.own:
         return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]
     marks = {READ: "success", SENT: "wire-ink", WAITING: "warning", REFUSED: "bold error"}
-    words = {WAITING: _(" waiting"), REFUSED: f" {entry.words or _('not sent')}"}.get(
+    words = {WAITING: _(" waiting"), REFUSED: " " + (entry.words or _("not sent"))}.get(
         entry.standing, ""
     )
-    before = f"{_('you')}  {time} "
+    before = _("you") + f"  {time} "
     tail = fit(f"{entry.standing}{words}", max(2, width - cell_len(before) - 1))
     indent = max(0, width - cell_len(before) - cell_len(tail) - 1)
     return [(" " * indent, ""), (before, ink), (tail, marks[entry.standing])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from server.features.announcements.schemas import (
     AckCount,
@@ -54,9 +54,6 @@ from tui.common.client.files import FileForm, Progress, read_file
 from tui.common.client.http import API_PREFIX
 from tui.common.client.request import parse, parse_object
 from tui.common.client.retry import parse_retry_after, retry
-
-if TYPE_CHECKING:
-    pass
 
 PLACING_ATTEMPTS = 4
 UPLOAD_SECONDS = 120.0

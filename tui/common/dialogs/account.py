@@ -13,13 +13,13 @@ from textual.widgets import Button, Input, Label, Static
 
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.save import save_or_deliver
 from tui.common.dialogs.sessions import SessionsScreen
 from tui.common.format import ROLES
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 from tui.common.services import services_of
 from tui.common.uploads.bitmap import NotDrawable
-from tui.common.uploads.dialogs import save_or_deliver
 from tui.common.widgets.picture import PictureView
 from tui.common.widgets.status_line import StatusLine
 from tui.common.widgets.too_small import LEAST_ROWS

@@ -38,11 +38,11 @@ def copy_one(node: DOMNode, parts: "Sequence[Copyable]") -> None:
         node.app.notify(_("There is nothing to copy here."), title=_("Copy"), timeout=2)
 
 
-def order_parts(order: "Order") -> list[Copyable]:
-    """What of an order can be copied."""
+def order_parts(order: "Order", phone: str = _("phone")) -> list[Copyable]:
+    """What of an order can be copied; `phone` names the customer's."""
     parts = [(_("order number"), f"{order.number:04d}"), (_("address"), order.address.text)]
     if order.customer.phone:
-        parts.append((_("phone"), order.customer.phone))
+        parts.append((phone, order.customer.phone))
     return parts
 
 

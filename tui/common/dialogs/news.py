@@ -244,12 +244,8 @@ def _head(words: str) -> Content:
 
 
 def _ladder_head(width: int) -> Content:
-    return Content.assemble(
-        (
-            f"{'':{TIME_CELLS}}{_('you')}{_('server'):>{max(10, min(72, width - TIME_CELLS - 4))}}",
-            "$wire-ink",
-        )
-    )
+    server = _("server").rjust(max(10, min(72, width - TIME_CELLS - 4)))
+    return Content.assemble((" " * TIME_CELLS + _("you") + server, "$wire-ink"))
 
 
 def _ink(names: str) -> str:

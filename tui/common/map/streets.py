@@ -6,9 +6,9 @@ from math import cosh, hypot
 
 from textual.suggester import Suggester
 
+from server.text import fold
 from tui.common.map.basemap import Basemap
 from tui.common.map.geometry import EARTH_METRES, LatLng, Mercator, to_lat_lng, to_mercator
-from tui.common.widgets.filter import fold
 
 NEAR_METRES, FAR_METRES = 150.0, 40_000.0
 """How far around a point streets are looked for, at first and at last."""

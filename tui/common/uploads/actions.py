@@ -8,12 +8,13 @@ from textual.notifications import SeverityLevel
 
 from server.features.uploads.schemas import NewUpload
 from tui.common.dialogs.confirm import ConfirmScreen
+from tui.common.dialogs.save import save_or_deliver
 from tui.common.hosted import hosted_where
 from tui.common.language import _
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.uploads import format as uploads_format
-from tui.common.uploads.dialogs import PickScreen, save_or_deliver
+from tui.common.uploads.dialogs import PickScreen
 from tui.common.uploads.jobs import JobState, UploadJob
 from tui.common.uploads.local_picture import LocalPicture
 from tui.common.uploads.manager import Row, UploadManager
@@ -89,7 +90,7 @@ class PhotoActions:
             severity: SeverityLevel = "error" if kind == "error" else "information"
             panel.notify(words, title=panel.TITLE, severity=severity)
 
-        save_or_deliver(panel.app, fetch, name, tell)
+        save_or_deliver(panel.app, fetch, name, tell, _("Save the picture"))
 
     def delete(self) -> None:
         """Delete the photo in view, or give up sending it."""

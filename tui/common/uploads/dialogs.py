@@ -1,35 +1,25 @@
-"""Dialogs that choose a picture file and save one, by a path or from a list of folders."""
+"""The dialog that chooses a picture file, by a path or from a list of folders."""
 
-import asyncio
 import os
-import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.text import Text, TextType
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.suggester import Suggester
-from textual.widget import Widget
 from textual.widgets import DirectoryTree, Input, Static
 
-from tui.common.client.errors import ClientError
-from tui.common.client.files import UnfitFile, home, short_path
+from tui.common.client.files import UnfitFile, home
 from tui.common.dialogs.base import Dialog
-from tui.common.dialogs.confirm import ConfirmScreen
-from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
-from tui.common.sanitize import in_one_line, plain
-from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture, path_of
-from tui.common.widgets.status_line import Kind, StatusLine
-
-if TYPE_CHECKING:
-    from textual.app import App
+from tui.common.sanitize import plain
+from tui.common.uploads.local_picture import LocalPicture, inspect, looks_like_picture
+from tui.common.widgets.path_field import PathField
+from tui.common.widgets.status_line import StatusLine
 
 
 class PictureTree(DirectoryTree):
@@ -146,218 +136,3 @@ def _is_folder(path: Path) -> bool:
 
 def _is_offered(path: Path) -> bool:
     return looks_like_picture(path) or _is_folder(path)
-
-
-class SaveScreen(Dialog[Path]):
-    """Fetches a picture or another file and writes it; answers with the path, None when closed."""
-
-    AUTO_FOCUS = "#path"
-    SCOPED_CSS: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        fetch: Callable[[], AsyncGenerator[bytes, None]],
-        name: str,
-        title: str = _("Save the picture"),
-        *,
-        private: bool = False,
-    ) -> None:
-        """`fetch` gives the file's content in parts; `name` is the suggested name. Only the user
-        may read a `private` file."""
-        super().__init__()
-        self._fetch = fetch
-        self._file_name = name
-        self._title = title
-        self._mode = 0o600 if private else 0o666
-        self._busy = False
-
-    def body(self) -> ComposeResult:
-        """A field for the path, and a line for errors."""
-        with Vertical(classes="box") as box:
-            box.border_title = Content(self._title)
-            box.border_subtitle = _("tab completes · enter saves · esc closes")
-            field = PathField(id="path")
-            field.show(home() / self._file_name)
-            yield field
-            yield StatusLine()
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        path = self.query_one(PathField).path
-        if path is None:
-            self.show_status(_("Enter where to save it."))
-            return
-        # Without permission to look, nothing seems to be there, and writing fails with a message.
-        if os.path.isdir(path):
-            path /= self._file_name
-        if os.path.lexists(path):
-            question = _("There is a file {path} already. It would be overwritten.").format(
-                path=plain(str(path))
-            )
-            self.app.push_screen(
-                ConfirmScreen(self._title, question, yes=_("Replace it"), danger=True),
-                lambda sure: self._start(path) if sure else None,
-            )
-            return
-        self._start(path)
-
-    def _start(self, path: Path) -> None:
-        if not self._busy:
-            self._busy = True
-            self.show_status(_("Saving…"), "info")
-            self.run_worker(self._save(path), group="save", exit_on_error=False)
-
-    async def _save(self, path: Path) -> None:
-        try:
-            await self._write(path)
-        except ClientError as error:
-            words = _("{message} Nothing was saved.").format(message=error.message)
-        except (OSError, ValueError) as fault:
-            reason = getattr(fault, "strerror", None) or fault
-            words = _("{path} cannot be written: {reason}.").format(
-                path=short_path(path), reason=reason
-            )
-        else:
-            if self.is_attached:
-                self.dismiss(path)
-            return
-        finally:
-            self._busy = False
-        self.show_status(words)
-
-    async def _write(self, path: Path) -> None:
-        """Write the whole file or nothing."""
-        draft = path.with_name(f".{secrets.token_hex(8)}.part")  # the name may be the longest
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            handle = await asyncio.to_thread(os.open, draft, flags, self._mode)
-            with os.fdopen(handle, "wb") as file:
-                async with aclosing(self._fetch()) as parts:
-                    async for part in parts:
-                        await asyncio.to_thread(file.write, part)
-            await asyncio.to_thread(draft.replace, path)
-        finally:
-            await asyncio.to_thread(draft.unlink, missing_ok=True)
-
-
-def save_or_deliver(
-    app: "App[None]",
-    fetch: Callable[[], AsyncGenerator[bytes, None]],
-    name: str,
-    tell: Callable[[str, Kind], None],
-    title: str = _("Save the picture"),
-    *,
-    private: bool = False,
-) -> None:
-    """Have a file saved; a visitor of a hosted app gets it as a download. The parameters are those
-    of `SaveScreen`; `tell` is told what became of it, if it was not given up."""
-
-    def saved(path: Path | None) -> None:
-        if path is not None:
-            tell(_("Saved as {path}.").format(path=plain(str(path))), "done")
-
-    async def offer() -> None:
-        try:
-            tell(await deliver(app, fetch, name), "done")
-        except ClientError as error:
-            tell(error.message, "error")
-
-    if hosted_where():
-        app.run_worker(offer(), group=f"deliver-{name}", exclusive=True, exit_on_error=False)
-    else:
-        app.push_screen(SaveScreen(fetch, name, title, private=private), saved)
-
-
-def save_text(node: Widget, text: str, name: str, title: str, *, private: bool = True) -> None:
-    """The same for a text that is at hand; a toast tells what became of it."""
-
-    async def fetch() -> AsyncGenerator[bytes, None]:
-        yield text.encode()
-
-    def tell(words: str, kind: Kind) -> None:
-        node.notify(words, title=title, severity="error" if kind == "error" else "information")
-
-    save_or_deliver(node.app, fetch, name, tell, title, private=private)
-
-
-MOST_ENTRIES = 2000
-"""Entries of a folder that are read for a suggestion."""
-
-
-class PathField(Input):
-    """A field for a path. Tab and → accept the suggestion; without one, tab moves the focus."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
-    TAKES_RAW = True
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, compact=True, suggester=PathSuggester(), max_length=4096)
-        self._shown: tuple[str, Path] | None = None
-
-    @property
-    def path(self) -> Path | None:
-        """The path in the field; None where it is empty."""
-        if self._shown is not None and self.value == self._shown[0]:
-            return self._shown[1]
-        return path_of(self.value)
-
-    def show(self, path: Path) -> None:
-        """Put this path into the field. Control characters are not shown, but `path` keeps them."""
-        self.value = plain(str(path))
-        self._shown = (self.value, path)
-        self.cursor_position = len(self.value)
-
-    def _on_paste(self, event: events.Paste) -> None:
-        text = event.text.strip("\r\n")
-        path = path_of(text)
-        if path is not None and plain(text) != text:
-            self.show(path)
-            event.prevent_default()
-            event.stop()
-        else:
-            event.text = in_one_line(text)
-
-    def action_complete(self) -> None:
-        """Accept the suggestion, or move the focus."""
-        if self._suggestion and self.cursor_position >= len(self.value):
-            self.action_cursor_right()
-        else:
-            self.screen.focus_next()
-
-
-class PathSuggester(Suggester):
-    """Suggests folders and pictures."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """The path with the first entry of its folder that begins like that."""
-        return await asyncio.to_thread(complete, value)
-
-
-def complete(typed: str) -> str | None:
-    """The typed text, completed by the first name that fits; a folder ends with a slash."""
-    folder, _, start = typed.rpartition("/")
-    if not typed or (not folder and "/" not in typed and typed.startswith("~")):
-        return None
-    try:
-        where = Path(f"{folder}/" if "/" in typed else ".").expanduser()
-        found: list[str] = []
-        with os.scandir(where) as entries:
-            for number, entry in enumerate(entries):
-                if number >= MOST_ENTRIES:
-                    break
-                name = entry.name
-                if not name.startswith(start) or (name.startswith(".") and not start):
-                    continue
-                if entry.is_dir():
-                    found.append(f"{name}/")
-                elif looks_like_picture(Path(name)):
-                    found.append(name)
-    except (OSError, RuntimeError, ValueError):
-        return None
-    if not found:
-        return None
-    whole = typed[: len(typed) - len(start)] + min(found)
-    return whole if plain(whole) == whole != typed else None

@@ -1,8 +1,5 @@
 """The filter of a list: what matches, and the field that is typed into."""
 
-import re
-import unicodedata
-from functools import lru_cache
 from typing import ClassVar
 
 from textual import on
@@ -12,35 +9,13 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
+from server.text import fold
 from tui.common.format import fit
 from tui.common.language import _
 from tui.common.sanitize import plain
 
-MARKS = re.compile(
-    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc]+"
-)
-"""Accents, and the vowel signs and stretches of Hebrew and Arabic: nobody types them to search."""
-PLAIN_LETTERS = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ی": "ي", "ک": "ك"}
-)
-"""Letters that Unicode does not take apart."""
-NOT_ASCII = re.compile("[^\0-\x7f]+")
-FOLDED = 8192
 MOST_CHARACTERS = 60
 PART_CELLS = 22
-
-
-@lru_cache(FOLDED)
-def fold(text: str) -> str:
-    """`text` without case and accents, as filters compare it."""
-    text = text.lower()
-    # only the letters that need it: a filter folds all its rows at once
-    return text if text.isascii() else NOT_ASCII.sub(_fold_letters, text)
-
-
-def _fold_letters(found: re.Match[str]) -> str:
-    bare = MARKS.sub("", unicodedata.normalize("NFKD", found[0].casefold()))
-    return bare.translate(PLAIN_LETTERS)
 
 
 def matcher(text: str) -> "Matcher":
@@ -128,7 +103,7 @@ class FilterField(Widget):
 
     DEFAULT_CSS = """
     FilterField {
-        display: none; layout: horizontal; height: 1; margin: 0 1; width: 1fr;
+        display: none; layout: horizontal; height: 1; padding: 0 1; width: 1fr;
         & > Label { width: auto; color: $wire-ink; }
         & > Input { width: 1fr; min-width: 8; }
         & > #filter-count { margin-left: 1; }

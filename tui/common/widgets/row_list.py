@@ -8,7 +8,7 @@ from textual.actions import SkipAction
 from textual.cache import LRUCache
 from textual.content import Content
 from textual.css.styles import RulesMap
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -17,8 +17,9 @@ from textual.visual import RenderOptions, Visual
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from server.text import fold
 from tui.common.format import centred
-from tui.common.widgets.filter import Filterable, fold, matcher
+from tui.common.widgets.filter import Filterable, matcher
 
 STRIPS_CACHED = 500
 
@@ -77,6 +78,8 @@ class RowList(OptionList, Filterable):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._focused_before_click = False
+        self._pressed_at = Offset()
+        """Where on the screen the mouse went down last."""
         self._rows: list[_Shown] = []
         """The rows as the options have them."""
         self.strips: LRUCache[Hashable, list[Strip]] = LRUCache(STRIPS_CACHED)
@@ -275,12 +278,18 @@ class RowList(OptionList, Filterable):
             return len(self.row_ids()) > 0 and self.filter_key(0) is not None
         return super().check_action(action, parameters)
 
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Note where, to tell a click from a drag."""
+        self._pressed_at = event.screen_offset
+
     def on_click(self, event: events.Click) -> None:
         """Highlight a row, or select the one that is highlighted."""
         event.prevent_default()
         index = event.style.meta.get("option")
         if index is None or not self._rows[index].selectable:
             return
+        if event.screen_offset != self._pressed_at:
+            return  # the end of a drag
         again, self.highlighted = self.highlighted == index, index
         if not self.clicked(event.x) and again and self._focused_before_click:
             self.action_select()

@@ -104,10 +104,10 @@ class PatternTable(Widget):
         spark = min(SPARK_CELLS, room - 2) if room >= LEAST_SPARK_CELLS + 2 else 0
         line = "".join(f"{name:>{cells}}" for name, _overhead, cells, _figure in columns)
         if round_trip:
-            line += f"  {_('round trip'):<{ROUND_TRIP_CELLS}}"
+            line += "  " + _("round trip").ljust(ROUND_TRIP_CELLS)
         if spark:
             line += _("  ages")
-        self._lines = [[(f"{_('pattern'):<{NAME_CELLS}}{line}", "wire-ink")]]
+        self._lines = [[(_("pattern").ljust(NAME_CELLS) + line, "wire-ink")]]
         self._lines += [self._line(total, columns, round_trip, spark) for total in self._totals]
         if not self._totals:
             self._lines.append([(_("nothing has been sent yet"), "wire-ink")])

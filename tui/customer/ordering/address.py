@@ -142,7 +142,10 @@ class KeptList(RowList):
         kept = (account.address, account.work_address) if account else (None, None)
         self.rows = [(name, one) for name, one in zip(KEPT, kept, strict=True) if one]
         known = {one.text.casefold() for _, one in self.rows}
-        self.rows += [("", one) for one in recent if one.text.casefold() not in known]
+        for one in recent:
+            if one.text.casefold() not in known:
+                known.add(one.text.casefold())
+                self.rows.append(("", one))
         self.styles.height = max(1, len(self.rows))
         self.redraw()
 
@@ -154,7 +157,7 @@ class KeptList(RowList):
         """One address."""
         name, address = self.rows[index]
         return [
-            Content.assemble((f" {name:<6}", "$title"), (fit(address.text, max(0, width - 8)), ""))
+            Content.assemble((f" {name:<6} ", "$title"), (fit(address.text, max(0, width - 9)), ""))
         ]
 
     @property
@@ -220,6 +223,7 @@ class AddressScreen(Dialog[Address]):
                     compact=True,
                     max_length=200,
                     suggester=self._suggester,
+                    select_on_focus=False,  # the number is added to the street of the map
                     placeholder=_("street and number; → completes a street of the town"),
                 )
             yield self._map

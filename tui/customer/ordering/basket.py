@@ -7,12 +7,14 @@ from hashlib import blake2b
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import money
+from tui.common.format import minor_digits, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 
 MAX_QUANTITY = 99
 MAX_LINES = 50
+MAX_TIP = 999
+"""Whole units of the currency: more is a slip of the finger."""
 NEIGHBOURHOOD_DEGREES = 0.008
 """About 900 m of latitude: how far from its restaurant an address without coordinates is put."""
 
@@ -50,6 +52,8 @@ class Basket:
         self.quote: Quote | None = None
         """What the server said last of its fees; they depend on restaurant and address."""
         self.tip_percent = 0
+        self.tip_typed = 0
+        """A tip that was typed, in whole units of the currency; instead of the per cent."""
         self.key = str(uuid.uuid4())
         self.unconfirmed: list[PlaceOrder] = []
 
@@ -88,7 +92,10 @@ class Basket:
 
     @property
     def tip_cents(self) -> int:
-        """The tip, to the next ten of minor units."""
+        """The tip as typed, or the per cent to the next ten of minor units."""
+        if self.tip_typed:
+            unit: int = 10 ** minor_digits(self.restaurant.currency)
+            return self.tip_typed * unit
         return (self.total_cents * self.tip_percent + 500) // 1000 * 10
 
     @property
@@ -96,6 +103,12 @@ class Basket:
         """What is paid at the door: dishes, fees as last quoted, tip."""
         fees = sum(fee.cents for fee in self.quote.fees) if self.quote else 0
         return self.total_cents + fees + self.tip_cents
+
+    def type_tip(self, digit: int | None) -> None:
+        """Add a digit to the tip in whole units, or with None take its last one away."""
+        typed = self.tip_typed // 10 if digit is None else self.tip_typed * 10 + digit
+        if typed <= MAX_TIP:
+            self.tip_typed, self.tip_percent = typed, 0
 
     def quantity(self, item_id: str) -> int:
         """How many of that dish."""

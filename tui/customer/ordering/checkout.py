@@ -33,6 +33,33 @@ if TYPE_CHECKING:
     from tui.customer.ordering.basket import Basket
 
 
+class TipButton(Button):
+    """Pressing it chooses another per cent; digits type an amount."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(n), f"digit({n})", _("Amount"), show=n == 0, key_display="0-9")
+            for n in range(10)
+        ),
+        Binding("backspace,delete", "digit(None)", show=False),
+    ]
+
+    class Typed(Message):
+        """A digit of an amount, or None to take the last one back."""
+
+        def __init__(self, digit: int | None) -> None:
+            super().__init__()
+            self.digit = digit
+
+    def __init__(self) -> None:
+        super().__init__("", id="tip", compact=True)
+        self.active_effect_duration = 0  # it takes no key meanwhile
+
+    def action_digit(self, digit: int | None) -> None:
+        """A digit, or backspace."""
+        self.post_message(self.Typed(digit))
+
+
 class Checkout(Vertical):
     """Shows a basket, and has fields for address and note."""
 
@@ -79,9 +106,7 @@ class Checkout(Vertical):
         yield Static("", id="total", markup=False)
         with Horizontal(id="tip-row"):
             yield Label(_("Tip"))
-            tip = Button("", id="tip", compact=True)
-            tip.active_effect_duration = 0  # it takes no key meanwhile
-            yield tip
+            yield TipButton()
         with Horizontal(classes="row"):
             yield Label(_("Address"))
             yield Input(id="address", compact=True, max_length=200, suggester=self._suggester)
@@ -189,6 +214,14 @@ class Checkout(Vertical):
         if self.basket is not None:
             at = TIPS.index(self.basket.tip_percent)
             self.basket.tip_percent = TIPS[(at + 1) % len(TIPS)]
+            self.basket.tip_typed = 0
+            self._show_total()
+
+    @on(TipButton.Typed)
+    def _tip_typed(self, event: TipButton.Typed) -> None:
+        """A digit makes the tip an amount, in whole units of the currency."""
+        if self.basket is not None:
+            self.basket.type_tip(event.digit)
             self._show_total()
 
     @on(Button.Pressed, "#others")
@@ -217,7 +250,9 @@ class Checkout(Vertical):
             self.show(basket)  # also because the home may have been changed
             self.post_message(BasketList.Changed())
 
-        screen = AddressScreen(basket.restaurant, self._known, self._recent)
+        chosen_now = [basket.place] if basket.place else []
+        recent = [*chosen_now, *self._recent]
+        screen = AddressScreen(basket.restaurant, self._known, recent)
         self.app.push_screen(screen, chosen)
 
     @on(Button.Pressed, "#send")
@@ -248,11 +283,11 @@ class Checkout(Vertical):
         ]
         lines.append(Content.assemble((paid, "$wire-ink"), (total, "bold")))
         self.query_one("#total", Static).update(Content("\n").join(lines))
-        percent = (
-            _("{percent} %, press for another").format(percent=basket.tip_percent)
-            if basket.tip_percent
-            else _("none, press to add")
-        )
+        percent = _("none, press or type an amount")
+        if basket.tip_percent:
+            percent = _("{percent} %, press for another").format(percent=basket.tip_percent)
+        elif basket.tip_typed:
+            percent = money(basket.tip_cents, currency)
         tip, send = self.query_one("#tip", Button), self.query_one("#send", Button)
         tip.label = Content(percent)
         send.label = Content(_("Place the order · {total}").format(total=total))

@@ -3,7 +3,7 @@
 from server.features.drivers.schemas import Point
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import human_distance, money
+from tui.common.format import day_name, hours_minutes, human_distance, money, weekday
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.tracking.track import metres_between
@@ -44,7 +44,10 @@ def not_now(restaurant: RestaurantSummary) -> str:
     """That the restaurant takes no orders now, and until when; "" if it does."""
     if restaurant.open_now:
         return ""
-    opens = restaurant.opens_in_words("%a")
+    opens = ""
+    if there := restaurant.opens_there:
+        day = weekday(there) if restaurant.opens_this_week else day_name(there.date())
+        opens = f"{day} {hours_minutes(there, there.tzinfo)}"
     if restaurant.paused_until:
         paused = _("Takes no orders until {time}.") if opens else _("Takes no orders.")
         return paused.format(time=opens)

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from server.features.restaurants.schemas import RestaurantSummary
+from server.features.restaurants.schemas import Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
@@ -15,7 +15,7 @@ from tui.common.format import fit, human_distance, message_for, money
 from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
-from tui.customer.ordering.format import metres_to, not_now, out_of_reach
+from tui.customer.ordering.format import metres_to, not_now, out_of_reach, tags_in_words
 
 MINUTES_CELLS = 15
 OPEN = _("Open now")
@@ -27,10 +27,16 @@ class RestaurantList(RowList):
     ROW_LINES = 3
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Menu"))]
 
-    def __init__(self, baskets: Mapping[str, Basket]) -> None:
+    def __init__(
+        self,
+        baskets: Mapping[str, Basket],
+        read_menus: Callable[[], Awaitable[Sequence[Restaurant]]],
+    ) -> None:
         super().__init__(id="restaurants")
         self.restaurants: list[RestaurantSummary] = []
-        self._baskets = baskets
+        self._baskets, self._read_menus = baskets, read_menus
+        self._dishes: dict[str, str] = {}
+        """The names and tags of the dishes by restaurant, once they were needed."""
         self.known: Address | None = None
         """The delivery address of the profile."""
         self.message = Content.assemble((_("Loading restaurants…"), "$wire-ink"))
@@ -47,10 +53,29 @@ class RestaurantList(RowList):
         self.redraw()
 
     def filter_key(self, index: int) -> str:
-        """What is shown of it, and all of its description."""
+        """What is shown of it, all of its description, and its dishes."""
         one = self.restaurants[index]
         open_now = OPEN if one.open_now else not_now(one)
-        return " ".join((one.name, one.cuisine, self._nearness(one), open_now, one.description))
+        dishes = self._dishes.get(one.id, "")
+        return " ".join(
+            (one.name, one.cuisine, self._nearness(one), open_now, one.description, dishes)
+        )
+
+    def action_filter(self) -> None:
+        """Open the filter field, and read the menus meanwhile: they are searched too."""
+        super().action_filter()
+        self.run_worker(self._read_dishes(), group="dishes", exclusive=True, exit_on_error=False)
+
+    async def _read_dishes(self) -> None:
+        try:
+            menus = await self._read_menus()
+        except ClientError:
+            return  # the rest of a restaurant is searched
+        self._dishes = {
+            one.id: " ".join(f"{dish.name} {tags_in_words(dish.tags)}" for dish in one.menu)
+            for one in menus
+        }
+        self.redraw()
 
     def _nearness(self, restaurant: RestaurantSummary) -> str:
         """How far it is, and how long a dish takes."""

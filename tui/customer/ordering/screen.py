@@ -1,6 +1,6 @@
 """The new order: choose a restaurant, fill a basket, check out."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -72,13 +72,15 @@ class NewOrderScreen(Dialog[Order]):
     def __init__(
         self,
         baskets: dict[str, Basket],
+        read_menus: Callable[[], Awaitable[Sequence[Restaurant]]],
         again: Order | None = None,
         recent: Sequence[Address] = (),
     ) -> None:
-        """`again` is an order to start a basket from, `recent` are addresses of earlier ones."""
+        """`read_menus` reads those to search, `again` is an order to start a basket from, `recent`
+        are addresses of earlier ones."""
         super().__init__()
         self._recent = recent
-        self._baskets = baskets
+        self._baskets, self._read_menus = baskets, read_menus
         self._again = again
         self._basket: Basket | None = None
         self._sending = False
@@ -89,7 +91,7 @@ class NewOrderScreen(Dialog[Order]):
             box.border_title = _("New order")
             yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
-                yield RestaurantList(self._baskets)
+                yield RestaurantList(self._baskets, self._read_menus)
                 with Vertical(id="dishes"):
                     with Horizontal():
                         yield MenuList()

@@ -1,5 +1,7 @@
-"""What one does with orders: order anew or again, open, rate, cancel, copy, ask support."""
+"""What a customer can do with orders: place, repeat, open, rate, cancel, copy, ask support."""
 
+import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from math import inf
@@ -19,6 +21,7 @@ from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
+from tui.customer.ordering.format import metres_to, out_of_reach
 from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.format import order_title, why_not_cancellable
@@ -28,6 +31,13 @@ from tui.customer.orders.table import OrderTable
 if TYPE_CHECKING:
     from server.features.restaurants.schemas import Restaurant
     from tui.customer.ordering.basket import Basket
+    from tui.customer.ordering.screen import NewOrderScreen
+
+MOST_MENUS = 60
+"""Menus that are read to search them, of the restaurants that deliver here, the nearest first."""
+AT_ONCE = 6
+FRESH_SECONDS = 120.0
+"""For how long the menus read last are searched."""
 
 
 class OrderActions(Panel):
@@ -48,7 +58,7 @@ class OrderActions(Panel):
         self.baskets: dict[str, Basket] = {}
         """Baskets that were started and not ordered, by restaurant."""
         self.menus: list[Restaurant] = []
-        """The menus that the palette searches."""
+        """The menus that are searched."""
         self.menus_read_at = -inf
         """`time.monotonic()` when they were read."""
         self._own_cancels: set[str] = set()
@@ -61,6 +71,10 @@ class OrderActions(Panel):
         """Have a chat about the selected order opened."""
         if (order := self._table.order) is not None:
             self.post_message(self.AskSupport(order))
+
+    def action_ask_early(self) -> None:
+        """The same, while it can be cancelled."""
+        self.action_ask_support()
 
     def commands(self) -> Iterable[SystemCommand]:
         """What the command palette offers."""
@@ -94,23 +108,17 @@ class OrderActions(Panel):
 
     def open_menu(self, restaurant: "Restaurant", dish_id: str | None = None) -> None:
         """Start an order at that restaurant, with the highlight on that dish."""
-        from tui.customer.ordering.screen import NewOrderScreen
-
-        screen = NewOrderScreen(self.baskets, recent=self.store.recent_addresses())
-        self.app.push_screen(screen, self._placed)
+        screen = self._new_order()
         screen.call_later(screen.open_menu, restaurant, dish_id)
 
     def copyable(self) -> Sequence[Copyable]:
         """Of the selected order."""
         order = self._table.order
-        return () if order is None else order_parts(order)
+        return () if order is None else order_parts(order, _("your phone"))
 
     def action_new_order(self) -> None:
         """Choose a restaurant, fill a basket, place the order."""
-        from tui.customer.ordering.screen import NewOrderScreen
-
-        recent = self.store.recent_addresses()
-        self.app.push_screen(NewOrderScreen(self.baskets, recent=recent), self._placed)
+        self._new_order()
 
     def action_order_again(self) -> None:
         """Start a basket like the selected order, at today's prices."""
@@ -121,12 +129,12 @@ class OrderActions(Panel):
             return
         existing = self.baskets.get(order.restaurant.id)
         if existing is None or not existing.lines:
-            self._open_again(order)
+            self._new_order(order)
             return
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._open_again(order)
+                self._new_order(order)
 
         words = _(
             "You have a basket of {count} at {restaurant}. The dishes of this order would replace "
@@ -136,11 +144,34 @@ class OrderActions(Panel):
             ConfirmScreen(_("Order again"), words, yes=_("Replace it"), no=_("Keep it")), answered
         )
 
-    def _open_again(self, order: Order) -> None:
+    def _new_order(self, again: Order | None = None) -> "NewOrderScreen":
         from tui.customer.ordering.screen import NewOrderScreen
 
         recent = self.store.recent_addresses()
-        self.app.push_screen(NewOrderScreen(self.baskets, order, recent), self._placed)
+        screen = NewOrderScreen(self.baskets, self.read_menus, again, recent)
+        self.app.push_screen(screen, self._placed)
+        return screen
+
+    async def read_menus(self) -> "list[Restaurant]":
+        """The menus of the restaurants that deliver here, as read at most two minutes ago. Raises
+        ClientError."""
+        if time.monotonic() - self.menus_read_at < FRESH_SECONDS:
+            return self.menus
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def read(restaurant_id: str) -> "Restaurant":
+            async with turns:
+                return await self.api.restaurant(restaurant_id)
+
+        restaurants = await self.api.restaurants()
+        account = self.session.account
+        home = account.address if account else None
+        if home is not None:
+            within = [one for one in restaurants if not out_of_reach(one, home)]
+            restaurants = sorted(within, key=lambda one: metres_to(one, home))
+        self.menus = await asyncio.gather(*(read(one.id) for one in restaurants[:MOST_MENUS]))
+        self.menus_read_at = time.monotonic()
+        return self.menus
 
     def _placed(self, order: Order | None) -> None:
         if order is None:
@@ -206,7 +237,7 @@ class OrderActions(Panel):
         if order is None:
             return
         if order.status not in CANCELLABLE:
-            self.notify(why_not_cancellable(order), title=order_title(order), severity="warning")
+            self.action_too_late_to_cancel()
             return
 
         def answered(reason: str | None) -> None:
@@ -214,6 +245,11 @@ class OrderActions(Panel):
                 self.work(self._cancel(order, reason), f"cancel-{order.id}")
 
         self.app.push_screen(CancelScreen(self.store, order), answered)
+
+    def action_too_late_to_cancel(self) -> None:
+        """Say why the selected order cannot be cancelled, and what one can do."""
+        if (order := self._table.order) is not None:
+            self.notify(why_not_cancellable(order), title=order_title(order), severity="warning")
 
     async def _cancel(self, order: Order, reason: str) -> None:
         self._own_cancels.add(order.id)

@@ -17,10 +17,10 @@ from textual.widgets import Button, Input, Static
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
+from tui.common.dialogs.save import save_text
 from tui.common.format import STATUS_LOOKS, beside_dishes, clock_time, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
-from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
@@ -94,7 +94,7 @@ class OrderDetailsScreen(Dialog[str]):
     def copyable(self) -> Sequence[Copyable]:
         """Of this order."""
         order = self._store.get(self._id)
-        return () if order is None else order_parts(order)
+        return () if order is None else order_parts(order, _("your phone"))
 
     def on_resize(self) -> None:
         """Format for the new width."""

@@ -1,6 +1,6 @@
 """The customer's panel "Orders": the table, the selected order, and what can be done with it."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,17 +16,12 @@ from tui.common.widgets.row_list import RowList
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.actions import OrderActions
 from tui.customer.orders.feed import FEED, OrderFeed
-from tui.customer.orders.format import (
-    order_title,
-    progress_of,
-    status_message,
-)
+from tui.customer.orders.format import order_title, progress_of, status_message
 from tui.customer.orders.summary import OrderSummary
 from tui.customer.orders.table import OrderTable, OrderTableHeader
 
-if TYPE_CHECKING:
-    pass
-
+EARLY, LATE = {"cancel_order", "ask_early"}, {"ask_support", "too_late_to_cancel"}
+"""Actions of c and a while the order can be cancelled, and after that."""
 CLOCK_SECONDS = 60.0
 """How often ages and minutes are drawn again, unless an order is open."""
 OPEN_SECONDS = 5.0
@@ -55,13 +50,16 @@ class OrdersPanel(OrderActions):
         ("enter", _("details of an order")),
         ("o", _("order the same again")),
         ("c", _("cancel, before they cook")),
-        ("a", _("ask support about it, after that")),
-        ("r", "refresh"),
+        ("a", _("ask support about it")),
+        ("r", _("refresh")),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new_order", _("New order")),
         Binding("c", "cancel_order", _("Cancel")),
         Binding("a", "ask_support", _("Ask support")),
+        # the key bar shows what suits the order; the other key is answered all the same
+        Binding("c", "too_late_to_cancel", show=False),
+        Binding("a", "ask_early", show=False),
         Binding("o", "order_again", _("Order again")),
     ]
 
@@ -203,9 +201,8 @@ class OrdersPanel(OrderActions):
         order = self._table.order
         if action == "order_again":
             return order is not None
-        if action in ("cancel_order", "ask_support"):
-            cancellable = order is not None and order.status in CANCELLABLE
-            return order is not None and cancellable == (action == "cancel_order")
+        if action in EARLY | LATE:
+            return order is not None and (order.status in CANCELLABLE) == (action in EARLY)
         return True
 
     def reload(self) -> None:

@@ -80,7 +80,8 @@ class OrderHeading(OrderLines):
         if order.eta and not order.status.terminal:
             minutes = in_minutes(order.eta, now)
             if width >= 56:
-                when += f", {'' if is_late(order, now) else 'in '}{minutes}"
+                words = "{minutes}" if is_late(order, now) else _("in {minutes}")
+                when += ", " + words.format(minutes=minutes)
         ink = _arrival_colour(order, now)
         name = fit(order.restaurant.name, max(8, width - cell_len(when) - 2))
         room = width - cell_len(name) - cell_len(when) - 4

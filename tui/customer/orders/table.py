@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from server.features.orders.schemas import Order
 from tui.common.client.log_feed import MARK
-from tui.common.format import STATUS_LOOKS, age, fit, money
+from tui.common.format import STATUS_LOOKS, age, clock_time, fit, money
 from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.customer.orders.format import is_late, placed_at
@@ -21,6 +21,8 @@ GAP = 2
 STATUS_CELLS = 12
 AGE_CELLS = 4
 LEAST_NAME_CELLS = 12
+NEAR_DAYS = {0: _("today"), 1: _("yesterday")}
+"""What a filter calls the days that have a name."""
 NEAR_THE_END = 15
 """Rows below the window at which the next page is worth asking for."""
 
@@ -72,18 +74,20 @@ class OrderTable(RowList):
         if not self.option_count:
             return Content("")
         number, name, status, cells, aged = self._cells(width)
-        total = f"{_('Total'):>{cells}}" if cells else ""
-        return Content(
-            f" {_('Order'):<{number}}{_('Restaurant'):<{name}}{_('Status'):<{status}}{total}"
-            + (f"{_('Age'):>{aged}}" if aged else "")
-        )
+        left = _("Order").ljust(number) + _("Restaurant").ljust(name) + _("Status").ljust(status)
+        total = _("Total").rjust(cells) if cells else ""
+        return Content(f" {left}{total}" + (_("Age").rjust(aged) if aged else ""))
 
     def filter_key(self, index: int) -> str:
-        """Number, restaurant, status and dishes."""
-        order = self.store.at(index)
+        """Number, restaurant, status, dishes, and when: the age, the date, today or yesterday."""
+        order, now = self.store.at(index), self._clock()
+        placed = placed_at(order)
+        days = (now.astimezone().date() - placed.astimezone().date()).days
+        date = clock_time(placed, now).rpartition(" ")[0]
+        when = f"{age(placed, now)} {NEAR_DAYS.get(days, '')} {date}"
         dishes = " ".join(item.name for item in order.items)
         status = STATUS_LOOKS[order.status][1]
-        return f"#{order.number:04d} {order.restaurant.name} {status} {dishes}"
+        return f"#{order.number:04d} {order.restaurant.name} {status} {dishes} {when}"
 
     def filter_part(self) -> str:
         """Older ones may not be read yet."""

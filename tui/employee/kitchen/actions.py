@@ -142,6 +142,7 @@ class OrderActions:
         async def send(now: Order) -> Order:
             for one in ids:
                 await self._mark_sold_out(now.restaurant.id, one)
+            self._host.menu_changed()
             changed = await self._change(
                 now, change.model_copy(update={"expected_version": now.version})
             )
@@ -161,11 +162,10 @@ class OrderActions:
                 raise
 
     def _ask_minutes(self, order: Order, title: str, status: OrderStatus) -> None:
-        usual = self._host.preparation_minutes
         self._host.ask(
-            AcceptScreen(order, title, usual),
+            AcceptScreen(order, title, self._host.preparation_minutes),
             lambda minutes: self._hold(
-                order, status, lambda now: self._with_minutes(now, status, minutes, usual)
+                order, status, lambda now: self._with_minutes(now, status, minutes)
             ),
         )
 
@@ -236,9 +236,7 @@ class OrderActions:
         self._host.apply_order(changed)
         return changed
 
-    async def _with_minutes(
-        self, order: Order, status: OrderStatus, minutes: int, usual: int
-    ) -> Order:
+    async def _with_minutes(self, order: Order, status: OrderStatus, minutes: int) -> Order:
         """Send minutes until the order is ready: the server takes them until it is delivered.
 
         So the trip is added, which the server knows once the order is accepted: `eta` less
@@ -247,8 +245,10 @@ class OrderActions:
         if status is not order.status:
             change = StatusChange(status=status, expected_version=order.version)
             order = await self._change(order, change)
-            if minutes == usual:
-                return order
+            if order.ready_by is not None:  # as usual, which may have changed since it was asked
+                given = order.ready_by - order.timeline[-1].at
+                if round(given.total_seconds() / 60) == minutes:
+                    return order
         trip = 0
         if order.eta is not None and order.ready_by is not None:
             trip = round((order.eta - order.ready_by).total_seconds() / 60)

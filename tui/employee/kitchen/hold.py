@@ -106,8 +106,9 @@ class HeldSteps:
         found = order_id if order_id in self._held else next(reversed(self._held), None)
         held = self.take(found) if found is not None else None
         if held is not None:
-            words = _("Undone: #{number} is not “{status}”.")
-            self._host.toast(words.format(number=held.order.number, status=held.name))
+            words = _("Undone: #{number} stays “{status}”.")
+            stays = STATUS_LOOKS[held.order.status][1]
+            self._host.toast(words.format(number=held.order.number, status=stays))
         return held is not None
 
     def send_now(self, order_id: str) -> None:
@@ -119,11 +120,6 @@ class HeldSteps:
             self._held[order_id] = replace(held, timer=timer)
         elif (held := self.take(order_id)) is not None:
             self._run(held.order, held.send(held.order))
-
-    def send_all(self) -> None:
-        """Send all of them."""
-        for order_id in list(self._held):
-            self.send_now(order_id)
 
     def check(self, present: Callable[[str], Order | None], explain: Explain) -> None:
         """Stop the steps of orders that somebody else has changed meanwhile, and ask.

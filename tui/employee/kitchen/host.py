@@ -60,6 +60,9 @@ class Host(Protocol):
     def apply_order(self, order: "Order") -> None:
         """Put an order that the server has sent onto the board."""
 
+    def menu_changed(self) -> None:
+        """Dishes have been marked as sold out."""
+
     def show_terms(self, restaurant: "RestaurantSummary") -> None:
         """The server has sent the restaurant's terms as they are now."""
 

@@ -20,7 +20,7 @@ HELP = (
     ("d", _("assign a driver, or change it")),
     ("e", _("change the minutes")),
     ("space", _("the whole order")),
-    ("p", _("print or save its ticket")),
+    ("p", _("its ticket: save it, or print it (config.toml: tickets)")),
     ("s", _("menu: sold out, prices, dishes")),
     ("P", _("pause: no new orders")),
     ("+ -", _("15 minutes more, or fewer")),
@@ -54,6 +54,7 @@ def commands(run: Callable[[str], Awaitable[object]], *, muted: bool) -> Iterabl
     bell = _("Bell on") if muted else _("Mute the bell")
     step = _("{minutes} at a time").format(minutes=MORE)
     for action, title, words in (
+        ("ticket", _("Ticket"), _("Print or save it; config.toml: tickets, tickets_auto")),
         ("menu", _("Menu and sold out"), _("Dishes, prices, sold out")),
         ("history", _("History"), _("Orders of any day, found by number, customer or dish")),
         ("today", _("Today"), _("Orders, takings, minutes and dishes of any day and hours")),

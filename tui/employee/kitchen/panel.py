@@ -244,8 +244,7 @@ class KitchenPanel(Panel):
 
     def action_step(self) -> None:
         """The next step of the order under the cursor."""
-        order = self._selected_order()
-        if order is None:
+        if (order := self._selected_order()) is None:
             return
         if order.id in self.board.cancelled:
             self.board.dismiss(order.id)
@@ -276,8 +275,7 @@ class KitchenPanel(Panel):
 
     def action_details(self) -> None:
         """Open the whole order."""
-        order = self._selected_order()
-        if order is not None:
+        if (order := self._selected_order()) is not None:
             self.app.push_screen(OrderDetailsScreen(order, lambda: self.board.order(order.id)))
 
     def action_ticket(self) -> None:
@@ -301,6 +299,12 @@ class KitchenPanel(Panel):
         account = self.session.account
         if account is not None and account.restaurant_id is not None:
             self.app.push_screen(MenuScreen(account.restaurant_id, dish_id))
+
+    def menu_changed(self) -> None:
+        """Have the menu read again, where it is open."""
+        for screen in self.app.screen_stack:
+            if isinstance(screen, MenuScreen):
+                screen.reload()
 
     @on(TermsLine.Clicked)
     def action_pause(self) -> None:
@@ -370,8 +374,7 @@ class KitchenPanel(Panel):
         """A toast and a ring for each order that somebody else has cancelled."""
         cancelled = self.board.cancelled
         for order_id in cancelled - self._reported:
-            order = self.board.order(order_id)
-            if order is not None:
+            if (order := self.board.order(order_id)) is not None:
                 self.toast(kitchen_text.cancelled_message(order), error=True)
                 self.alarm.ring_once()
         self._reported = cancelled

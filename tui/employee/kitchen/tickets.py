@@ -11,18 +11,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order
+from tui.common.config import Config
+from tui.common.dialogs.save import save_text
 from tui.common.format import beside_dishes, fit, hours_minutes, money, sides, wrapped
 from tui.common.hosted import hosted_where
 from tui.common.language import _
-from tui.common.uploads.dialogs import save_text
+from tui.common.services import services_of
 from tui.employee.kitchen.host import Host
 
-WIDTHS = (32, 42, 48)
-"""Characters a line of the usual rolls: 58 mm, and 80 mm in two fonts."""
 SEND_SECONDS = 10.0
 """Until a printer that takes nothing counts as off or full."""
 RETRY_SECONDS = 0.05
@@ -40,29 +41,24 @@ class TicketSettings:
 
     target: str = ""
     """A file, a device or `host:9100`; "" is nowhere."""
-    width: int = WIDTHS[1]
+    width: int = 42
     escpos: bool = False
     by_itself: bool = False
     """A ticket for each order that arrives while the window is open."""
 
     @classmethod
-    def from_environment(cls) -> "TicketSettings":
-        """TIFFIN_TICKETS and, beside it, _WIDTH, _FORMAT (`text`, `escpos`) and _AUTO (`1`).
-
-        By default a printer on the network and a device get ESC/POS, a file text. A visitor reaches
-        none of these.
-        """
+    def of(cls, config: Config) -> "TicketSettings":
+        """Those of the user. By default a printer on the network and a device get ESC/POS, a file
+        text. A visitor reaches none of these."""
         if hosted_where():
             return cls()
-        target = os.path.expanduser(os.environ.get("TIFFIN_TICKETS", "").strip())
-        width = os.environ.get("TIFFIN_TICKETS_WIDTH", "")
-        form = os.environ.get("TIFFIN_TICKETS_FORMAT", "")
+        target = os.path.expanduser(config.tickets.strip())
         printer = bool(HOST.fullmatch(target)) or target.startswith("/dev/")
         return cls(
             target,
-            int(width) if width in map(str, WIDTHS) else WIDTHS[1],
-            form == "escpos" if form in ("text", "escpos") else printer,
-            os.environ.get("TIFFIN_TICKETS_AUTO", "") == "1",
+            int(config.tickets_width),
+            printer if config.tickets_format == "auto" else config.tickets_format == "escpos",
+            config.tickets_auto,
         )
 
 
@@ -146,10 +142,14 @@ class TicketDesk:
 
     def __init__(self, host: Host, here: Widget) -> None:
         """`here` is where dialogs are opened from."""
-        self.tickets = Tickets(TicketSettings.from_environment())
         self._host, self._here = host, here
         self._printed: set[str] = set()
         """New orders that have had their ticket by themselves."""
+
+    @cached_property
+    def tickets(self) -> Tickets:
+        """The way to the printer; once `here` is in the app."""
+        return Tickets(TicketSettings.of(services_of(self._here).config))
 
     def print(self, order: Order, *, quiet: bool = False) -> None:
         """Print or save an order's ticket in the background; `quiet` says only what goes wrong.

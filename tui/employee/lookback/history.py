@@ -16,12 +16,12 @@ from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, fit, hours_minutes, items_in_short, money
+from tui.common.format import STATUS_LOOKS, day_name, fit, hours_minutes, items_in_short, money
 from tui.common.language import _, ngettext
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
-from tui.employee.lookback.span import DAY, day_name
+from tui.employee.lookback.span import DAY
 
 ENOUGH = 40
 """Orders that a search finds before it waits for somebody to come near their end."""

@@ -3,7 +3,6 @@
 import re
 from datetime import date, datetime, time, timedelta
 
-from tui.common import language
 from tui.common.client.errors import ClientError
 from tui.common.language import _
 
@@ -51,12 +50,3 @@ def _moment(text: str, day: date, *, end: bool = False) -> datetime | None:
         pass
     words = _("“{text}” is no time. Type 18, 18:30, 6pm or 2026-01-31 18:30.")
     raise SpanError(words.format(text=text.strip()))
-
-
-def day_name(day: date) -> str:
-    """`Sat 28 Nov 2026`, or what the user's language has instead."""
-    if language.current() == language.ENGLISH:
-        return f"{day:%a} {day.day} {day:%b} {day.year}"
-    from babel.dates import format_date  # it takes a while, and English can do without
-
-    return format_date(day, "EEE d MMM y", language.current())

@@ -17,12 +17,12 @@ from server.features.kitchen.schemas import KitchenSummary
 from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
-from tui.common.format import amount, fit, message_for, money
+from tui.common.dialogs.save import save_text
+from tui.common.format import bare_money, day_name, fit, message_for, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
-from tui.common.uploads.dialogs import save_text
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.lookback.span import DAY, day_name, span_of
+from tui.employee.lookback.span import DAY, span_of
 
 NAME_CELLS = 12
 DISH_CELLS = 40
@@ -223,7 +223,7 @@ def csv_of(summary: KitchenSummary) -> str:
     table.writerow(["what", "name", "count", "amount", "currency"])
 
     def row(what: str, name: str, count: object, cents: int | None = None) -> None:
-        taken = () if cents is None else (amount(cents, summary.currency), summary.currency)
+        taken = () if cents is None else (bare_money(cents, summary.currency), summary.currency)
         safe = f"'{name}" if plain(name).startswith(FORMULAS) else name
         table.writerow([what, safe, count, *taken])
 

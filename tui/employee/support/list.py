@@ -85,9 +85,9 @@ class QueueList(RowList):
         unread = f" {chat.unread.support} " if chat.unread.support and opened else ""
         holder = ""
         if not opened:
-            holder = "closed"
+            holder = _("closed")
         elif chat.employee is not None:
-            holder = "you" if mine else fit(chat.employee.name, 10)
+            holder = _("you") if mine else fit(chat.employee.name, 10)
         right = Content.assemble(
             (unread, "bold $badge-ink on $primary"),
             (" " if unread else "", ""),

@@ -104,7 +104,7 @@ async def test_history_is_found_by_number_customer_and_dish_a_page_at_a_time(
                 return found
             more = f"&before={page['next']}"
 
-    assert await find(find="DISH%202") == [[], [old["id"]]], "two orders looked at a page"
+    assert await find(find="D%C3%8FSH%202") == [[], [old["id"]]], "two orders looked at a page"
     assert await find(find=f"%23{old['number']}") == [[old["id"]]]
     assert await find(find="999999999") == [[]]
     name = str(old["customer"]["name"])  # type: ignore[index]

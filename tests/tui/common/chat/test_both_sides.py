@@ -157,6 +157,8 @@ async def test_a_waiting_customer_rings_at_the_desk(customer: Side, employee: Si
     await employee.told("My order is cold")
     await employee.sees("Support  1 ")
     assert employee.rings == 1
+    titles = [one.title for one in employee.app._notifications]
+    assert titles == ["Ana K."], "the chat's first message is not one more"
 
 
 async def test_only_one_claims_a_chat_and_the_other_sees_who(

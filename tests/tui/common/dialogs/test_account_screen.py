@@ -12,8 +12,8 @@ from support.screen import sees, shown
 from support.waiting import wait_until
 from tui.common.dialogs.account import AccountScreen
 from tui.common.dialogs.login import LoginScreen
+from tui.common.dialogs.save import SaveScreen
 from tui.common.dialogs.sessions import SessionsScreen
-from tui.common.uploads.dialogs import SaveScreen
 
 pytestmark = pytest.mark.usefixtures("few_frames")
 

@@ -7,8 +7,8 @@ from picture_files import RED, noise, png_bomb, saved
 from PIL import Image
 
 from tui.common.client.files import UnfitFile
-from tui.common.uploads.dialogs import complete
 from tui.common.uploads.local_picture import inspect, path_of
+from tui.common.widgets.path_field import complete
 
 
 @pytest.mark.parametrize(

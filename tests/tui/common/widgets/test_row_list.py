@@ -179,6 +179,9 @@ async def test_a_click_on_the_highlighted_row_is_enter_unless_it_brings_the_focu
         assert rows.app.selected == ["row 1"]
         await pilot.click(Names, offset=(3, 5))
         assert rows.app.selected == ["row 1", "row 5"]
+        await pilot.mouse_down(Names, offset=(3, 5))
+        await pilot.mouse_up(Names, offset=(9, 5))
+        assert rows.app.selected == ["row 1", "row 5"], "a drag is no click"
         rows.blur()
         await pilot.pause()
         await pilot.click(Names, offset=(3, 5))

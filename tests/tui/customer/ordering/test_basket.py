@@ -1,10 +1,13 @@
+from datetime import datetime
+
 import pytest
 from order_samples import an_order
 
 from server.features.restaurants.schemas import MenuItem, Restaurant
 from server.features.shared.schemas import Address
+from tui.common.format import set_clock
 from tui.customer.ordering.basket import Basket, address_for, map_note
-from tui.customer.ordering.format import out_of_reach
+from tui.customer.ordering.format import not_now, out_of_reach
 from tui.customer.ordering.menu import MenuList, basket_line
 
 HOME = Address(text="1 Quay Street", lat=47.1, lng=15.1)
@@ -151,3 +154,16 @@ def test_the_map_note_explains_which_coordinates_are_used() -> None:
     assert map_note(" 1 Quay Street ", HOME) == ""
     assert "still 1 Quay Street" in map_note("The attic", HOME)
     assert "near the restaurant" in map_note("The attic", None)
+
+
+def test_a_closed_restaurant_says_when_it_opens_by_its_clock_and_the_users_setting() -> None:
+    opens = datetime.fromisoformat("2026-03-02T16:30:00Z")
+    closed = a_restaurant().model_copy(
+        update={"open_now": False, "opens_at": opens, "time_zone": "Europe/Vienna"}
+    )
+    assert not_now(closed) == "Closed until Mon 17:30."
+    set_clock(twelve_hours=True)
+    try:
+        assert not_now(closed) == "Closed until Mon 5:30pm."
+    finally:
+        set_clock(twelve_hours=False)

@@ -269,6 +269,8 @@ async def test_restaurants_and_dishes_are_filtered_by_typing(
         await sees(app, place["name"])
         await pilot.press("slash", *"open now")
         await sees(app, place["name"])
+        await pilot.press("escape", "slash", *"vegan")  # a restaurant of such dishes
+        await sees(app, place["name"], "Open now")
         await pilot.press("escape", "slash", *place["name"], "enter", "enter")
         await at_page(app, "dishes")
         menu = app.screen.query_one(MenuList)
@@ -300,7 +302,16 @@ async def test_a_new_address_is_pointed_at_on_the_map_and_kept_as_work(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b", "f4")
-        await sees(app, "Home  19 Chestnut Walk", "◆  Curry Leaf")
+        await sees(app, "Home   19 Chestnut Walk", "◆  Curry Leaf")
+        aim = app.screen.query_one(AimMap)
+        await wait_until(lambda: aim.streets is not None, what="the town's streets")
+        await pilot.press("tab", "tab", "enter")
+        await sees(app, "New     Chestnut Walk")
+        await pilot.press(*"7 ", "enter", "enter")  # the number before the street of the map
+        await sees(app, "Address    7 Chestnut Walk")
+        await pilot.press("f4", "down", "w")  # also before anything is ordered there
+        await sees(app, "Work   7 Chestnut Walk")
+        await pilot.press("delete", "escape", "f4")
         aim = app.screen.query_one(AimMap)
         await wait_until(lambda: aim.streets is not None, what="the town's streets")
         await pilot.press("tab", *"7 wei")
@@ -324,7 +335,7 @@ async def test_a_new_address_is_pointed_at_on_the_map_and_kept_as_work(
         # it is among the last addresses now, and becomes the work's
         await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b", "f4", "down", "w")
-        await sees(app, "Work  7 Weir Street")
+        await sees(app, "Work   7 Weir Street")
         assert (await guest.get("/me")).must(200).json["work_address"] == order["address"]
         await pilot.press("delete")
         await wait_until(lambda: "Work" not in shown(app), what="forgotten")
@@ -484,6 +495,8 @@ async def test_the_checkout_shows_fees_and_tip_and_refuses_what_is_not_delivered
         await pilot.press("b")
         await sees(app, "Delivery", "CHF 1.90", "Paid at the door, in about")
         await focus(screen, "#tip")
+        await pilot.press("2", "5", "backspace")
+        await sees(app, "CHF 2.00", f"Place the order · CHF {(price + 390) / 100:.2f}")
         await pilot.press("enter")
         await sees(app, " 5 %")
         await pilot.press("enter")

@@ -1,16 +1,14 @@
 """Steps that wait some seconds, in which they can be undone."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
 from support.relay import relay_to
-from support.rest import Rest
 from support.waiting import wait_until
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.employee.kitchen import actions
@@ -19,13 +17,6 @@ from tui.employee.kitchen.hold import hold_seconds
 S = OrderStatus
 LONG = 600.0
 """Seconds that never pass in a test."""
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +38,7 @@ async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
         await window.press("enter")
         await window.sees("→ Cooking in 600 s · u undoes", "→ 600 s")
         await window.press("u")
-        await window.sees("Undone")
+        await window.sees(f"Undone: #{order.number} stays “Accepted”")
         assert (await town.now(order)).status is S.ACCEPTED
         await window.press("enter", "enter")
         await window.has(order, S.PREPARING)
@@ -85,6 +76,28 @@ async def test_a_change_by_somebody_else_is_asked_about_and_quitting_sends(
         await window.on(second)
         await window.press("enter", "ctrl+q")
         assert (await town.now(second)).status is S.PREPARING
+
+
+async def test_the_minutes_that_were_confirmed_are_kept_where_the_usual_ones_change(
+    demo_server: LiveServer, town: Town, tmp_path: Path
+) -> None:
+    order = await town.place()
+    async with kitchen_window(demo_server.url, tmp_path, hold=LONG) as window:
+        await wait_until(lambda: window.kitchen.restaurant, what="the restaurant's terms")
+        usual = window.kitchen.preparation_minutes
+        await window.on(order)
+        await window.press("enter", "enter", "plus")
+        await window.sees("→ Accepted in", "+15 min for everybody")
+        await window.press("enter")
+        now = await window.has(order, S.ACCEPTED)
+
+        def minutes() -> int:
+            now = window.kitchen.board.order(order.id)
+            assert now is not None
+            assert now.ready_by is not None
+            return round((now.ready_by - now.timeline[-1].at).total_seconds() / 60)
+
+        await wait_until(lambda: minutes() == usual, what=f"{usual} minutes, not {now.ready_by}")
 
 
 async def test_a_step_that_cannot_be_sent_keeps_the_window_open(

@@ -1,6 +1,5 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from tui.employee.kitchen.dialogs import AcceptScreen, DriverScreen, ReasonScree
 from tui.employee.menu import MenuScreen
 
 S = OrderStatus
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 async def test_a_new_order_appears_on_an_empty_board_and_rings(
@@ -383,7 +375,12 @@ async def test_from_132_columns_on_all_columns_of_the_board_in_front_are_in_view
         await window.press("z")  # more room: the order is beside them
         await wait_until(lambda: kitchen.details.size.width > 20, what="the order")
         assert kitchen.view.shows_all
-        await window.press("z", "2")
+        await window.press("z")
+        await window.pilot.resize_terminal(160, 48)
+        drivers, support, *_ = (panel.size.height for panel in window.app.panels[1:])
+        assert drivers > support, "the map beside the board has more room"
+        await window.pilot.resize_terminal(132, 30)
+        await window.press("2")
         await wait_until(lambda: not kitchen.view.shows_all, what="another panel in front")
         await window.press("1")
         await wait_until(lambda: kitchen.view.shows_all, what="five columns again")

@@ -1,24 +1,15 @@
 """What a kitchen changes beside its orders: a pause, minutes for everybody, what is sold out."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kitchen_orders import Town, a_town
+from kitchen_orders import Town
 from kitchen_window import kitchen_window
 
 from server.features.orders.schemas import OrderStatus
 from support.live_server import LiveServer
-from support.rest import Rest
 from support.waiting import wait_until
 from tui.employee.kitchen.dialogs import SoldOutScreen
-
-
-@pytest.fixture
-async def town(demo_server: LiveServer) -> AsyncIterator[Town]:
-    """The demo's restaurant, and a customer."""
-    async with Rest(demo_server.url) as rest:
-        yield await a_town(rest)
 
 
 async def test_a_pause_and_more_minutes_are_seen_by_customers_and_every_window(
@@ -54,14 +45,17 @@ async def test_what_is_sold_out_is_asked_told_and_marked_on_the_menu(
 ) -> None:
     order = await town.place(dishes=2)
     kept, gone = (item.name for item in order.items)
-    async with kitchen_window(demo_server.url, tmp_path, (80, 24)) as window:
+    async with kitchen_window(demo_server.url, tmp_path, (80, 24), hold=600) as window:
         await window.on(order)
         await window.press("R", "down", "enter")
         await wait_until(lambda: isinstance(window.app.screen, SoldOutScreen), what="the dishes")
         await window.sees(kept, gone)
         await window.press("enter")
         await window.sees("Tick what is sold out")
-        await window.press("down", "space", "enter")
+        await window.press("down", "space", "enter", "s")
+        await window.sees("none sold out")
+        await window.kitchen.send_held()
+        await window.sees("✕ " + gone)
         await wait_until(lambda: window.kitchen.board.order(order.id) is None, what="cancelled")
         await window.told("this is sold out now")
     now = await town.now(order)

@@ -15,14 +15,15 @@ from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
 from tui.common import hosted
-from tui.common.uploads.dialogs import SaveScreen
+from tui.common.config import SETTINGS, Config, read_config
+from tui.common.dialogs.save import SaveScreen
 from tui.employee.kitchen import tickets
-from tui.employee.kitchen.tickets import WIDTHS, TicketError, Tickets, TicketSettings
+from tui.employee.kitchen.tickets import TicketError, Tickets, TicketSettings
 
 NASTY = "no \x1b@\x1dV\x01 onions, Gemüse für € 5 加辣 " * 3
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [int(one) for one in SETTINGS["tickets_width"][1]])
 def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
     order = an_order(7, note=NASTY)
     lines = tickets.ticket_lines(order, width)
@@ -36,7 +37,7 @@ def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
 
 
 def test_no_name_and_no_address_looks_like_the_total() -> None:
-    order, width = an_order(7), WIDTHS[0]
+    order, width = an_order(7), 32
     fake = f"Anna{' ' * 28}Total{' ' * 20}0.00 X"
     nasty = order.model_copy(
         update={
@@ -92,10 +93,12 @@ async def test_an_order_is_saved_by_key_and_by_itself(
     target = tmp_path / "tickets.txt"
     monkeypatch.setenv("TIFFIN_TICKETS", str(target))
     monkeypatch.setenv("TIFFIN_TICKETS_AUTO", "1")
+    config = read_config()
+    assert (config.tickets, config.tickets_auto, config.problems) == (str(target), True, ())
     async with Rest(demo_server.url) as rest:
         town = await a_town(rest)
         old = await town.place()
-        async with kitchen_window(demo_server.url, tmp_path) as window:
+        async with kitchen_window(demo_server.url, tmp_path, config=config) as window:
             await window.on(old)
             await window.press("p")
             await window.sees(f"#{old.number} went to")
@@ -118,10 +121,9 @@ async def test_a_ticket_is_saved_where_there_is_no_printer_and_never_by_a_visito
         await window.press("enter")
         await wait_until(saved.exists, what="the ticket")
         assert f"#{order.number}" in saved.read_text()
-    monkeypatch.setenv("TIFFIN_TICKETS", str(target))
-    monkeypatch.setenv("TIFFIN_TICKETS_AUTO", "1")
     monkeypatch.setattr(hosted, "_where", "ssh")
-    async with kitchen_window(demo_server.url, tmp_path) as window:
+    config = Config(tickets=str(target), tickets_auto=True)
+    async with kitchen_window(demo_server.url, tmp_path, config=config) as window:
         await window.on(order)
         await window.press("p")
         await window.told("Nothing can be saved over ssh.")
