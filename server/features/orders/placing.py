@@ -163,17 +163,17 @@ def check_open(restaurant: RestaurantSummary) -> None:
     """Raises Problem 422 while the restaurant is closed or pauses."""
     if restaurant.open_now:
         return
-    if (there := restaurant.opens_there) is None:
-        words, then = "", ""
+    if restaurant.opens_at is None:
+        words, then, again = "", "", None
     else:
-        day = f"{there:%A}" if restaurant.opens_this_week else f"{there:%A} {there.day} {there:%b}"
-        words, then = f" until {day} {there:%H:%M}", ", or order then"
+        words, then = f" until {restaurant.opens_in_words('%A')}", ", or order then"
+        again = to_text(restaurant.opens_at)
     state = "takes no orders" if restaurant.paused_until else "is closed"
     raise _refused(
         "closed",
         "restaurant_id",
         f"{restaurant.name} {state}{words}. Choose another restaurant{then}.",
-        opens_at=to_text(restaurant.opens_at) if restaurant.opens_at else None,
+        opens_at=again,
     )
 
 

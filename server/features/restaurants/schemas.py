@@ -95,14 +95,21 @@ class RestaurantSummary(Terms):
     rating: Rating = Rating()
 
     @property
-    def opens_there(self) -> datetime | None:
-        """`opens_at` by the restaurant's clock."""
-        return self.there(self.opens_at) if self.opens_at else None
+    def opens_soon(self) -> bool:
+        """Whether `opens_at` is before the same weekday comes again."""
+        return self.opens_at is not None and self.opens_at - datetime.now(UTC) < timedelta(days=6)
 
-    @property
-    def opens_this_week(self) -> bool:
-        """Whether it opens so soon that the weekday says which day that is."""
-        return bool(self.opens_at and self.opens_at - datetime.now(UTC) < timedelta(days=6))
+    def opens_in_words(self, day: str) -> str:
+        """`opens_at` by the restaurant's clock: `Sunday 11:00`, with the date where that may be
+        another week's; `day` is the form of the weekday for strftime. "" where nobody knows."""
+        if self.opens_at is None:
+            return ""
+        there = self.there(self.opens_at)
+        return (
+            f"{there:{day} %H:%M}"
+            if self.opens_soon
+            else f"{there:{day}} {there.day} {there:%b %H:%M}"
+        )
 
     def there(self, moment: datetime) -> datetime:
         """A moment by the restaurant's clock."""

@@ -45,8 +45,9 @@ def not_now(restaurant: RestaurantSummary) -> str:
     if restaurant.open_now:
         return ""
     opens = ""
-    if there := restaurant.opens_there:
-        day = weekday(there) if restaurant.opens_this_week else day_name(there.date())
+    if restaurant.opens_at is not None:
+        there = restaurant.there(restaurant.opens_at)
+        day = weekday(there) if restaurant.opens_soon else day_name(there)
         opens = f"{day} {hours_minutes(there, there.tzinfo)}"
     if restaurant.paused_until:
         paused = _("Takes no orders until {time}.") if opens else _("Takes no orders.")
