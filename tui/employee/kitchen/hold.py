@@ -7,7 +7,7 @@ order as the server has it. An app that is killed leaves it there, and so does t
 import os
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from textual import events
@@ -26,6 +26,7 @@ Explain = Callable[[Order, Order, str], str]
 """What has become of an order since it was seen: `conflict_message`."""
 HOLD_SECONDS = 5.0
 """How long a step can be undone, at most."""
+BUSY_SECONDS = 0.1
 
 
 def hold_seconds() -> float:
@@ -111,8 +112,13 @@ class HeldSteps:
         return held is not None
 
     def send_now(self, order_id: str) -> None:
-        """Send the step of that order."""
-        if (held := self.take(order_id)) is not None:
+        """Send the step of that order; while another change of it is on its way, once that is over
+        and has not made it another order."""
+        held = self._held.get(order_id)
+        if held is not None and order_id in self._host.busy:
+            timer = self._host.call_in(BUSY_SECONDS, lambda: self.send_now(order_id))
+            self._held[order_id] = replace(held, timer=timer)
+        elif (held := self.take(order_id)) is not None:
             self._run(held.order, held.send(held.order))
 
     def check(self, present: Callable[[str], Order | None], explain: Explain) -> None:

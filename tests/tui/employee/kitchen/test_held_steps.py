@@ -43,8 +43,14 @@ async def test_a_step_waits_can_be_undone_and_is_sent_by_the_next(
         await window.press("enter", "enter")
         await window.has(order, S.PREPARING)
         await window.sees("→ Ready in")
-        window.kitchen.actions.held.hold_for = 0.1
-        await window.press("u", "enter")
+        held = window.kitchen.actions.held
+        window.kitchen.busy.add(order.id)  # another change of it is on its way
+        held.send_now(order.id)
+        assert held.of(order.id)
+        await window.press("u")
+        window.kitchen.busy.discard(order.id)
+        held.hold_for = 0.1
+        await window.press("enter")
         await window.has(order, S.READY)
 
 
