@@ -121,7 +121,7 @@ async def test_an_order_is_delivered_without_people_until_a_sigterm(
             dish = next(item for item in menu if item["available"])
             basket = {
                 "restaurant_id": one["id"],
-                "items": [{"menu_item_id": dish["id"], "quantity": 1}],
+                "items": [{"menu_item_id": dish["id"], "quantity": 3}],  # above every minimum
                 "address": {"text": "1 Quay Street", "lat": one["lat"], "lng": one["lng"]},
             }
             order = (await rest.post("/orders", basket)).must(201).json
