@@ -86,6 +86,9 @@ def document(
         ref_template=_REFS,
         schema_generator=_Schemas,
     )
+    schemas = definitions.get("$defs", {})
+    for name, schema in schemas.items():  # what differs in and out has two schemas of one title
+        schema["title"] = name.replace("-", "")
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
@@ -103,7 +106,7 @@ def document(
         "tags": [{"name": name} for name in sorted({one.tag for one in operations})],
         "paths": paths,
         "components": {
-            "schemas": definitions.get("$defs", {}),
+            "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -211,7 +214,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
         )
         required = schema.get("required", [])
         for name, field in model.model_fields.items():
-            header = next((m.name for m in field.metadata if isinstance(m, Header)), name)
+            wire = field.alias or name
+            header = next((m.name for m in field.metadata if isinstance(m, Header)), wire)
             found = _inlined(schema["properties"][name], schema.get("$defs", {}))
             found.pop("description", None)
             if name not in required and field.default is not None:
