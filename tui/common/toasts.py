@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from textual.app import App
 from textual.geometry import Region
@@ -35,6 +36,8 @@ class Toasts:
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
+        self._followed = WeakSet[Screen[Any]]()
+        """The screens whose layout, where it changes, places the toasts anew."""
 
     def changed(self) -> None:
         """There is one more: join the oldest, and place them once they are laid out."""
@@ -67,6 +70,9 @@ class Toasts:
     def place(self) -> None:
         """Put them into the corner where they cover least of what one works on."""
         screen = self._app.screen
+        if screen not in self._followed:
+            self._followed.add(screen)
+            screen.screen_layout_refresh_signal.subscribe(self._app, self._laid_out)
         racks = screen.query(ToastRack)
         toasts = [toast.region for toast in screen.query(Toast) if toast.region]
         if not racks or not toasts:
@@ -84,6 +90,10 @@ class Toasts:
         best = min(CORNERS, key=covered)
         for name in ("-top", "-left"):
             racks.first().set_class(name in best, name)
+
+    def _laid_out(self, screen: Screen[Any]) -> None:
+        if self._app._notifications and screen is self._app.screen:
+            self.place()
 
 
 def _worked_on(screen: Screen[Any]) -> Iterator[Region]:
