@@ -7,7 +7,7 @@ import pytest
 
 from server.features.kitchen.schemas import KitchenSummary
 from tui.common.format import bare_money
-from tui.employee.lookback.today import csv_of
+from tui.employee.history.figures import csv_of
 from tui.employee.menu import cents_of
 
 

@@ -16,6 +16,8 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.language import _
 from tui.common.panel import Panel
+from tui.employee.history.figures import TodayScreen
+from tui.employee.history.orders import HistoryScreen
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen import keys
 from tui.employee.kitchen.actions import OrderActions, conflict_message
@@ -28,8 +30,6 @@ from tui.employee.kitchen.host import AnswerT, Timer
 from tui.employee.kitchen.model import COLUMNS, Cursor, OrderBoard
 from tui.employee.kitchen.terms import Terms, TermsLine, format_terms, paused
 from tui.employee.kitchen.tickets import TicketDesk
-from tui.employee.lookback.history import HistoryScreen
-from tui.employee.lookback.today import TodayScreen
 from tui.employee.menu import MenuScreen
 from tui.employee.staleness import Banner, Staleness
 

@@ -22,7 +22,7 @@ from tui.common.format import bare_money, day_name, fit, message_for, money
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.lookback.span import DAY, span_of
+from tui.employee.history.span import DAY, span_of
 
 NAME_CELLS = 12
 DISH_CELLS = 40

@@ -20,8 +20,8 @@ from tui.common.format import STATUS_LOOKS, day_name, fit, hours_minutes, items_
 from tui.common.language import _, ngettext
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
+from tui.employee.history.span import DAY
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
-from tui.employee.lookback.span import DAY
 
 ENOUGH = 40
 """Orders that a search finds before it waits for somebody to come near their end."""

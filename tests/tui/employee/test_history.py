@@ -18,9 +18,9 @@ from support.waiting import wait_until
 from tui.common.client.errors import ClientError
 from tui.common.config import Config
 from tui.common.dialogs.save import SaveScreen
-from tui.employee.lookback.history import HistoryScreen
-from tui.employee.lookback.span import span_of
-from tui.employee.lookback.today import TodayScreen, csv_of
+from tui.employee.history.figures import TodayScreen, csv_of
+from tui.employee.history.orders import HistoryScreen
+from tui.employee.history.span import span_of
 
 DAY = date(2026, 3, 1)
 
