@@ -69,6 +69,8 @@ class Toasts:
 
     def place(self) -> None:
         """Put them into the corner where they cover least of what one works on."""
+        if not self._app.is_running:  # it is ending, and a key or a toast came before
+            return
         screen = self._app.screen
         if screen not in self._followed:
             self._followed.add(screen)

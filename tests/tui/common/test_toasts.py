@@ -64,3 +64,15 @@ async def test_no_toast_covers_the_field_or_the_dialog_in_use(
             return bool(toasts) and not any(box.region.overlaps(one) for one in toasts)
 
         await wait_until(lambda: box.region.bottom > 20 and apart(), what="the dialog is free")
+
+
+async def test_a_toast_that_comes_as_the_app_ends_is_left(
+    demo_server: LiveServer, tmp_path: Path
+) -> None:
+    async with signed_in(demo_server.url, tmp_path) as (app, _):
+        app.notify("Here", title="One", timeout=60)
+        await wait_until(lambda: places(app.screen), what="a toast")
+        await app.push_screen(ConfirmScreen("Sure?", "Really?", yes="Yes", no="No"))
+        app._running = False
+        app.toasts.place()
+        app._running = True
