@@ -174,8 +174,13 @@ class Window:
         self.app.notify(SENT, title=f"{SENT} toast", markup=True)
         await told(self.app, f"{NASTY} toast {NASTY}")
         await sees(self.app, f"{NASTY} toast")
-        self.app.set_headline(f"{SENT} headline")
-        await sees(self.app, f"{NASTY} headline")
+
+        def headline_is_seen() -> bool:
+            # Each time anew: the panels write their own every few seconds.
+            self.app.set_headline(f"{SENT} headline")
+            return f"{NASTY} headline" in shown(self.app)
+
+        await wait_until(headline_is_seen, what="the headline")
         question = ConfirmScreen(SENT, f"{SENT}?", yes="Yes", no=f"{SENT}n")
         await self.app.push_screen(question)
         await sees(self.app, f"─ {NASTY} ─", f"{NASTY}?", f"{NASTY}n")
