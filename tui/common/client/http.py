@@ -6,6 +6,7 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
@@ -38,6 +39,10 @@ IDENTITY = "identity"
 """The content encoding of an answer that is not compressed."""
 CLOSE_SECONDS = 1.0
 """For the server's answer to the closing of a WebSocket."""
+
+_on_handshake_sent: ContextVar[Callable[[], None] | None] = ContextVar("sent", default=None)
+"""What is called as the head of a WebSocket's handshake leaves; `ws_connect` of aiohttp has no
+argument for it, as requests have."""
 
 
 class Form(Protocol):
@@ -176,16 +181,19 @@ class HttpClient:
         token: str | None = None,
         params: Mapping[str, str] | None = None,
         silence: float | None = None,
+        on_sent: Callable[[], None] | None = None,
     ) -> WebSocket:
         """Open a WebSocket, which may be silent for `silence` seconds.
 
-        Raises `Unreachable`, and `ApiError` where the handshake is refused by HTTP.
+        `on_sent` is called as the handshake's head leaves. Raises `Unreachable`, and `ApiError`
+        where the handshake is refused by HTTP.
         """
         http = await self._open()
         import aiohttp
 
         from tui.common.client.websocket import WebSocket, refused
 
+        before = _on_handshake_sent.set(on_sent)
         try:
             with self.translate_errors():
                 async with asyncio.timeout(2 * CONNECT_SECONDS):
@@ -201,6 +209,8 @@ class HttpClient:
             if isinstance(error.__cause__, aiohttp.WSServerHandshakeError):
                 raise refused(error.__cause__, self.base_url) from error
             raise
+        finally:
+            _on_handshake_sent.reset(before)
         return WebSocket(socket, meter, f"GET {path}", token or "", self._closing, silence)
 
     async def close(self) -> None:
@@ -337,6 +347,8 @@ async def _on_head_sent(_session: object, context: object, params: object) -> No
         headers = sum(len(f"{name}: {value}\r\n") for name, value in params.headers.items())
         first = f"{params.method} {params.url.raw_path_qs} HTTP/1.1"
         request.head_sent(line + headers + 2, head_text(first, params.headers.items()))
+    elif (on_sent := _on_handshake_sent.get()) is not None:
+        on_sent()
 
 
 def _headers(

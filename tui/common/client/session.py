@@ -263,8 +263,9 @@ class Session:
         silence: float | None = None,
         epoch: int | None = None,
         rejected: str | None = None,
+        on_sent: Callable[[], None] | None = None,
     ) -> WebSocket:
-        """Open a WebSocket; the caller closes it. `epoch` is as in `open_request`.
+        """Open a WebSocket; the caller closes it. `epoch` and `on_sent` are as in `open_request`.
 
         `rejected` is the token of a channel that was closed because of it: another one is used.
         `silence` is how many seconds the channel may be silent for.
@@ -276,7 +277,12 @@ class Session:
                 raise SignedOut(_("That session has ended."))
             try:
                 socket = await self._client.connect(
-                    path, meter=meter, token=token, params=params, silence=silence
+                    path,
+                    meter=meter,
+                    token=token,
+                    params=params,
+                    silence=silence,
+                    on_sent=on_sent,
                 )
                 self._answered()
                 return socket

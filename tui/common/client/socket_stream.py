@@ -88,7 +88,6 @@ class SocketStream(Stream[WebSocket, ItemT]):
     async def _open_connection(self) -> WebSocket:
         if self._meter.state is not State.CONNECTING:
             self._meter.set_state(State.CONNECTING)
-        self._on_sent()
         socket = await self._connect(
             self._session.connect(
                 self.path,
@@ -97,6 +96,7 @@ class SocketStream(Stream[WebSocket, ItemT]):
                 silence=self._silence,
                 epoch=self._bind_epoch(),
                 rejected=self._rejected,
+                on_sent=self._on_sent,
             )
         )
         self.accepted = True

@@ -69,9 +69,12 @@ class TargetSession(Session):
         silence: float | None = None,
         epoch: int | None = None,
         rejected: str | None = None,
+        on_sent: Callable[[], None] | None = None,
     ) -> WebSocket:
         """See `Session`; there is no token."""
-        return await self._client.connect(path, meter=meter, params=params, silence=silence)
+        return await self._client.connect(
+            path, meter=meter, params=params, silence=silence, on_sent=on_sent
+        )
 
     async def date(self) -> tuple[datetime | None, float]:
         """What the server says is the time, and how many seconds that took on its way."""

@@ -119,6 +119,27 @@ async def test_a_proxy_that_fails_is_waited_for(demo_server: LiveServer) -> None
             await job
 
 
+async def test_a_server_that_is_gone_is_no_reason_to_poll(demo_server: LiveServer) -> None:
+    """Nothing on the way blocks the socket, and a poll would not reach the server either."""
+    backoff, soon = Backoff(0.1, 0.1), Timeouts(first_sound=0.1)
+    async with AsyncExitStack() as way:
+        proxy = await way.enter_async_context(proxy_to(demo_server.url))
+        async with signed_in(proxy.url, Role.CUSTOMER) as session:
+            api = Api(session)
+            chat = await api.open_chat(NewChat(subject="Gone"), "key")
+            chat_session = ChatSession(session, api, chat, backoff=backoff, timeouts=soon)
+            job = asyncio.create_task(chat_session.run())
+            await wait_until(lambda: chat_session.meter.state is State.LIVE)
+            meters = set(session.wire.meters)
+            await way.aclose()
+            await wait_until(lambda: backoff.attempt >= 8, what="eight attempts")  # 0.4 s at least
+            assert set(session.wire.meters) == meters
+            assert chat_session.meter.pattern is Pattern.WEBSOCKET
+            job.cancel()
+            with suppress(asyncio.CancelledError):
+                await job
+
+
 async def test_without_a_websocket_each_sides_view_is_what_is_kept(demo_server: LiveServer) -> None:
     """Also while the way changes under it, time and again; then the socket carries once more."""
     async with AsyncExitStack() as stack:
