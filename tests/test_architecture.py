@@ -315,6 +315,17 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     named |= {(ROOT / document).parent / link for link in links}
     assert named
     assert not {path for path in named if not path.exists()}
+    short = set(re.findall(r"(?:\w+/)*\w+\.(?:py|sql)\b", text))
+    code = code_files()
+    assert not {name for name in short if not any(one.endswith(f"/{name}") for one in code)}
+    targets = set(re.findall(r"`make ([a-z-]+)", text))
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@cache
+def code_files() -> list[str]:
+    tops = ("server", "tui", "web", "tests", "tools", "benchmarks")
+    return [str(path) for top in tops for path in (ROOT / top).rglob("*.*")]
 
 
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))

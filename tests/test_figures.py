@@ -1,4 +1,4 @@
-"""The figures of the operators' pages are those that were measured: benchmarks/results has them."""
+"""The figures of the pages are those that were measured: benchmarks/results has them."""
 
 import re
 from functools import cache
@@ -88,7 +88,49 @@ def growing() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("page", "measured"), [("operating", sizing()), ("scaling", growing())])
+README = (
+    ("long_polling.txt", r"^with Redis.*\n.*p50 +([\d.]+)", "p50 {:.0f} ms with Redis,"),
+    ("long_polling.txt", r"^without Redis.*\n.*p50 +([\d.]+)", ", {:.0f} ms without |"),
+    ("held_connections.txt", r"\(([\d.]+) KB each\)", "| {:.0f} KB each;"),
+    ("held_connections.txt", r"p50 ([\d.]+) p99 ([\d.]+)", "p50 {:.0f} ms, p99 {:.0f} ms;"),
+    ("first_paint.txt", r"^customer, .*median ([\d.]+)", "| {:.2f} and"),
+    ("first_paint.txt", r"^employee, .*median ([\d.]+)", "and {:.2f} s of CPU,"),
+    ("first_paint.txt", r"^python with .*median ([\d.]+)", ", {:.2f} s of it Python with"),
+    ("broadcast.txt", r"beside +1 at once.*most +([\d.]+)", "waits {} ms at most,"),
+    ("broadcast.txt", r"beside +20 at once.*most +([\d.]+)", ", and {} ms while"),
+    ("chat.txt", r"^WebSocket, 500 .*\n.*p50 +([\d.]+)", "trip {} ms over WebSocket,"),
+    ("chat.txt", r"^Socket\.IO, 500 .*\n.*p50 +([\d.]+)", ", {} ms over Socket.IO;"),
+    ("chat.txt", r"^WebSocket, 6000 .*time, (\d+) µs", "they can, {:.0f} and"),
+    ("chat.txt", r"^Socket\.IO, 6000 .*time, (\d+) µs", "and {:.0f} µs of CPU"),
+    ("chat_view.txt", r"^a frame anywhere in it +([\d.]+)", "| a frame {:.1f} ms,"),
+    ("chat_view.txt", r"^one more, and its frame +([\d.]+)", "a new line {:.1f} ms,"),
+    ("chat_view.txt", r"^all of it at another width +([\d.]+)", "width {:.0f} ms of CPU |"),
+    ("growth.md", r"last ÷ first \|\n.*\n.*\| ([\d.]+) \|$", "| at most {} times the CPU"),
+    ("photos.txt", r"([\d.]+) pictures a second", "| {:.1f} a second with two workers;"),
+    ("photos.txt", r"(\d+) MB by the server, (\d+) MB", "; {:.0f} MB, and {:.0f} MB for the"),
+    ("photos.txt", r"ping above idle: ([\d.]+)", "p99 {} ms above idle."),
+    ("photos.txt", r"pool[\s\S]*?([\d.]+) pictures a second", "pool: {:.1f} a second,"),
+    ("photos.txt", r"kept: (\d+) MB$", ", {:.0f} MB |"),
+    ("panel_load.txt", r"one core: ([\d.]+)%", "| {:.0f}% of a core;"),
+    (
+        "panel_load.txt",
+        r"^keys at 1000 .*p50 ([\d.]+) ms, p95 ([\d.]+)",
+        "{:.0f} ms, p95 {:.0f} ms,",
+    ),
+    ("panel_load.txt", r"within 20 ms: (\d+)%", "{:.0f}% of them within 20 ms"),
+)
+"""What README says of a benchmark's results."""
+
+
+def readme() -> list[str]:
+    """Those of README's second table."""
+    return [words.format(*figures(name, pattern)) for name, pattern, words in README]
+
+
+@pytest.mark.parametrize(
+    ("page", "measured"),
+    [("README", readme()), ("docs/operating", sizing()), ("docs/scaling", growing())],
+)
 def test_a_page_has_the_figures_that_were_measured(page: str, measured: list[str]) -> None:
-    text = " ".join((ROOT / "docs" / f"{page}.md").read_text().split())
+    text = " ".join((ROOT / f"{page}.md").read_text().split())
     assert [one for one in measured if one not in text] == [], "write these into the page"

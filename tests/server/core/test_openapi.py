@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,6 +8,8 @@ import pytest
 from server.app import OPERATIONS
 from server.core import openapi
 from server.features.shared.schemas import ProblemDetails
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,15 @@ def test_the_path_names_its_parameters_and_no_others(document: dict[str, Any]) -
         listed = [one["name"] for one in operation["parameters"] if one["in"] == "path"]
         assert (sorted(named), len(listed)) == (sorted(listed), len(named)), (method, path)
         assert all(one["required"] for one in operation["parameters"] if one["in"] == "path")
+
+
+def test_every_route_that_a_page_names_exists(document: dict[str, Any]) -> None:
+    known = {(method.upper(), path) for path, method, _ in operations(document)}
+    known |= {("GET", path) for path in ("/healthz", "/readyz", "/api/v1/openapi.json")}
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = " ".join(page.read_text().split())
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`?\s]*)", text):
+            assert {(method, path), (method, f"/api/v1{path}")} & known, (page.name, method, path)
 
 
 def test_each_error_is_problem_json_and_common_errors_are_documented(

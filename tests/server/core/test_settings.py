@@ -371,3 +371,16 @@ def test_the_operators_page_describes_every_setting() -> None:
     for path in (path for top in ("server", "tui", "web") for path in (ROOT / top).rglob("*.py")):
         names |= set(re.findall(r"\bTIFFIN_[A-Z_]*[A-Z]\b", path.read_text()))
     assert not {name for name in names if f"`{name}`" not in page}
+    rows = re.findall(r"^\| (`TIFFIN_.*?) \| (.*?) \|", page, re.MULTILINE)
+    shown = {
+        name.lower(): default.strip("`")
+        for names_cell, defaults in rows
+        for name, default in zip(
+            re.findall(r"`TIFFIN_(\w+)`", names_cell), re.split("[,;] ", defaults), strict=False
+        )
+    }
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    plain = {name: value for name, value in defaults.items() if isinstance(value, int | float)}
+    assert {name: shown[name] for name in plain} == {
+        name: str(value).lower() for name, value in plain.items()
+    }
