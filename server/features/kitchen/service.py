@@ -1,4 +1,4 @@
-"""The kitchen's summary of a day, or of any span of hours."""
+"""The kitchen's summary of a day or any span of hours, and news of the restaurant's terms."""
 
 import asyncio
 import json
