@@ -1,7 +1,7 @@
 """A load generator, not a server: made-up orders changing as fast as asked, in the API's words.
 
-`python -m benchmarks._kitchen_load` prints its address. It answers what the employee's app asks to
-come in, and streams `order.updated` over real HTTP, each event a write of its own as the server
+`python -m benchmarks._kitchen_load` prints its address. It answers what the employee's app asks at
+its log-in, and streams `order.updated` over real HTTP, each event a write of its own as the server
 does it: ten new orders whose note changes and forty that go from column to column, in turn.
 `POST /load?rate=N` sets the events a second and answers with how many have been sent.
 """

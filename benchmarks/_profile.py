@@ -1,4 +1,4 @@
-"""Where the server's CPU time goes in some work: by layer and by function.
+"""Where the server's CPU time goes in one workload: by layer and by function.
 
 py-spy reads the stacks of the server from another process, which does not slow it down. A call into
 C, the kernel included, counts for the Python function that makes it. uv fetches py-spy when it is

@@ -1,4 +1,4 @@
-"""What a server at its default settings lets other clients feel of an attacker.
+"""How much an attacker slows other clients down, at the server's default settings.
 
 The server runs on one core, the attacker on the other, from an address and accounts of his own.
 Beside each attack somebody else asks for their profile again and again: how long that takes, and

@@ -1,4 +1,4 @@
-"""A conversation of 10,000 messages on the screen: come in, scrolled through, at other widths.
+"""A conversation of 10,000 messages on the screen: opened, scrolled through, at other widths.
 
 `python -m benchmarks.chat_view [MESSAGES]`. The widget is real, in an app without a terminal: what
 is measured is the processor time until the lines of a frame are there. A message in ten has emoji,

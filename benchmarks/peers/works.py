@@ -1,4 +1,4 @@
-"""The works that servers are measured at."""
+"""The workloads that the servers are measured with."""
 
 import time
 from abc import ABC, abstractmethod

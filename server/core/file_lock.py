@@ -1,4 +1,4 @@
-"""Whose turn it is to write, of the processes that share a database file, and which these are."""
+"""Turns in writing for the processes that share a database file, and which processes these are."""
 
 import contextlib
 import fcntl

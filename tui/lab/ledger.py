@@ -1,4 +1,4 @@
-"""Whether readers got every event once and in order, and what that comes to for each pattern."""
+"""Whether readers got every event once and in order, counted for each pattern."""
 
 from __future__ import annotations
 

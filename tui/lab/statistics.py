@@ -1,4 +1,4 @@
-"""What a run's records come to, for each pattern: kept up to date record by record, in little room.
+"""A run's figures for each pattern: kept up to date record by record, in little memory.
 
 Radio-on time follows the tail-time model: after a packet a phone's radio stays in its high-power
 state until it has been silent for a tail time (N. Balasubramanian, A. Balasubramanian, A.

@@ -1,4 +1,4 @@
-"""Accounts, sessions and refresh tokens: rows in and out."""
+"""Reads and writes accounts, sessions and refresh tokens."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Announcements and their acknowledgements in rows and out of them."""
+"""Reads and writes announcements and their acknowledgements."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Presence in rows and out of them: leases of processes, and who is in a room through each."""
+"""Reads and writes presence: the leases of processes, and who is in a room through each."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Chats, messages and read markers in rows and out of them."""
+"""Reads and writes chats, messages and read markers."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The kitchen's summary: rows out."""
+"""Reads the orders of the kitchen's summary."""
 
 from collections.abc import Sequence
 from datetime import datetime

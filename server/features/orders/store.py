@@ -1,4 +1,4 @@
-"""Orders: rows in and out."""
+"""Reads and writes orders."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Restaurants, dishes and drivers: rows in and out."""
+"""Reads and writes restaurants, dishes and drivers."""
 
 import json
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ State = Literal[
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """What a run that is over has come to, to compare the next one with."""
+    """The figures of a run that is over, to compare the next one with."""
 
     number: int
     plan: Plan
