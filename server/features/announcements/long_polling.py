@@ -21,13 +21,12 @@ async def poll_announcements(
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> EventPage | web.StreamResponse:
-    """The events of `GET /announcements/stream`, by long polling; `announcement.acknowledged` only
-    while the request is held.
+    """The events of `GET /announcements/stream`, by long polling.
 
-    At once what came after the cursor `after`, else held until something comes; 204 after
-    `timeout` seconds. Without `after` the answer comes at once: no events, and the cursor of now.
-    410 (`type` `urn:tiffin:problem:reset`): read `GET /announcements` again and go on with its
-    cursor.
+    `announcement.acknowledged` comes only while the request is held. At once what came after the
+    cursor `after`, else held until something comes; 204 after `timeout` seconds. Without `after`
+    the answer comes at once: no events, and the cursor of now. 410 (`type`
+    `urn:tiffin:problem:reset`): read `GET /announcements` again and go on with its cursor.
     """
     who, acks = identity_of(request), service(request, AckRelay)
     return await long_polling.read(

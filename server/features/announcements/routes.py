@@ -33,7 +33,7 @@ router = Router("announcements")
 async def publish(
     request: web.Request, new: NewAnnouncement, idempotency_key: IdempotencyKey = None
 ) -> Answer[Announcement]:
-    """Announce something to everybody in the audience, on every restaurant's premises.
+    """Announce something to everybody in the audience, of every restaurant.
 
     The same Idempotency-Key again gives the same announcement.
     """

@@ -32,10 +32,11 @@ async def stream_announcements(
     after: sse.After = None,
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
-    """`announcement`, and `announcement.withdrawn` `{"id", "withdrawn_at"}`, of the scope's own.
+    """The announcements to the caller as they are made; with `scope=all` those to others too.
 
-    Beside them, without an `id:`, `announcement.acknowledged` `{"id"}`: the caller's own account
-    has acknowledged it, here or in another window; once or more.
+    `announcement`, and `announcement.withdrawn` `{"id", "withdrawn_at"}`. Beside them, without an
+    `id:`, `announcement.acknowledged` `{"id"}`: the caller's own account has acknowledged it, here
+    or in another window; once or more.
 
     Goes on after `Last-Event-ID`, else after `after`, else from now. What has expired or was
     withdrawn since is replayed like anything else: `expires_at` or the withdrawal after it says
@@ -65,7 +66,9 @@ async def stream_acks(
     after: sse.After = None,
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
-    """`acks` `{"acknowledged", "audience_size"}`: at once and with each acknowledgement; a slow
-    reader gets the newest."""
+    """How many have acknowledged an announcement, at once and with each acknowledgement.
+
+    `acks` `{"acknowledged", "audience_size"}`; a slow reader gets the newest.
+    """
     await service(request, AnnouncementService).acks(id)
     return await sse.stream(request, topic_of_acks(id), last_event_id or after)

@@ -69,7 +69,7 @@ class PresenceFrame(Wire):
 
 
 class TakenFrame(Wire):
-    """Somebody at the desk has claimed the chat."""
+    """Somebody in support has claimed the chat."""
 
     type: Literal["taken"] = "taken"
     chat_id: str

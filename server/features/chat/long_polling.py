@@ -40,14 +40,13 @@ async def poll_chats(
 async def poll_room(
     request: web.Request, id: Id, after: sse.After = None, timeout: long_polling.Seconds = 60
 ) -> EventPage | web.StreamResponse:
-    """What the chat's WebSocket sends, but for `typing`, by long polling; each `data` is the whole
-    frame.
+    """What the chat's WebSocket sends, but for `typing`, by long polling.
 
-    At once what came after the cursor `after`, else held until something comes; 204 after
-    `timeout` seconds. `after` is the cursor of an answer before, or of history; after the latter
-    `presence` and `read` come first, as on entering. Whose request is held is present. Without
-    `after` the answer comes at once: no events, and the cursor of now. 410 (`type`
-    `urn:tiffin:problem:reset`): read the history again and go on with its cursor.
+    Each `data` is the whole frame. At once what came after the cursor `after`, else held until
+    something comes; 204 after `timeout` seconds. `after` is the cursor of an answer before, or of
+    history; after the latter `presence` and `read` come first, as on entering. Whose request is
+    held is present. Without `after` the answer comes at once: no events, and the cursor of now. 410
+    (`type` `urn:tiffin:problem:reset`): read the history again and go on with its cursor.
     """
     rooms, identity = service(request, Rooms), identity_of(request)
     log = rooms.hub.log
@@ -78,11 +77,11 @@ async def poll_room(
     problems=(409,),
 )
 async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[ChatMessage]:
-    """Write in a chat without a socket: 201, or 200 where the sender's `client_id` was there, with
-    that message and `again`.
+    """Write in a chat without a socket.
 
-    409: the chat is closed (`type` `urn:tiffin:problem:chat-closed`), or another employee has
-    claimed it (`urn:tiffin:problem:chat-taken`).
+    201, or 200 where the sender's `client_id` was there, with that message and `again`. 409: the
+    chat is closed (`type` `urn:tiffin:problem:chat-closed`), or another employee has claimed it
+    (`urn:tiffin:problem:chat-taken`).
     """
     messages, identity = service(request, MessageService), identity_of(request)
     messages.count(identity, len(new.text.encode()))
@@ -93,8 +92,10 @@ async def send_message(request: web.Request, id: Id, new: NewMessage) -> Answer[
 
 @router.route("POST", "/chats/{id}/read", roles=CUSTOMER_OR_SUPPORT, counted=False, cost=5)
 async def mark_read(request: web.Request, id: Id, mark: NewReadMark) -> None:
-    """Every message up to that cursor has been seen, said without a socket. A mark never goes
-    back."""
+    """Say without a socket that every message up to that cursor has been seen.
+
+    A mark never goes back.
+    """
     messages, identity = service(request, MessageService), identity_of(request)
     messages.count(identity, len(mark.cursor))
     await messages.read(identity, id, mark.cursor)

@@ -44,9 +44,9 @@ async def list_chats(
     before: Before = None,
     limit: Limit = 50,
 ) -> ChatPage:
-    """The customer's chats, or for the desk everybody's, the one opened last first.
+    """The customer's chats, or everybody's for support, the one opened last first.
 
-    Without a `status` the desk gets the open ones, which are the queue; customers get all.
+    Without a `status` support gets the open ones, which are the queue; customers get all.
     """
     return await service(request, ChatService).chats(identity_of(request), status, before, limit)
 
@@ -71,7 +71,7 @@ async def close_chat(request: web.Request, id: Id) -> Chat:
 
 @router.route("POST", "/chats/{id}/reopen", roles=CUSTOMER_OR_SUPPORT, problems=(409,))
 async def reopen_chat(request: web.Request, id: Id) -> Chat:
-    """Reopen a chat: it goes back to the queue, for anybody at the desk to claim.
+    """Reopen a chat: it goes back to the queue, for anybody in support to claim.
 
     409 where its customer has as many open as they may.
     """

@@ -65,7 +65,7 @@ class Conversation:
     cost=5,
 )
 async def converse(request: web.Request, id: Id, after: After = None) -> web.StreamResponse:
-    """The chat's room over WebSocket, for its customer and for the desk.
+    """The chat's room over WebSocket, for its customer and for support.
 
     JSON text frames. A client sends `message` `{client_id, text}`, `typing`, `read` `{cursor}`;
     the server `message`, `taken`, `closed`, `reopened` (each with its `cursor`), `typing`, `read`,

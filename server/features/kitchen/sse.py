@@ -23,11 +23,12 @@ async def stream_orders(
     after: sse.After = None,
     last_event_id: sse.LastEventId = None,
 ) -> web.StreamResponse:
-    """`order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order;
-    `restaurant.updated` with the restaurant's terms, such as a pause.
+    """The restaurant's orders as they are placed and changed.
 
-    Goes on after `Last-Event-ID`, else after `after`, else from now. `reset`: read `GET /orders`
-    again and subscribe with its cursor.
+    `order.placed`, `order.updated`, `order.cancelled`, `driver.assigned`, each with the order;
+    `restaurant.updated` with the restaurant's terms, such as a pause. Goes on after
+    `Last-Event-ID`, else after `after`, else from now. `reset`: read `GET /orders` again and
+    subscribe with its cursor.
     """
     own_restaurant(identity_of(request), id)
     return await sse.stream(request, topic_of(id), last_event_id or after)

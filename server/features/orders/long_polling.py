@@ -48,8 +48,9 @@ async def list_orders(
     after: sse.After = None,
     timeout: long_polling.Seconds = 60,
 ) -> Answer[OrderPage]:
-    """The customer's orders, or the employee's restaurant's, newest first; with `open=true` those
-    that are neither delivered nor cancelled.
+    """The customer's orders, or the employee's restaurant's, newest first.
+
+    With `open=true` only those that are neither delivered nor cancelled.
 
     With `find`, for employees, only those of that number (`1234`, `#1234`), or with that text in
     the customer's or a dish's name. A page then ends after so many orders looked at, found or not:

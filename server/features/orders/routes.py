@@ -43,8 +43,10 @@ async def place_order(
 
 @router.route("POST", "/orders/quote", roles=CUSTOMER, problems=(409,))
 async def quote_order(request: web.Request, basket: PlaceOrder) -> Quote:
-    """What a basket would cost now, part by part; its `total_cents` is what an order's
-    `expected_total_cents` should be, and its own is ignored."""
+    """What a basket would cost now, part by part.
+
+    Its `total_cents` is what an order's `expected_total_cents` should be; its own is ignored.
+    """
     return await service(request, OrderService).quote(basket)
 
 
