@@ -26,6 +26,8 @@ LONGEST_FILE = 400
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    "deploy/azure.md",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
 ]
 WAITS = {"asyncio.timeout": 0, "asyncio.wait_for": 1, "wait_for": 1, "wait_until": 1, "sees": 9}
@@ -315,6 +317,10 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     named |= {(ROOT / document).parent / link for link in links}
     assert named
     assert not {path for path in named if not path.exists()}
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text):
+        page = (ROOT / document).parent / link if link else ROOT / document
+        heads = re.findall(r"^#+ (.*)$", page.read_text().lower(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads}
     short = set(re.findall(r"(?:\w+/)*\w+\.(?:py|sql)\b", text))
     code = code_files()
     assert not {name for name in short if not any(one.endswith(f"/{name}") for one in code)}
