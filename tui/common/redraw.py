@@ -170,7 +170,7 @@ class Redraw:
 
     def _draw(self, app: "App[object]") -> None:
         wire = self._wire
-        if wire.state_revision != self._state_revision:  # a panel may say that its news are old
+        if wire.state_revision != self._state_revision:  # a panel may say that its news is old
             self._state_revision = wire.state_revision
             self.request_all()
         if wire.revision != self._revision:

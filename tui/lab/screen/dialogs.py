@@ -31,7 +31,7 @@ READING = (
     ("•", "heartbeat: the line is alive"),
     ("✕", "refused, cut or not answered"),
     ("░", "the network was cut; ▒ events in it"),
-    ("▁▄█", "how old the news were as they arrived"),
+    ("▁▄█", "how old the news was as it arrived"),
     ("┊", "your mark"),
 )
 """What the strips' glyphs stand for. They are ones of which all terminals agree on the width."""
