@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     restaurant.add_argument(
         "--delivery-radius-m", help="how far it delivers, in metres (default: 5000; 0: no limit)"
     )
+    restaurant.add_argument("--time-zone", help="such as Europe/Vienna, for its days and hours")
+    restaurant.add_argument("--currency", help="of its prices, such as USD (default: EUR)")
     restaurant.set_defaults(run=_add_restaurant)
     radius = commands.add_parser("set-radius", help="change how far a restaurant delivers")
     radius.add_argument("--restaurant", required=True, help="a restaurant's id or name")
@@ -175,9 +177,13 @@ def _add_restaurant(options: argparse.Namespace, settings: Settings) -> int:
     from server.features.restaurants.schemas import NewRestaurant
     from server.features.restaurants.service import add_restaurant
 
-    fields = {name: getattr(options, name) for name in NewRestaurant.model_fields}
+    given = {
+        name: value
+        for name, value in vars(options).items()
+        if name in NewRestaurant.model_fields and value is not None
+    }
     try:
-        new = NewRestaurant(**{name: value for name, value in fields.items() if value is not None})
+        new = NewRestaurant(**given)
     except ValidationError as error:
         for wrong in validation_problem(error).errors or ():
             option = str(wrong["loc"][0]).replace("_", "-")

@@ -1,13 +1,23 @@
 """Restaurants and their menus over REST."""
 
+import io
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
+from server.__main__ import _parser
 from server.core.errors import Problem
 from server.features.restaurants.schemas import NewRestaurant
 from server.features.restaurants.service import add_restaurant, restaurant_named
+from server.settings import load_settings
+from support.accounts import PASSWORD
 from support.cast import Cast
 from support.live_server import LiveServer
 from support.town import database_in
+
+README = Path(__file__).resolve().parents[4] / "README.md"
 
 
 async def test_every_logged_in_account_reads_restaurants(cast: Cast) -> None:
@@ -98,3 +108,24 @@ async def test_restaurants_are_found_by_name(cast: Cast, live_server: LiveServer
         twin = NewRestaurant(name="SAFFRON", cuisine="x", address="x", lat=0, lng=0)
         with pytest.raises(Problem, match="already"):
             await add_restaurant(database, twin)
+
+
+def test_the_commands_in_readme_open_a_restaurant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(data_dir=tmp_path)
+
+    def run(*command: str) -> int:
+        options = _parser().parse_args(command)
+        return int(options.run(options, settings))
+
+    found = re.search(r"-m server migrate\n(.*?)python -m server --host", README.read_text(), re.S)
+    assert found is not None
+    for line in found[1].replace("\\\n", "").splitlines():
+        _, _, _, *command = shlex.split(line)
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+        assert run(*command) == 0
+        assert " is " in capsys.readouterr().out
+    add = shlex.split("add-restaurant --name Mars --cuisine x --address x --lat 0 --lng 0")
+    assert run(*add, "--time-zone", "Mars/Olympus") == 2
+    assert "--time-zone: " in capsys.readouterr().err
