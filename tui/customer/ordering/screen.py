@@ -1,6 +1,6 @@
 """The new order: choose a restaurant, fill a basket, check out."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -30,6 +30,7 @@ from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refu
 from tui.customer.ordering.dish import DishDetails, DishNote, DishPhoto
 from tui.customer.ordering.format import below_minimum, not_now
 from tui.customer.ordering.menu import BasketSummary, DishList, MenuList
+from tui.customer.ordering.menus import Menus
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 
 SNUG_COLUMNS = 76
@@ -72,15 +73,15 @@ class NewOrderScreen(Dialog[Order]):
     def __init__(
         self,
         baskets: dict[str, Basket],
-        read_menus: Callable[[], Awaitable[Sequence[Restaurant]]],
+        menus: Menus,
         again: Order | None = None,
         recent: Sequence[Address] = (),
     ) -> None:
-        """`read_menus` reads those to search, `again` is an order to start a basket from, `recent`
-        are addresses of earlier ones."""
+        """`menus` are searched; `again` is an order to start a basket from; `recent` are addresses
+        of earlier ones."""
         super().__init__()
         self._recent = recent
-        self._baskets, self._read_menus = baskets, read_menus
+        self._baskets, self._menus = baskets, menus
         self._again = again
         self._basket: Basket | None = None
         self._sending = False
@@ -91,7 +92,7 @@ class NewOrderScreen(Dialog[Order]):
             box.border_title = _("New order")
             yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
-                yield RestaurantList(self._baskets, self._read_menus)
+                yield RestaurantList(self._baskets, self._menus)
                 with Vertical(id="dishes"):
                     with Horizontal():
                         yield MenuList()
