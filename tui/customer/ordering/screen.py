@@ -49,7 +49,7 @@ class NewOrderScreen(Dialog[Order]):
     DEFAULT_CSS = """
     NewOrderScreen {
         & > .box { width: 120; height: 90%; max-height: 40; margin-bottom: 1; }
-        &.-short > .box, &.-flat > .box { padding: 0 1; height: 100%; max-height: 100%; }
+        &.-short > .box, &.-flat > .box { padding: 0 1; margin: 0; height: 100%; max-height: 100%; }
         &.-narrow > .box { width: 100%; max-width: 100%; }
         & Breadcrumb { margin-bottom: 1; }
         &.-short Breadcrumb { margin-bottom: 0; }
@@ -252,17 +252,15 @@ class NewOrderScreen(Dialog[Order]):
     def _basket_changed(self) -> None:
         basket = self._basket
         box = self.query_one(".box")
+        box.border_subtitle = ""
         if basket is None or self.page == "restaurants":
-            box.border_subtitle = ""
             self.query_one(RestaurantList).redraw()
             return
-        box.border_subtitle = Content(
-            ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count).format(
-                count=basket.count, total=money(basket.total_cents, basket.restaurant.currency)
-            )
-            if basket.count
-            else _("basket empty")
-        )
+        if self.page == "dishes":  # the checkout's total has fees and tip
+            words = ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count)
+            total = money(basket.total_cents, basket.restaurant.currency)
+            told = words.format(count=basket.count, total=total)
+            box.border_subtitle = Content(told if basket.count else _("basket empty"))
         self.query_one(BasketSummary).show(basket)
         self.query_one(MenuList).redraw()
         self._show_photo()
