@@ -496,6 +496,14 @@ async def test_the_checkout_shows_fees_and_tip_and_refuses_what_is_not_delivered
         screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b")
         await sees(app, "delivers from CHF", "CHF 0.01 are missing")
+        basket, checkout = orders_of(app).baskets[kitchen.id], screen.query_one(Checkout)
+        (line,) = basket.lines.values()
+        for number in range(30):  # more than there is room for
+            basket.set_quantity(line.item.model_copy(update={"id": f"dish_{number}"}), 1)
+        checkout.redraw()
+        await sees(app, f"Place the order · CHF {31 * price / 100:.2f}")
+        for number in range(30):
+            basket.set_quantity(line.item.model_copy(update={"id": f"dish_{number}"}), 0)
         (await kitchen.rest.patch(path, {"minimum_cents": 0})).must(200)
         await pilot.press("escape", "escape")
         await to_menu(app, pilot, restaurant["name"])
