@@ -113,15 +113,15 @@ def dishes_found(
     menu: "Iterable[MenuItem]",
     go_to: Callable[[str], None],
     tags: Callable[[list[str]], str] = " · ".join,
+    closed: str = "",
 ) -> Iterable[SystemCommand]:
     """The dishes of a menu, as the palette finds them; `go_to` gets the id of one, `tags` words
-    its tags."""
+    its tags, `closed` is a sentence to begin with, such as that the restaurant is closed."""
     for dish in menu:
         price = money(dish.price_cents, restaurant.currency)
         price = price if dish.available else _("sold out")
-        about = " · ".join(
-            filter(None, (restaurant.name, price, tags(dish.tags), dish.description))
-        )
+        told = (restaurant.name, price, tags(dish.tags), dish.description)
+        about = f"{closed} {' · '.join(filter(None, told))}".lstrip()
         name = _("Dish {name}").format(name=dish.name)
         yield SystemCommand(name, about, partial(go_to, dish.id))
 

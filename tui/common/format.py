@@ -299,11 +299,11 @@ def fee_name(kind: str) -> str:
     return FEES.get(kind, plain(kind).capitalize())
 
 
-def beside_dishes(order: "Order") -> list[tuple[str, str]]:
-    """The fees and the tip of an order: a name, and how much."""
+def beside_dishes(order: "Order", *, spoken: bool = False) -> list[tuple[str, str]]:
+    """The fees and the tip of an order: a name, and how much; `spoken` as for `money`."""
     parts = [(fee_name(fee.kind), fee.cents) for fee in order.fees]
     parts += [(_("Tip"), order.tip_cents)] if order.tip_cents else []
-    return [(name, money(cents, order.currency)) for name, cents in parts]
+    return [(name, money(cents, order.currency, spoken=spoken)) for name, cents in parts]
 
 
 def sparkline(values: Iterable[float], width: int, low: float | None = None) -> str:

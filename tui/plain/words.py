@@ -7,7 +7,7 @@ from typing import TypeVar
 from server.features.announcements.schemas import ReadAnnouncement, Severity
 from server.features.chat.schemas import Chat
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import clock_time, money
+from tui.common.format import beside_dishes, clock_time, money
 from tui.common.language import _, ngettext
 from tui.plain.errors import Failed
 
@@ -58,22 +58,30 @@ def status_of(order: Order) -> str:
         )
     elif order.status is OrderStatus.DELIVERED:
         words = _("was delivered at {at}").format(at=clock_time(last.at))
+        if order.rating is not None:
+            words += _(", rated {stars} of 5").format(stars=order.rating.stars)
     elif order.eta is not None:
         words += _(", expected at {eta}").format(eta=clock_time(order.eta))
     return words
 
 
+def amounts(parts: Sequence[tuple[str, str]]) -> str:
+    """` Delivery 1.90 euros. Tip 2.00 euros.`; "" for none."""
+    return "".join(f" {name} {price}." for name, price in parts)
+
+
 def contents(order: Order) -> str:
-    """What was ordered, with its notes, and the total."""
+    """What was ordered, with its notes, fees, tip and total."""
     lines = [
         f"{item.quantity} {item.name}"
         + (_(" (note: {note})").format(note=item.note) if item.note else "")
         for item in order.items
     ]
     note = _(" Note: {note}.").format(note=order.note) if order.note else ""
-    return _("{lines}.{note} Total {total_cents}.").format(
+    return _("{lines}.{note}{more} Total {total_cents}.").format(
         lines=", ".join(lines),
         note=note,
+        more=amounts(beside_dishes(order, spoken=True)),
         total_cents=money(order.total_cents, order.currency, spoken=True),
     )
 

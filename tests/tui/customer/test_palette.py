@@ -1,9 +1,12 @@
 """The palette finds commands by their name, with their key, and what the app knows by its words."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 from customer_window import Kitchen, customer_window, orders_of, table_of
 
+from server.core.clock import now, to_text
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.room import open_chat
@@ -28,6 +31,8 @@ async def test_the_palette_finds_what_the_app_knows(
         placed = (await customer.post("/orders", await kitchen.basket())).must(201).json
         chat = await open_chat(customer, subject="Where is [b]my soup?")
         await open_chat(customer, subject="A second spoon")
+        pause = {"paused_until": to_text(now() + timedelta(hours=1))}
+        (await rest.patch(f"/restaurants/{kitchen.id}", pause)).must(200)
     config = Config(keys={"orders.new_order": "ctrl+n"})
     panels = (OrdersPanel, ChatPanel)
     async with customer_window(demo_server.url, tmp_path, panels=panels, config=config) as (
@@ -36,12 +41,16 @@ async def test_the_palette_finds_what_the_app_knows(
     ):
         await wait_until(lambda: table_of(app).order is not None, what="the order")
 
-        async def find(words: str, name: str) -> None:
+        menus = orders_of(app).menus
+        first, second = await asyncio.gather(menus.read(), menus.read())
+        assert first is second, "one reading serves both"
+
+        async def find(words: str, name: str, *more: str) -> None:
             """Type the words, wait for that hit alone or first, and choose it."""
             await pilot.press("ctrl+p")
             await wait_until(lambda: type(app.focused).__name__ == "CommandInput", what="palette")
             await pilot.press(*("space" if one == " " else one for one in words))
-            await sees(app, name)
+            await sees(app, name, *more)
             await pilot.press("down", "enter")
 
         await pilot.press("ctrl+p")
@@ -50,7 +59,7 @@ async def test_the_palette_finds_what_the_app_knows(
         await sees(app, "New order  ^n")
         await pilot.press("escape")
 
-        await find("vegan steamed idli", "Dish Idli")
+        await find("vegan steamed idli", "Dish Idli", "Takes no orders until")
         await wait_until(lambda: isinstance(app.screen, NewOrderScreen), what="the new order")
         menu = app.screen.query_one(MenuList)
         await wait_until(
@@ -59,7 +68,7 @@ async def test_the_palette_finds_what_the_app_knows(
         )
         await pilot.press("escape", "escape")
 
-        await find("curry leaf restaurant", "Restaurant Curry Leaf")
+        await find("curry leaf restaurant", "Restaurant Curry Leaf", "Takes no orders until")
         await sees(app, "2 Dishes", "Masala dosa")
         await pilot.press("escape", "escape")
 

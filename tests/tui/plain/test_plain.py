@@ -79,12 +79,16 @@ def test_commands_from_a_pipe_and_one_at_a_time(apps: Apps) -> None:
     assert (code, said) == (1, "")
     assert "Nobody is logged in" in errors
 
-    commands = "menu curry leaf\nadd 2 mango lassi\nremove papaya\norder it's for me\n"
+    commands = "menu curry leaf\nadd 2 mango lassi\nremove papaya\ntip 10%\ntip 2000\n"
+    commands += "tip 2\norder it's for me\n"
     code, said, errors = apps.pipe("customer", "--demo", typed=commands)
     assert "Basket at Curry Leaf: 2 Mango lassi." in said
-    placed = re.search(r"^Order (\d+) from Curry Leaf is placed .* Note: it's for me\.", said, re.M)
+    told = r"^Order (\d+) from Curry Leaf is placed .* Note: it's for me\..* Tip 2"
+    placed = re.search(told, said, re.M)
     assert placed is not None, said
-    assert (code, errors.count("\n")) == (1, 1), "the papaya was not in the basket"
+    assert re.search(r"Tip 0\.\d0 euros\. Total", said), said
+    assert (code, errors.count("\n")) == (1, 2), "the papaya was not in the basket"
+    assert "A tip is at most 999, or 100%." in errors
 
     number = placed[1]
     code, said, errors = apps.pipe("employee", "--demo", "--json", typed=f"accept {number}\n")
@@ -131,6 +135,13 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
             one.sees("Connection is back")
         employee.type(f"preparing {number}\n")
         customer.sees(f"Order {number} from Curry Leaf is being prepared")
+        customer.type(f"rate {number} 4\n")
+        customer.sees(f"Order {number} has not been delivered")
+        employee.type(f"ready {number}\nout {number} 1\ndelivered {number}\n")
+        customer.sees(f"Type rate {number} and 1 to 5 stars")
+        customer.type(f"rate {number} 4\n")
+        customer.sees(f"Order {number} from Curry Leaf was delivered at .*, rated 4 of 5")
+        customer.sees("tiffin> $", customer.text.index("rated 4 of 5"))
 
         for one in (customer, employee):
             assert "\x1b" not in one.text, "no cursor movement and no colour"

@@ -1,7 +1,9 @@
 """The filter of a list: what matches, and the field that is typed into."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -31,11 +33,14 @@ class Matcher:
 
     def __call__(self, text: str) -> bool:
         """Whether they all occur."""
-        return self.in_folded(fold(text))
+        return len(self.found_in([fold(text)])) > 0
 
-    def in_folded(self, text: str) -> bool:
-        """Whether they all occur in a text that is folded already."""
-        return all(word in text for word in self._words)
+    def found_in(self, texts: Sequence[str]) -> Sequence[int]:
+        """In which of these, folded already, they all occur."""
+        found: Sequence[int] = range(len(texts))
+        for word in self._words:
+            found = [at for at in found if word in texts[at]]
+        return found
 
 
 class Filterable(Widget):
@@ -162,10 +167,12 @@ class FilterField(Widget):
             return
         self._counted = counted
         found, of, part = counted
-        words = f"{found:,} of {of:,}"
+        total = f"{of:,}"  # the same width with each key: no new layout
+        words = _("{found} of {total}").format(found=f"{found:>{len(total)},}", total=total)
         if part:
             words += f" {fit(part, PART_CELLS)}"
-        self._count.update(Content(words))
+        width = cell_len(words)
+        self._count.update(Content(words), layout=width != self._count.size.width)
 
     def action_clear(self) -> None:
         """Show all rows."""

@@ -1,14 +1,15 @@
 """Textual's `OptionList` for rows that change: the highlight stays on its row; `/` filters them."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
+from rich.segment import Segment
 from textual import events
 from textual.actions import SkipAction
 from textual.cache import LRUCache
 from textual.content import Content
 from textual.css.styles import RulesMap
-from textual.geometry import Offset, Size
+from textual.geometry import Offset, Size, Spacing
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -22,6 +23,7 @@ from tui.common.format import centred
 from tui.common.widgets.filter import Filterable, matcher
 
 STRIPS_CACHED = 500
+NO_PADDING = Spacing()
 
 
 class _Shown(NamedTuple):
@@ -147,16 +149,12 @@ class RowList(OptionList, Filterable):
 
     def refilter(self) -> None:
         """Show what the filter leaves of the rows."""
-        found = None
+        ids = self.row_ids()
+        found: Iterable[int] = range(len(ids))
         if self.filter_text:
             self.prepare_filter()
-            matches = matcher(self.filter_text).in_folded
-            found = {at for at, text in enumerate(self._searched or ()) if matches(text)}
-        rows = [
-            _Shown(row_id, index, self.selectable(index))
-            for index, row_id in enumerate(self.row_ids())
-            if found is None or index in found
-        ]
+            found = matcher(self.filter_text).found_in(self._searched or ())
+        rows = [_Shown(ids[at], at, self.selectable(at)) for at in found]
         known = len(self._rows)
         grown = known > 0 and rows[:known] == self._rows
         if grown:
@@ -164,7 +162,7 @@ class RowList(OptionList, Filterable):
             self._rows = rows
         else:
             self._replace_rows(rows)
-        if found is not None:
+        if self.filter_text:
             self.filter_field.show_count()
         if not grown:
             return
@@ -233,6 +231,20 @@ class RowList(OptionList, Filterable):
         rows = len(self._rows) if self.filter_text else len(self.row_ids())
         return rows - (self.scroll_offset.y + self.size.height) // self.ROW_LINES
 
+    def _get_option_render(self, option: Option, style: Style) -> list[Strip]:
+        """The lines of a row. Textual would note in each cell's style which row it is of, for
+        clicks: drawing a row would take twice as long, and where rows move up or down, no cell
+        would be as it was, so that a terminal gets all of them anew."""
+        cached = option, style, NO_PADDING
+        strips = self._option_render_cache.get(cached)
+        if strips is None:
+            assert isinstance(option.prompt, _Row)
+            width = self.scrollable_content_region.width
+            options = RenderOptions(self._get_style, {})
+            strips = option.prompt.render_strips(width, None, style, options)
+            self._option_render_cache[cached] = strips
+        return strips
+
     def render_line(self, y: int) -> Strip:
         """A line of a row, or of the message while there are none."""
         if self._rows:
@@ -285,8 +297,9 @@ class RowList(OptionList, Filterable):
     def on_click(self, event: events.Click) -> None:
         """Highlight a row, or select the one that is highlighted."""
         event.prevent_default()
-        index = event.style.meta.get("option")
-        if index is None or not self._rows[index].selectable:
+        at = event.get_content_offset(self)
+        index = -1 if at is None else (at.y + self.scroll_offset.y) // self.ROW_LINES
+        if not 0 <= index < len(self._rows) or not self._rows[index].selectable:
             return
         if event.screen_offset != self._pressed_at:
             return  # the end of a drag
@@ -338,9 +351,11 @@ class _Row(Visual):
         strips = rows.strips.get(cached) if self.key is not None else None
         if strips is None:
             strips = [
-                drawn[0].adjust_cell_length(width, style.rich_style) if drawn else blank
+                Strip(
+                    Segment(text, part.rich_style)
+                    for text, part in line.render(style, "", options.get_style)
+                ).adjust_cell_length(width, style.rich_style)
                 for line in rows.draw(index, width, focused)
-                for drawn in [line.render_strips(width, 1, style, options)]
             ]
             gap = Strip.blank(width, rows.visual_style.rich_style)
             strips += [gap] * (rows.ROW_LINES - len(strips))

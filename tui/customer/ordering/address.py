@@ -137,8 +137,11 @@ class KeptList(RowList):
         self.rows: list[tuple[str, Address]] = []
         self.message = Content(_("No address is kept yet. Tab, and type one."))
 
-    def show(self, account: Account | None, recent: Sequence[Address]) -> None:
-        """List the account's addresses, and those of earlier orders that are none of them."""
+    def show(
+        self, account: Account | None, recent: Sequence[Address], selected: Address | None
+    ) -> None:
+        """List the account's addresses, and those of earlier orders that are none of them, with the
+        highlight on `selected`."""
         kept = (account.address, account.work_address) if account else (None, None)
         self.rows = [(name, one) for name, one in zip(KEPT, kept, strict=True) if one]
         known = {one.text.casefold() for _, one in self.rows}
@@ -147,7 +150,9 @@ class KeptList(RowList):
                 known.add(one.text.casefold())
                 self.rows.append(("", one))
         self.styles.height = max(1, len(self.rows))
-        self.redraw()
+        text = selected.text.casefold() if selected else ""
+        rows = zip(self.row_ids(), self.rows, strict=True)
+        self.highlight(next((id_ for id_, (_, one) in rows if one.text.casefold() == text), ""))
 
     def row_ids(self) -> Sequence[str]:
         """By their texts, which differ."""
@@ -190,7 +195,7 @@ class AddressScreen(Dialog[Address]):
     DEFAULT_CSS = """
     AddressScreen {
         & > .box { width: 100; height: 90%; max-height: 40; margin-bottom: 1; }
-        &.-short > .box { padding: 0 1; height: 100%; max-height: 100%; }
+        &.-short > .box { padding: 0 1; height: 100%; max-height: 100%; margin: 0; }
         & .row { height: 1; margin: 1 0; }
         &.-short .row { margin: 0; }
         & .row > Label { width: 8; color: $title; padding-left: 1; }
@@ -206,7 +211,7 @@ class AddressScreen(Dialog[Address]):
         """`start` is where the crosshair is at first, if not at the restaurant; `recent` are the
         addresses of earlier orders, newest first."""
         super().__init__()
-        self._recent = recent
+        self._recent, self._start = recent, start
         at = LatLng(start.lat, start.lng) if start else LatLng(restaurant.lat, restaurant.lng)
         self._map = AimMap(restaurant, at)
         self._suggester = StreetSuggester()
@@ -233,7 +238,7 @@ class AddressScreen(Dialog[Address]):
     def on_mount(self) -> None:
         """List the addresses, and load the map."""
         kept = self.query_one(KeptList)
-        kept.show(self.services.session.account, self._recent)
+        kept.show(self.services.session.account, self._recent, self._start)
         if not kept.rows:
             self.query_one("#street", Input).focus()
         self.run_worker(load_basemap(self.services.api, self._read_map), exit_on_error=False)
@@ -308,5 +313,6 @@ class AddressScreen(Dialog[Address]):
             return
         self.services.show_account(account)
         if self.is_attached:
-            self.query_one(KeptList).show(account, self._recent)
+            kept = self.query_one(KeptList)
+            kept.show(account, self._recent, kept.address)
             self.show_status(_("Saved."), "done")

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
-from tui.common.format import minor_digits, money
+from tui.common.format import fee_name, minor_digits, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
 
@@ -99,10 +99,15 @@ class Basket:
         return (self.total_cents * self.tip_percent + 500) // 1000 * 10
 
     @property
+    def beside_dishes(self) -> list[tuple[str, int]]:
+        """The fees as last quoted, and the tip: a name, and how much in minor units."""
+        parts = [(fee_name(fee.kind), fee.cents) for fee in self.quote.fees] if self.quote else []
+        return [*parts, (_("Tip"), self.tip_cents)] if self.tip_cents else parts
+
+    @property
     def due_cents(self) -> int:
-        """What is paid at the door: dishes, fees as last quoted, tip."""
-        fees = sum(fee.cents for fee in self.quote.fees) if self.quote else 0
-        return self.total_cents + fees + self.tip_cents
+        """What is paid at the door: dishes, fees, tip."""
+        return self.total_cents + sum(cents for _name, cents in self.beside_dishes)
 
     def type_tip(self, digit: int | None) -> None:
         """Add a digit to the tip in whole units, or with None take its last one away."""

@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, Label, Static
 from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
-from tui.common.format import fee_name, field_of, money
+from tui.common.format import field_of, money
 from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.streets import Streets, StreetSuggester
@@ -66,10 +66,8 @@ class Checkout(Vertical):
     SCOPED_CSS: ClassVar[bool] = False  # else rules by breakpoint would not hold
     DEFAULT_CSS = """
     Checkout {
-        & > BasketList { height: auto; min-height: 1; max-height: 60%; }
-        & > #total { height: auto; text-align: right; padding: 0 1; }
-        & > #tip-row { height: 1; }
-        & > #tip-row > Label { width: 10; color: $title; }
+        & > BasketList { height: 1fr; min-height: 1; }
+        & > #total { height: auto; text-align: right; padding: 0 1; margin-top: 1; }
         & > .row { height: 1; margin-top: 1; }
         & > .row > Label { width: 10; color: $title; }
         & > .row > Input { width: 1fr; }
@@ -78,7 +76,7 @@ class Checkout(Vertical):
             text-wrap: nowrap; }
         & > .button { height: 1; margin-top: 1; padding-left: 10; }
     }
-    .-short Checkout > .row { margin-top: 0; }
+    .-short Checkout > .row, .-short Checkout > #total { margin-top: 0; }
     .-short Checkout > #place-on-map { display: none; }
     .-short Checkout > #place-on-map.-told { display: block; }
     """
@@ -103,10 +101,6 @@ class Checkout(Vertical):
     def compose(self) -> ComposeResult:
         """Top to bottom."""
         yield BasketList()
-        yield Static("", id="total", markup=False)
-        with Horizontal(id="tip-row"):
-            yield Label(_("Tip"))
-            yield TipButton()
         with Horizontal(classes="row"):
             yield Label(_("Address"))
             yield Input(id="address", compact=True, max_length=200, suggester=self._suggester)
@@ -122,6 +116,10 @@ class Checkout(Vertical):
                 max_length=500,
                 placeholder=_("for the kitchen or the driver (optional)"),
             )
+        with Horizontal(classes="row"):
+            yield Label(_("Tip"))
+            yield TipButton()
+        yield Static("", id="total", markup=False)  # below the fields, which stay where they are
         with Horizontal(classes="button"):
             yield Button(_("Place the order"), id="send", variant="primary", compact=True)
 
@@ -263,11 +261,7 @@ class Checkout(Vertical):
     def _show_total(self) -> None:
         assert self.basket is not None
         basket, currency = self.basket, self.basket.restaurant.currency
-        parts = (
-            [(fee_name(fee.kind), fee.cents) for fee in basket.quote.fees] if basket.quote else []
-        )
-        if basket.tip_cents:
-            parts.append((_("Tip"), basket.tip_cents))
+        parts = basket.beside_dishes
         if parts:
             parts.insert(0, (_("Dishes"), basket.total_cents))
         total = money(basket.due_cents, currency)

@@ -12,7 +12,7 @@ from tui.common.commands import MOST_FOUND, dishes_found, found
 from tui.common.format import message_for
 from tui.common.language import _
 from tui.common.services import services_of
-from tui.customer.ordering.format import tags_in_words
+from tui.customer.ordering.format import not_now, tags_in_words
 from tui.customer.orders.panel import OrdersPanel
 
 
@@ -28,7 +28,7 @@ class MenuFinder(Provider):
         if panel is None:
             return
         try:
-            await panel.read_menus()
+            await panel.menus.read()
         except ClientError as error:
             self._error = message_for(error)
 
@@ -36,7 +36,7 @@ class MenuFinder(Provider):
         """The first restaurants and dishes in which all words of `query` occur."""
         if self._panel is None:
             return
-        if self._error and not self._panel.menus:
+        if self._error and not self._panel.menus.known:
             title = _("Restaurants and dishes cannot be searched now")
             failed = SystemCommand(title, self._error, self._panel.action_new_order)
             for hit in found("", [failed]):
@@ -46,10 +46,11 @@ class MenuFinder(Provider):
 
 
 def _things(panel: OrdersPanel) -> Iterable[SystemCommand]:
-    for one in panel.menus:
-        about = f"{one.cuisine}: {one.description}"
+    for one in panel.menus.known:
+        closed = not_now(one)
+        about = f"{closed} {one.cuisine}: {one.description}".lstrip()
         yield SystemCommand(
             _("Restaurant {name}").format(name=one.name), about, partial(panel.open_menu, one)
         )
         go_to = partial(panel.open_menu, one)
-        yield from dishes_found(one, one.menu, go_to, tags_in_words)
+        yield from dishes_found(one, one.menu, go_to, tags_in_words, closed)

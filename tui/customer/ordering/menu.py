@@ -240,6 +240,11 @@ class BasketList(DishList):
         self.basket = basket
         self.redraw()
 
+    def redraw(self) -> None:
+        """Be as high as its lines, where there is room for them."""
+        self.styles.max_height = max(1, len(self.row_ids()))
+        super().redraw()
+
     def draw(self, index: int, width: int, focused: bool) -> list[Content]:
         """One line."""
         assert self.basket is not None

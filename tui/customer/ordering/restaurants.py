@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from server.features.restaurants.schemas import Restaurant, RestaurantSummary
+from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.client.errors import ClientError, SignedOut
 from tui.common.client.retry import Backoff, retry
@@ -16,6 +16,7 @@ from tui.common.language import _
 from tui.common.widgets.row_list import RowList
 from tui.customer.ordering.basket import Basket
 from tui.customer.ordering.format import metres_to, not_now, out_of_reach, tags_in_words
+from tui.customer.ordering.menus import Menus
 
 MINUTES_CELLS = 15
 OPEN = _("Open now")
@@ -27,14 +28,10 @@ class RestaurantList(RowList):
     ROW_LINES = 3
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", _("Menu"))]
 
-    def __init__(
-        self,
-        baskets: Mapping[str, Basket],
-        read_menus: Callable[[], Awaitable[Sequence[Restaurant]]],
-    ) -> None:
+    def __init__(self, baskets: Mapping[str, Basket], menus: Menus) -> None:
         super().__init__(id="restaurants")
         self.restaurants: list[RestaurantSummary] = []
-        self._baskets, self._read_menus = baskets, read_menus
+        self._baskets, self._menus = baskets, menus
         self._dishes: dict[str, str] = {}
         """The names and tags of the dishes by restaurant, once they were needed."""
         self.known: Address | None = None
@@ -68,7 +65,7 @@ class RestaurantList(RowList):
 
     async def _read_dishes(self) -> None:
         try:
-            menus = await self._read_menus()
+            menus = await self._menus.read()
         except ClientError:
             return  # the rest of a restaurant is searched
         self._dishes = {

@@ -1,6 +1,6 @@
 """The new order: choose a restaurant, fill a basket, check out."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -30,6 +30,7 @@ from tui.customer.ordering.checkout import SAFE_TO_RETRY, Checkout, menu_in_refu
 from tui.customer.ordering.dish import DishDetails, DishNote, DishPhoto
 from tui.customer.ordering.format import below_minimum, not_now
 from tui.customer.ordering.menu import BasketSummary, DishList, MenuList
+from tui.customer.ordering.menus import Menus
 from tui.customer.ordering.restaurants import RestaurantList, load_for
 
 SNUG_COLUMNS = 76
@@ -48,7 +49,7 @@ class NewOrderScreen(Dialog[Order]):
     DEFAULT_CSS = """
     NewOrderScreen {
         & > .box { width: 120; height: 90%; max-height: 40; margin-bottom: 1; }
-        &.-short > .box, &.-flat > .box { padding: 0 1; height: 100%; max-height: 100%; }
+        &.-short > .box, &.-flat > .box { padding: 0 1; margin: 0; height: 100%; max-height: 100%; }
         &.-narrow > .box { width: 100%; max-width: 100%; }
         & Breadcrumb { margin-bottom: 1; }
         &.-short Breadcrumb { margin-bottom: 0; }
@@ -72,15 +73,15 @@ class NewOrderScreen(Dialog[Order]):
     def __init__(
         self,
         baskets: dict[str, Basket],
-        read_menus: Callable[[], Awaitable[Sequence[Restaurant]]],
+        menus: Menus,
         again: Order | None = None,
         recent: Sequence[Address] = (),
     ) -> None:
-        """`read_menus` reads those to search, `again` is an order to start a basket from, `recent`
-        are addresses of earlier ones."""
+        """`menus` are searched; `again` is an order to start a basket from; `recent` are addresses
+        of earlier ones."""
         super().__init__()
         self._recent = recent
-        self._baskets, self._read_menus = baskets, read_menus
+        self._baskets, self._menus = baskets, menus
         self._again = again
         self._basket: Basket | None = None
         self._sending = False
@@ -91,7 +92,7 @@ class NewOrderScreen(Dialog[Order]):
             box.border_title = _("New order")
             yield Breadcrumb(markup=False)
             with ContentSwitcher(initial="restaurants"):
-                yield RestaurantList(self._baskets, self._read_menus)
+                yield RestaurantList(self._baskets, self._menus)
                 with Vertical(id="dishes"):
                     with Horizontal():
                         yield MenuList()
@@ -251,17 +252,15 @@ class NewOrderScreen(Dialog[Order]):
     def _basket_changed(self) -> None:
         basket = self._basket
         box = self.query_one(".box")
+        box.border_subtitle = ""
         if basket is None or self.page == "restaurants":
-            box.border_subtitle = ""
             self.query_one(RestaurantList).redraw()
             return
-        box.border_subtitle = Content(
-            ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count).format(
-                count=basket.count, total=money(basket.total_cents, basket.restaurant.currency)
-            )
-            if basket.count
-            else _("basket empty")
-        )
+        if self.page == "dishes":  # the checkout's total has fees and tip
+            words = ngettext("{count} dish · {total}", "{count} dishes · {total}", basket.count)
+            total = money(basket.total_cents, basket.restaurant.currency)
+            told = words.format(count=basket.count, total=total)
+            box.border_subtitle = Content(told if basket.count else _("basket empty"))
         self.query_one(BasketSummary).show(basket)
         self.query_one(MenuList).redraw()
         self._show_photo()

@@ -1,10 +1,7 @@
 """What a customer can do with orders: place, repeat, open, rate, cancel, copy, ask support."""
 
-import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -21,7 +18,7 @@ from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
-from tui.customer.ordering.format import metres_to, out_of_reach
+from tui.customer.ordering.menus import Menus
 from tui.customer.orders.dialogs import CancelScreen
 from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.format import order_title, why_not_cancellable
@@ -33,17 +30,13 @@ if TYPE_CHECKING:
     from tui.customer.ordering.basket import Basket
     from tui.customer.ordering.screen import NewOrderScreen
 
-MOST_MENUS = 60
-"""Menus that are read to search them, of the restaurants that deliver here, the nearest first."""
-AT_ONCE = 6
-FRESH_SECONDS = 120.0
-"""For how long the menus read last are searched."""
-
 
 class OrderActions(Panel):
     """The keys and commands of the panel "Orders"."""
 
     feed: OrderFeed
+    menus: Menus
+    """What is searched for a dish."""
 
     class AskSupport(Message):
         """The customer has a question about this order."""
@@ -57,10 +50,6 @@ class OrderActions(Panel):
         self.store = OrderStore()
         self.baskets: dict[str, Basket] = {}
         """Baskets that were started and not ordered, by restaurant."""
-        self.menus: list[Restaurant] = []
-        """The menus that are searched."""
-        self.menus_read_at = -inf
-        """`time.monotonic()` when they were read."""
         self._own_cancels: set[str] = set()
 
     def work(self, doing: Coroutine[object, object, None], group: str) -> None:
@@ -70,7 +59,10 @@ class OrderActions(Panel):
     def action_ask_support(self) -> None:
         """Have a chat about the selected order opened."""
         if (order := self._table.order) is not None:
-            self.post_message(self.AskSupport(order))
+            self._ask_support(order)
+
+    def _ask_support(self, order: Order) -> None:
+        self.post_message(self.AskSupport(order))
 
     def action_ask_early(self) -> None:
         """The same, while it can be cancelled."""
@@ -122,11 +114,12 @@ class OrderActions(Panel):
 
     def action_order_again(self) -> None:
         """Start a basket like the selected order, at today's prices."""
+        if (order := self._table.order) is not None:
+            self._order_again(order)
+
+    def _order_again(self, order: Order) -> None:
         from tui.common.dialogs.confirm import ConfirmScreen
 
-        order = self._table.order
-        if order is None:
-            return
         existing = self.baskets.get(order.restaurant.id)
         if existing is None or not existing.lines:
             self._new_order(order)
@@ -148,30 +141,9 @@ class OrderActions(Panel):
         from tui.customer.ordering.screen import NewOrderScreen
 
         recent = self.store.recent_addresses()
-        screen = NewOrderScreen(self.baskets, self.read_menus, again, recent)
+        screen = NewOrderScreen(self.baskets, self.menus, again, recent)
         self.app.push_screen(screen, self._placed)
         return screen
-
-    async def read_menus(self) -> "list[Restaurant]":
-        """The menus of the restaurants that deliver here, as read at most two minutes ago. Raises
-        ClientError."""
-        if time.monotonic() - self.menus_read_at < FRESH_SECONDS:
-            return self.menus
-        turns = asyncio.Semaphore(AT_ONCE)
-
-        async def read(restaurant_id: str) -> "Restaurant":
-            async with turns:
-                return await self.api.restaurant(restaurant_id)
-
-        restaurants = await self.api.restaurants()
-        account = self.session.account
-        home = account.address if account else None
-        if home is not None:
-            within = [one for one in restaurants if not out_of_reach(one, home)]
-            restaurants = sorted(within, key=lambda one: metres_to(one, home))
-        self.menus = await asyncio.gather(*(read(one.id) for one in restaurants[:MOST_MENUS]))
-        self.menus_read_at = time.monotonic()
-        return self.menus
 
     def _placed(self, order: Order | None) -> None:
         if order is None:
@@ -198,19 +170,24 @@ class OrderActions(Panel):
         """Open everything about this order."""
         from tui.customer.orders.dialogs import OrderDetailsScreen
 
-        self.app.push_screen(OrderDetailsScreen(self.store, order_id), self._details_answered)
+        answered = partial(self._details_answered, order_id)
+        self.app.push_screen(OrderDetailsScreen(self.store, order_id), answered)
         self.work(self.feed.refresh(order_id), f"read-{order_id}")
 
-    def _details_answered(self, answer: str | None) -> None:
-        actions: dict[str, Callable[[], None]] = {
-            "again": self.action_order_again,
-            "cancel": self.action_cancel_order,
-            "ask": self.action_ask_support,
+    def _details_answered(self, order_id: str, answer: str | None) -> None:
+        """Do that with the order of the details. Another may be selected by now: a filter hides it
+        where it no longer has the status that was looked for."""
+        actions: dict[str, Callable[[Order], None]] = {
+            "again": self._order_again,
+            "cancel": self._cancel_order,
+            "ask": self._ask_support,
         }
-        order = self._table.order
+        order = self.store.get(order_id)
+        if order is None or answer is None:
+            return
         if answer in actions:
-            actions[answer]()
-        elif answer is not None and order is not None:
+            actions[answer](order)
+        else:
             self.work(self._rate(order, int(answer)), f"rate-{order.id}")
 
     async def _rate(self, order: Order, stars: int) -> None:
@@ -233,11 +210,12 @@ class OrderActions(Panel):
 
     def action_cancel_order(self) -> None:
         """Ask, then cancel the selected order."""
-        order = self._table.order
-        if order is None:
-            return
+        if (order := self._table.order) is not None:
+            self._cancel_order(order)
+
+    def _cancel_order(self, order: Order) -> None:
         if order.status not in CANCELLABLE:
-            self.action_too_late_to_cancel()
+            self._say_too_late(order)
             return
 
         def answered(reason: str | None) -> None:
@@ -249,7 +227,10 @@ class OrderActions(Panel):
     def action_too_late_to_cancel(self) -> None:
         """Say why the selected order cannot be cancelled, and what one can do."""
         if (order := self._table.order) is not None:
-            self.notify(why_not_cancellable(order), title=order_title(order), severity="warning")
+            self._say_too_late(order)
+
+    def _say_too_late(self, order: Order) -> None:
+        self.notify(why_not_cancellable(order), title=order_title(order), severity="warning")
 
     async def _cancel(self, order: Order, reason: str) -> None:
         self._own_cancels.add(order.id)

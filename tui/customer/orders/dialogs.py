@@ -44,7 +44,7 @@ class OrderDetailsScreen(Dialog[str]):
     DEFAULT_CSS = """
     OrderDetailsScreen {
         & > .box { width: 110; margin-bottom: 1; }
-        &.-short > .box { padding: 0 1; max-height: 100%; }
+        &.-short > .box { padding: 0 1; max-height: 100%; margin: 0; }
         & OrderHeading { margin-bottom: 1; }
         & Stepper { margin-bottom: 1; }
         &.-short OrderHeading { margin-bottom: 0; }

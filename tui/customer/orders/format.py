@@ -91,7 +91,7 @@ def status_message(order: Order, now: datetime) -> str:
         OrderStatus.PREPARING: _("{restaurant} is cooking.{arrives}"),
         OrderStatus.READY: _("Ready at {restaurant}, waiting for the driver."),
         OrderStatus.OUT_FOR_DELIVERY: _("{driver} is on the way.{arrives}"),
-        OrderStatus.DELIVERED: _("Delivered. Enjoy your meal."),
+        OrderStatus.DELIVERED: _("Delivered. Enjoy your meal. Rate it in its details."),
     }[order.status].format(restaurant=where, driver=driver, arrives=due)
 
 

@@ -13,6 +13,7 @@ from tui.common.panel import MINUTES_SECONDS
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
+from tui.customer.ordering.menus import Menus
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.actions import OrderActions
 from tui.customer.orders.feed import FEED, OrderFeed
@@ -72,6 +73,7 @@ class OrdersPanel(OrderActions):
         """The table, and the selected order below it."""
         # Here, not in start(): the table may ask for a redraw before.
         self.feed = OrderFeed(self.store, self.api, self.session, self.meter, self)
+        self.menus = Menus(self.api, self.session)
         table = OrderTable(self.store, self.session.server_now)
         yield OrderTableHeader(table)
         yield table

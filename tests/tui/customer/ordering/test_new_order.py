@@ -22,7 +22,7 @@ from support.rest import Rest
 from support.screen import sees, shown, told
 from support.waiting import wait_until
 from tui.customer.app import CustomerApp
-from tui.customer.ordering.address import AimMap
+from tui.customer.ordering.address import AddressScreen, AimMap
 from tui.customer.ordering.checkout import Checkout
 from tui.customer.ordering.menu import MenuList
 from tui.customer.ordering.screen import NewOrderScreen
@@ -56,7 +56,7 @@ async def test_an_order_is_placed_by_keyboard_alone(
         await pilot.press("b")
         await at_page(app, "checkout")
         await sees(app, "19 Chestnut Walk")
-        await pilot.press("up", *"ring", "down", "enter")
+        await pilot.press("up", "up", *"ring", "down", "down", "enter")
         await past_toast(app, "Waiting for the restaurant")
         await sees(app, "waiting for the kitchen", "placed")
         (order,) = await orders_at(guest)
@@ -307,9 +307,16 @@ async def test_a_new_address_is_pointed_at_on_the_map_and_kept_as_work(
         await wait_until(lambda: aim.streets is not None, what="the town's streets")
         await pilot.press("tab", "tab", "enter")
         await sees(app, "New     Chestnut Walk")
-        await pilot.press(*"7 ", "enter", "enter")  # the number before the street of the map
+        await pilot.press(*"7 ", "enter", *["left"] * 9)  # the number before the street of the map
+        there = aim.at
+        assert aim.street == "Chestnut Walk"
+        await pilot.press("enter")
         await sees(app, "Address    7 Chestnut Walk")
-        await pilot.press("f4", "down", "w")  # also before anything is ordered there
+        await pilot.press("f4")
+        await wait_until(lambda: isinstance(app.screen, AddressScreen), what="the addresses")
+        aim = app.screen.query_one(AimMap)
+        await wait_until(lambda: aim.aim == there, what="the crosshair where it goes now")
+        await pilot.press("w")  # also before anything is ordered there
         await sees(app, "Work   7 Chestnut Walk")
         await pilot.press("delete", "escape", "f4")
         aim = app.screen.query_one(AimMap)
@@ -489,12 +496,21 @@ async def test_the_checkout_shows_fees_and_tip_and_refuses_what_is_not_delivered
         screen = await to_menu(app, pilot, restaurant["name"])
         await pilot.press("enter", "b")
         await sees(app, "delivers from CHF", "CHF 0.01 are missing")
+        basket, checkout = orders_of(app).baskets[kitchen.id], screen.query_one(Checkout)
+        (line,) = basket.lines.values()
+        for number in range(30):  # more than there is room for
+            basket.set_quantity(line.item.model_copy(update={"id": f"dish_{number}"}), 1)
+        checkout.redraw()
+        await sees(app, f"Place the order · CHF {31 * price / 100:.2f}")
+        for number in range(30):
+            basket.set_quantity(line.item.model_copy(update={"id": f"dish_{number}"}), 0)
         (await kitchen.rest.patch(path, {"minimum_cents": 0})).must(200)
         await pilot.press("escape", "escape")
         await to_menu(app, pilot, restaurant["name"])
         await pilot.press("b")
         await sees(app, "Delivery", "CHF 1.90", "Paid at the door, in about")
         await focus(screen, "#tip")
+        row = screen.query_one("#tip").region.y
         await pilot.press("2", "5", "backspace")
         await sees(app, "CHF 2.00", f"Place the order · CHF {(price + 390) / 100:.2f}")
         await pilot.press("enter")
@@ -503,6 +519,7 @@ async def test_the_checkout_shows_fees_and_tip_and_refuses_what_is_not_delivered
         tip = (price * 10 + 500) // 1000 * 10
         total = price + 190 + tip
         await sees(app, "10 %", "Tip", f"Place the order · CHF {total / 100:.2f}")
+        assert screen.query_one("#tip").region.y == row, "where the next digit is meant to go"
         (await kitchen.rest.patch(path, {"delivery_fee": {"base_cents": 250}})).must(200)
         await focus(screen, "#send")
         await pilot.press("enter")

@@ -277,7 +277,7 @@ async def test_support_is_asked_about_an_order_by_one_key(
         assert await about_it() == [chat]
 
 
-async def test_a_receipt_is_saved(
+async def test_what_has_come_is_rated_and_its_receipt_saved(
     demo_server: LiveServer,
     guest: Rest,
     kitchen: Kitchen,
@@ -287,13 +287,21 @@ async def test_a_receipt_is_saved(
     monkeypatch.setenv("HOME", str(tmp_path))
     dish = (await kitchen.restaurant())["menu"][0]
     order_id = await a_placed_order(guest, kitchen, tip_cents=150)
-    for status in ("accepted", "preparing", "ready", "out_for_delivery", "delivered"):
+    for status in ("accepted", "preparing", "ready", "out_for_delivery"):
         await kitchen.step(order_id, status)
-    order = (await guest.get(f"/orders/{order_id}")).must(200).json
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
+        await pilot.press("slash", *"on its way", "enter", "enter")
+        await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
+        await kitchen.step(order_id, "delivered")
+        await sees(app, "1-5 Rate")
+        await wait_until(lambda: table_of(app).order is None, what="the filter hides it")
+        await pilot.press("4")
+        await past_toast(app, "Rated ★★★★")
+        order = (await guest.get(f"/orders/{order_id}")).must(200).json
+        assert order["rating"] == {"stars": 4}
         orders_of(app).show_details(order_id)
         await wait_until(lambda: isinstance(app.screen, OrderDetailsScreen), what="the details")
-        await sees(app, "Paid at the door.")
+        await sees(app, "Paid at the door.", "★★★★")
         await pilot.press("s")
         await wait_until(lambda: isinstance(app.screen, SaveScreen), what="where to save it")
         await pilot.press("enter")
