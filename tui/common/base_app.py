@@ -195,9 +195,12 @@ class BaseApp(TerminalApp):
             markup=False,
         )
 
-    def on_notify(self) -> None:
-        """A toast will be shown: have room for it, once Textual knows it."""
-        self.call_next(self.toasts.changed)
+    def _refresh_notifications(self) -> None:
+        """Show the toasts on the present screen, few and in nobody's way."""
+        self.toasts.join_oldest()
+        super()._refresh_notifications()
+        if self._notifications and self._screen_stack:
+            self.toasts.follow(self.screen)
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""
