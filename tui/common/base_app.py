@@ -29,8 +29,7 @@ from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
-from tui.common.theme import DAY, NIGHT, PALETTES
-from tui.common.themes import completed, own_themes
+from tui.common.themes import DAY, NIGHT, PALETTES, completed, own_themes
 from tui.common.toasts import Toasts
 
 if TYPE_CHECKING:
