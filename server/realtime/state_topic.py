@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import LogPage
 from server.realtime.topic import Topic

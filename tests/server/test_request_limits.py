@@ -8,9 +8,8 @@ import aiohttp
 from aiohttp import web
 
 from server.app import create_app
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.sqlite import READERS
-from server.core.transaction import Transaction
 from support.accounts import PASSWORD
 from support.live_server import running_server, settings_for
 from support.raw_http import RawRequest

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem
-from server.core.transaction import Transaction
 from server.features.accounts import service
 from server.features.accounts.schemas import Session
 from server.features.accounts.service import AccountService, drop_expired
