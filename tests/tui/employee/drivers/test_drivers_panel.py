@@ -131,16 +131,17 @@ async def test_an_old_location_is_called_stale(
 ) -> None:
     first, second = town.drivers[:2]
     await seen_at(town, first["id"], BASE, ago=16)
-    await seen_at(town, second["id"], north(100), ago=1)
     async with drivers_window(server.url, tmp_path) as window:
+        await seen_at(town, second["id"], north(100))
         await window.sees("? stale, ", "  bicycle", "  scooter")
-        lines = {name: window.lines_of(name) for name in ("Arjun", "Greta")}
-        assert "stale" in lines["Arjun"]
-        assert "stale" not in lines["Greta"]
-        assert " s ago" in lines["Greta"]
-        markers = {one.label: one for one in window.drivers.map.overlay.markers}
-        assert markers["Arjun"].stale
-        assert not markers["Greta"].stale
+        await wait_until(lambda: " s ago" in window.lines_of("Greta"), what="Greta's location")
+        assert "stale" not in window.lines_of("Greta")
+        assert "stale" in window.lines_of("Arjun")
+
+        def stale() -> dict[str, bool]:
+            return {one.label: one.stale for one in window.drivers.map.overlay.markers}
+
+        await wait_until(lambda: stale().items() >= {"Arjun": True, "Greta": False}.items())
 
 
 async def test_the_map_follows_the_driver_under_the_cursor(
