@@ -1,6 +1,5 @@
 """State topics: one row each, the newest event and no history."""
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,7 +77,7 @@ class States:
         await self._put(tx, DROPPED, "", "{}", "", "")
         await _queries.drop_state(tx, topic=topic)
 
-    async def changes(self, tx: Transaction, topic: str) -> "Changes":
+    async def changes(self, tx: Transaction, topic: str) -> Changes:
         """How often the topic has changed."""
         row = await _queries.checks(tx, topic=topic)
         return Changes(row["seq"], row["checks"], row["at"]) if row else Changes(0, "")
@@ -107,9 +106,6 @@ class States:
                 kept=CHECKS * _CHECK,
             )
         )
-
-
-logger = logging.getLogger(__name__)
 
 
 class StateTopic(Topic):
