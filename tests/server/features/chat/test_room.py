@@ -21,6 +21,7 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import Room, history, open_chat, room
 from support.socketio_client import socketio_client
+from support.tokens import expiring
 from support.waiting import wait_until
 
 
@@ -497,9 +498,9 @@ async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
 
 
 async def test_a_revoked_or_expired_token_ends_the_connection(data_dir: Path) -> None:
-    settings = settings_for(data_dir, access_token_seconds=5)
-    async with running_server(settings) as server, cast_of(server) as cast:
+    async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
+        cast.employee.token = expiring(cast.employee.token)
         async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
             token = cast.customer.grant["refresh_token"]
             (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)
