@@ -244,8 +244,10 @@ async def test_a_simulated_trip_goes_to_the_door_and_back(
     async with drivers_window(server.url, tmp_path) as window:
         await window.knows(driver, 1)
         await window.choose(driver)
+        goes = asyncio.create_task(window.sees(f"simulated: to #{order.number}", "━"))
+        returns = asyncio.create_task(window.sees("simulated: back to the rest"))
         await window.press("s")
-        await window.sees(f"simulated: to #{order.number}", "━")
+        await goes
         overlay = window.drivers.map
         await wait_until(
             lambda: overlay.overlay.watched and overlay.overlay.watched.at.lat > north(30).lat,
@@ -253,7 +255,7 @@ async def test_a_simulated_trip_goes_to_the_door_and_back(
         )
         assert abs(overlay.overlay.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
         await window.told(f"Arjun is at the door with #{order.number}, 9 North Street. Mark")
-        await window.sees("simulated: back to the rest")
+        await returns
         await window.told("Arjun is back at the restaurant.")
         assert window.controller.trips.get(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
