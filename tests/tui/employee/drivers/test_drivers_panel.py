@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,10 @@ from support.metrics import figure
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import database_in
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import Meter, State
 from tui.common.tracking import trip
-from tui.employee.drivers import feed
+from tui.employee.drivers import feed, trips
 from tui.employee.drivers.controller import MAX_STREAMS
 from tui.employee.drivers.dialogs import AssignScreen
 from tui.employee.drivers.panel import DriversPanel
@@ -288,32 +289,27 @@ async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stoppe
         await window.sees("simulated: on a loop")
 
 
-@pytest.mark.usefixtures("_quick")
 async def test_real_positions_need_a_second_key_press(
-    server: LiveServer, town: Town, tmp_path: Path
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = town.drivers[0]
-    async with drivers_window(server.url, tmp_path) as window:
+    monkeypatch.setattr(trips, "CONFIRM_SECONDS", PATIENCE)
+    async with AsyncExitStack() as stack:
+        # A position is of the present for twice as long.
+        streets = town_with_streets(data_dir, driver_interval_seconds=PATIENCE)
+        server = await stack.enter_async_context(streets)
+        town = await a_town(await stack.enter_async_context(Rest(server.url)))
+        driver = town.drivers[0]
+        window = await stack.enter_async_context(drivers_window(server.url, tmp_path))
         await window.choose(driver)
-        driving = asyncio.create_task(_drive(town, driver["id"]))
-        try:
-            await wait_until(lambda: window.state(driver).track.newest, what="a position")
-            await window.press("s")
-            await window.told("Arjun is reporting real positions")
-            assert window.controller.trips.get(driver["id"]) is None
-            await window.press("s")
-            await window.sees("simulated: on a loop")
-            trips = window.controller.trips
-        finally:
-            driving.cancel()
-            await asyncio.wait({driving})
-    await wait_until(lambda: len(trips) == 0, what="no trip goes on after the window is closed")
-
-
-async def _drive(town: Town, driver_id: str) -> None:
-    for metres in range(1_000):
-        await seen_at(town, driver_id, north(metres / 10))
-        await asyncio.sleep(0.05)
+        await seen_at(town, driver["id"], BASE)
+        await wait_until(lambda: window.state(driver).track.newest, what="a position")
+        await window.press("s")
+        await window.told("Arjun is reporting real positions")
+        simulated = window.controller.trips
+        assert simulated.get(driver["id"]) is None
+        await window.press("s")
+        await window.sees("simulated: on a loop")
+    await wait_until(lambda: len(simulated) == 0, what="no trip goes on after the window is closed")
 
 
 @pytest.mark.usefixtures("_quick")
@@ -325,10 +321,10 @@ async def test_simulated_trips_end_with_the_log_out(
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a loop")
-        trips = window.controller.trips
+        simulated = window.controller.trips
         window.app.log_out()
         await wait_until(lambda: not window.app.panels, what="logged out")
-        await wait_until(lambda: len(trips) == 0, what="no trip goes on")
+        await wait_until(lambda: len(simulated) == 0, what="no trip goes on")
 
 
 async def test_an_outage_is_shown_and_all_goes_on_after_it(
