@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from server.app import create_app
@@ -16,6 +17,8 @@ from support.raw_http import RawRequest
 from support.rest import Answer, Rest
 from support.tokens import claims_of, signed
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("at_one_moment")
 
 
 def refused(answer: Answer) -> Answer:

@@ -1,14 +1,11 @@
 """Limits on log-in: by address, by account and address, by account for unknown addresses."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from server.core import limits
 from server.core.clock import now
 from server.core.database import Database, Transaction
 from server.core.errors import Problem
@@ -20,15 +17,10 @@ from support.accounts import PASSWORD, Revoked, Sql
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
 
+pytestmark = pytest.mark.usefixtures("at_one_moment")
+
 HOME = "198.51.100.1"
 ADA = "ada@example.org"
-
-
-@pytest.fixture(autouse=True)
-def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the limits: on a busy machine a second of delay would be over before the next log-in."""
-    at = time.monotonic()
-    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: at))
 
 
 @pytest.fixture

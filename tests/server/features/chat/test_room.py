@@ -459,6 +459,7 @@ def kept(value: object) -> int:
     return sum(map(sys.getsizeof, found.values()))
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_typing_and_read_frames_are_counted_too(data_dir: Path) -> None:
     settings = settings_for(data_dir, chat_bytes_per_minute=5 * FRAME_COST)
     async with running_server(settings) as server, cast_of(server) as cast:
@@ -474,6 +475,7 @@ async def test_typing_and_read_frames_are_counted_too(data_dir: Path) -> None:
                 assert (await member.next("error"))["code"] == "rate_limited"
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
     settings = settings_for(data_dir, rate_per_minute=6)
     async with running_server(settings) as server, cast_of(server) as cast:
