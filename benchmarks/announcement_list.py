@@ -21,7 +21,7 @@ from tui.common.announcements.list import ROW_LINES, AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
 from tui.common.base_app import BaseApp
 from tui.common.panel_grid import MainScreen
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 
 ANNOUNCEMENTS = 2_000
 SIZES = ((78, 20), (98, 26), (158, 44))

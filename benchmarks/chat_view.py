@@ -22,7 +22,7 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.layout import wrap
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.model import Conversation
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 
 MESSAGES = 10_000
 PAGE = 200

@@ -36,10 +36,9 @@ from benchmarks.peers.targets import (
 from benchmarks.peers.tiffin import Tiffin
 from benchmarks.peers.works import Work, fan_out, full_rooms, polls_together
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.databases import database_at, migrate
 from server.core.memory import TRIM_SECONDS
-from server.core.transaction import Transaction
 from server.realtime.hub import LINGER_SECONDS
 from server.realtime.log import EventLog
 from server.settings import Settings

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks._figures import machine, spread
-from support.custom import WAY
+from server.features.orders.schemas import STEPS, OrderStatus
 from support.metrics import figure
 from support.rest import Rest
 from support.town import PASSWORD
@@ -34,7 +34,7 @@ async def delays(two: Two, orders: int) -> tuple[list[float], list[float]]:
         for _ in range(orders):
             order = (await customer.post("/orders", place.basket())).must(201).json["id"]
             path, known = f"/orders/{order}/status", "placed"
-            for status in WAY:
+            for status in STEPS[1:]:
                 params = {"last_status": known}
 
                 async def poll(path: str = path, params: dict[str, str] = params) -> float:
@@ -44,14 +44,14 @@ async def delays(two: Two, orders: int) -> tuple[list[float], list[float]]:
                 polling = asyncio.create_task(poll())
                 await wait_until(held, every=0.005)
                 await asyncio.sleep(random.uniform(0, SWEEP_SECONDS))  # at any time of a sweep
-                step = {"status": status}
-                if status == "out_for_delivery":
+                step = {"status": status.value}
+                if status is OrderStatus.OUT_FOR_DELIVERY:
                     step["driver_id"] = place.drivers[0]
                 began = time.perf_counter()
                 (await employee.post(path, step)).must(200)
                 answered.append(time.perf_counter() - began)
                 polled.append(await polling - began)
-                known = status
+                known = status.value
     return polled, answered
 
 

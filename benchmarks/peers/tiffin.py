@@ -12,8 +12,8 @@ from benchmarks.peers.client import Response, ask, frame, get, post, stream, upg
 from benchmarks.peers.targets import Target
 from benchmarks.peers.works import Channel, Member
 from server.core.auth import AccessTokens
+from server.core.database import Transaction
 from server.core.databases import opened_database
-from server.core.transaction import Transaction
 from server.settings import Settings
 from support.server_process import JWT_SECRET, server_environment
 

@@ -9,9 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 
 _queries = load_queries(__file__, "audit.sql")
 

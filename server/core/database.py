@@ -1,13 +1,14 @@
-"""The database, of which SQLite and PostgreSQL are two kinds."""
+"""The database, of which SQLite and PostgreSQL are two kinds, and its transactions."""
 
 import contextvars
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from server.core.errors import unavailable
+from server.core.errors import Problem, unavailable
 from server.core.lifecycle import Component
 from server.core.migrate import MigrationError
-from server.core.transaction import Transaction, inside
+from server.core.queries import Parameters, Row
 
 ResultT = TypeVar("ResultT")
 
@@ -25,6 +26,35 @@ def moved_words(place: str) -> str:
 
 public_request: contextvars.ContextVar[bool] = contextvars.ContextVar("public", default=False)
 """Whether the present request needs no token."""
+
+inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
+"""Whether this runs inside of a transaction."""
+
+
+class Transaction(ABC):
+    """A transaction. `announce`d events are published after the commit."""
+
+    __slots__ = ("announced",)
+
+    def __init__(self) -> None:
+        self.announced: list[Any] = []
+
+    @abstractmethod
+    async def fetch(self, sql: str, parameters: Parameters) -> Sequence[Row]:
+        """Run a statement; returns all its rows."""
+
+    @abstractmethod
+    async def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run a statement; returns the number of rows it changed."""
+
+    def announce(self, event: Any) -> None:
+        """Publish this after the commit, in commit order."""
+        self.announced.append(event)
+
+
+def refused() -> Problem:
+    """A Problem 503: nothing was changed."""
+    return unavailable("The database cannot take this now. Nothing was changed; try again.", 1)
 
 
 class Database(Component):

@@ -9,9 +9,9 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from server.core.clock import now, to_text
+from server.core.database import Transaction
 from server.core.errors import Problem
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 
 _queries = load_queries(__file__, "idempotency.sql")
 

@@ -8,12 +8,11 @@ import time
 from datetime import timedelta
 
 from server.core.clock import from_text, now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 import asyncpg
 
 from server.core.clock import set_ahead
-from server.core.database import Database, moved_words, public_request
+from server.core.database import Database, Transaction, inside, moved_words, public_request, refused
 from server.core.errors import Problem, unavailable
 from server.core.migrate import MigrationError
 from server.core.postgres_migrate import CONNECT_SECONDS, START_LOCK
 from server.core.queries import Parameters, Row
-from server.core.transaction import Transaction, inside, refused
 
 logger = logging.getLogger(__name__)
 

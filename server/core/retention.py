@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from server.core.clock import from_text, now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.leases import Lease
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 

@@ -199,7 +199,7 @@ class Server(web.Server):
         payload: StreamReader,
         protocol: web.RequestHandler,
         writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
+        task: asyncio.Task[None],
     ) -> web.BaseRequest:
         assert isinstance(protocol, Connection)
         if message is web_protocol.ERROR:

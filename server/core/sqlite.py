@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from server.core.database import Database, public_request
+from server.core.database import Database, Transaction, inside, public_request, refused
 from server.core.errors import Problem, unavailable
 from server.core.file_lock import FileLock, UseLock
 from server.core.migrate import MigrationError
@@ -31,7 +31,6 @@ from server.core.sqlite_transaction import (
     run_on_snapshot,
     run_whole,
 )
-from server.core.transaction import Transaction, inside, refused
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from server.core.database import Transaction, inside, refused
 from server.core.queries import Parameters, Row
-from server.core.transaction import Transaction, inside, refused
 
 logger = logging.getLogger(__name__)
 

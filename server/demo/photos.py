@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.ids import new_id
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 from server.features.accounts import store as accounts
 from server.features.restaurants import store as restaurants
 from server.features.uploads import store as uploads

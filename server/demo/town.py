@@ -10,11 +10,10 @@ from typing import Any
 
 from server.core.audit import AuditActor
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 from server.features.accounts.passwords import Passwords
 from server.features.accounts.schemas import Account, Role
 from server.features.accounts.service import add_account, any_account, renew_demo_passwords

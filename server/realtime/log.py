@@ -9,10 +9,9 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import unavailable
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.realtime.event import Event, check_of, cursor_text
 
 _queries = load_queries(__file__, "log.sql")

@@ -1,13 +1,11 @@
 """State topics: one row each, the newest event and no history."""
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 from server.realtime.event import Cursor, Event, check_of
 from server.realtime.log import LogPage
 from server.realtime.topic import Topic
@@ -79,7 +77,7 @@ class States:
         await self._put(tx, DROPPED, "", "{}", "", "")
         await _queries.drop_state(tx, topic=topic)
 
-    async def changes(self, tx: Transaction, topic: str) -> "Changes":
+    async def changes(self, tx: Transaction, topic: str) -> Changes:
         """How often the topic has changed."""
         row = await _queries.checks(tx, topic=topic)
         return Changes(row["seq"], row["checks"], row["at"]) if row else Changes(0, "")
@@ -108,9 +106,6 @@ class States:
                 kept=CHECKS * _CHECK,
             )
         )
-
-
-logger = logging.getLogger(__name__)
 
 
 class StateTopic(Topic):

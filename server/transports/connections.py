@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,13 +15,9 @@ from server.realtime.event import Event
 from server.realtime.hub import Hub
 from server.realtime.topic_reader import TopicReader
 
-logger = logging.getLogger(__name__)
-
 AUTH_TOPIC = "auth"
 PRESSURE = 0.8
 """Share of the connections above which the polls that have waited longest are released."""
-
-
 ENDED_AT_ONCE = 8
 """So many connections of a server that is stopping end together; more of them one by one."""
 DRAINING_SHARE = 0.95
@@ -116,7 +111,7 @@ class Connections:
         """Long polls among them."""
         return len(self._polls)
 
-    def hold(self, claims: Claims, end: Callable[[End], None], *, poll: bool = False) -> "Slot":
+    def hold(self, claims: Claims, end: Callable[[End], None], *, poll: bool = False) -> Slot:
         """A slot for a connection; `end` is called, once or more, when it has to end. A poll ends
         itself when its token expires.
 
@@ -144,7 +139,7 @@ class Connections:
         self._release_longest_poll()
         return slot
 
-    def release(self, slot: "Slot") -> None:
+    def release(self, slot: Slot) -> None:
         """Give back a slot, once."""
         self._held -= 1
         self._polls.pop(slot, None)

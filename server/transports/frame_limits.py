@@ -107,7 +107,7 @@ class AccountLimits:
         limit.shared = self.accepted
         outbox.ended.add_done_callback(self._on_ended)
 
-    def _on_ended(self, ended: "asyncio.Future[End]") -> None:
+    def _on_ended(self, ended: asyncio.Future[End]) -> None:
         if not ended.cancelled() and ended.result() is End.TOO_FAST:
             self.on_cut_off()
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.databases import database_at
-from server.core.transaction import Transaction
 from server.realtime.broker import MemoryBroker
 from server.realtime.event import Event
 from server.realtime.hub import Hub

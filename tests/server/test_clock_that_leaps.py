@@ -8,10 +8,9 @@ import pytest
 
 from server.core import retention
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.leases import Lease
 from server.core.retention import Retention
-from server.core.transaction import Transaction
 from support.cast import Cast, cast_of
 from support.live_server import running_server, settings_for
 from support.town import database_in

@@ -5,18 +5,20 @@ import threading
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from server.app import create_app
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.sqlite import READERS
-from server.core.transaction import Transaction
 from support.accounts import PASSWORD
 from support.live_server import running_server, settings_for
 from support.raw_http import RawRequest
 from support.rest import Answer, Rest
 from support.tokens import claims_of, signed
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("at_one_moment")
 
 
 def refused(answer: Answer) -> Answer:

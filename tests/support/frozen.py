@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from server.core import migrate as migrating
+from server.core.database import Transaction
 from server.core.databases import migrate, opened_database
-from server.core.transaction import Transaction
 from support.server_process import where_for
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -4,12 +4,15 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
+import aiohttp
 import pytest
 
-from support.custom import Custom
+from server.features.orders.schemas import STEPS, OrderStatus
+from support.rest import Answer, Rest
 from support.server_process import ServerProcess
-from support.town import Place
+from support.town import PASSWORD, Place
 from support.two_processes import Logged, Two
 from support.waiting import PATIENCE, wait_until
 from support.witness import LATEST, AppWitness, Outage, Witness
@@ -27,6 +30,64 @@ BACK = 4.0
 Fault = Callable[[Two], Awaitable[Outage | None]]
 
 
+@dataclass
+class Orders:
+    """A customer and an employee who keep placing orders and moving them along, at one server;
+    each order in `placed` must exist once.
+
+    A request that finds no server is sent again with the same key, as a client does.
+    """
+
+    server: ServerProcess
+    place: Place
+    placed: dict[str, str] = field(default_factory=dict)
+
+    async def go_on(self, until: asyncio.Event) -> None:
+        """Place orders and move them along, one change every 50 ms."""
+        async with Rest(self.server.url) as customer:
+            await customer.register(f"ana{uuid.uuid4().hex}@example.org")
+            employee = await customer.another().log_in(self.place.employees[0], PASSWORD)
+            while not until.is_set():
+                key = uuid.uuid4().hex
+                order = await self._sent(
+                    customer, "/orders", self.place.basket(), {"Idempotency-Key": key}
+                )
+                order.must(201)
+                self.placed[key] = order.json["id"]
+                await self._along(employee, order.json["id"], until)
+
+    async def _along(self, employee: Rest, order_id: str, until: asyncio.Event) -> None:
+        for status in STEPS[1:]:
+            await asyncio.sleep(0.05)
+            if until.is_set():
+                return
+            step = {"status": status.value}
+            if status is OrderStatus.OUT_FOR_DELIVERY:
+                step["driver_id"] = self.place.drivers[0]
+            answer = await self._sent(employee, f"/orders/{order_id}/status", step, {})
+            # A step whose answer was lost has already happened when it is sent again.
+            assert answer.status in (200, 409), answer.body
+            assert answer.status == 200 or answer.json["order"]["status"] == status
+
+    async def _sent(
+        self,
+        rest: Rest,
+        path: str,
+        body: dict[str, object] | dict[str, str],
+        headers: dict[str, str],
+    ) -> Answer:
+        while True:
+            try:
+                answer = await rest.post(path, body, headers=headers)
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                await asyncio.sleep(0.05)
+                continue
+            if answer.status != 503:
+                return answer
+            assert "Retry-After" in answer.headers, answer.body
+            await asyncio.sleep(0.05)
+
+
 class Scene:
     """Two processes, a reader of each kind at each, and orders at those that are `busy`."""
 
@@ -38,7 +99,7 @@ class Scene:
             maker(two.both[number % 2], place, place.employees[number])
             for number, maker in enumerate(makers)
         ]
-        self._custom = [Custom(server, place, f"ana{uuid.uuid4().hex}") for server in busy]
+        self._orders = [Orders(server, place) for server in busy]
 
     async def play(self, fault: Fault) -> None:
         """Keep placing orders during the fault, and compare.
@@ -51,10 +112,10 @@ class Scene:
             await wait_until(
                 lambda: all(witness.start >= 0 for witness in self._witnesses), what="all read"
             )
-            working = [group.create_task(custom.go_on(enough)) for custom in self._custom]
+            working = [group.create_task(orders.go_on(enough)) for orders in self._orders]
             # From its first order on, each of them sends again what finds no server.
             await wait_until(
-                lambda: all(custom.placed for custom in self._custom), what="all have ordered"
+                lambda: all(orders.placed for orders in self._orders), what="all have ordered"
             )
             await self._everybody_at(3)
             outage, _ = await asyncio.gather(fault(self.two), asyncio.sleep(SECONDS))
@@ -76,7 +137,7 @@ class Scene:
         assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
         placed = [row.subject for row in rows if row.type == "order.placed"]
         assert sorted(placed) == sorted(
-            order for custom in self._custom for order in custom.placed.values()
+            order for orders in self._orders for order in orders.placed.values()
         )
         late = []
         for witness in self._witnesses:

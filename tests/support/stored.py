@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.pages import after
-from server.core.transaction import Transaction
 from support.news import announce
 from support.rest import Rest
 from support.room import open_chat

@@ -62,7 +62,7 @@ def in_a_thread(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def keeps(within: float, attempt: Callable[[], Awaitable[float]], tries: int = 3) -> None:
+async def keeps(within: float, attempt: Callable[[], Awaitable[float]], tries: int = 6) -> None:
     """Check a promise of seconds: one of `tries` attempts takes less than `within`.
 
     `attempt` returns how long it took. A busy machine may spoil one; what breaks the promise

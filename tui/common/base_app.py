@@ -1,4 +1,4 @@
-"""Textual's App with our changes: plain text in toasts, no values in a traceback."""
+"""Textual's App with our changes: keys in order, themes, plain toasts, no values in tracebacks."""
 
 import asyncio
 import os
@@ -29,8 +29,7 @@ from tui.common.right_to_left import LaidOutCache, set_layout
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
-from tui.common.theme import DAY, NIGHT, PALETTES
-from tui.common.themes import completed, own_themes
+from tui.common.themes import DAY, NIGHT, PALETTES, completed, own_themes
 from tui.common.toasts import Toasts
 
 if TYPE_CHECKING:
@@ -195,9 +194,12 @@ class BaseApp(TerminalApp):
             markup=False,
         )
 
-    def on_notify(self) -> None:
-        """A toast will be shown: have room for it, once Textual knows it."""
-        self.call_next(self.toasts.changed)
+    def _refresh_notifications(self) -> None:
+        """Show the toasts on the present screen, few and in nobody's way."""
+        self.toasts.join_oldest()
+        super()._refresh_notifications()
+        if self._notifications and self._screen_stack:
+            self.toasts.follow(self.screen)
 
     def has_toast(self, title: str) -> bool:
         """Whether a toast with that title is shown."""
@@ -214,8 +216,6 @@ class BaseApp(TerminalApp):
         filters = super().get_line_filters()
         return [one for one in filters if not isinstance(one, ANSIToTruecolor)]
 
-    # -- settings
-
     def tell_terminal(self, headline: str, progress: float | None) -> None:
         """Show the headline as the terminal's title, and a progress."""
         self.terminal_news.title(f"{headline.strip()} · tiffin" if headline.strip() else "tiffin")
@@ -225,6 +225,8 @@ class BaseApp(TerminalApp):
         """Write a control sequence, where there is a terminal."""
         if isinstance(self._driver, TerminalDriver):
             self._driver.write(text)
+
+    # -- settings
 
     def on_mount(self) -> None:
         """Say what is wrong with the settings, and remember another theme from now on."""
@@ -266,6 +268,10 @@ class BaseApp(TerminalApp):
         """A theme with all the colours that the apps draw with."""
         theme = super().get_theme(theme_name)
         return theme and completed(theme)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our variables, which are needed before our themes are."""
+        return NIGHT.variables
 
     def action_theme(self) -> None:
         """Day or night."""
@@ -320,10 +326,6 @@ class BaseApp(TerminalApp):
             right = {name: keys for name, keys in self.config.keys.items() if name not in wrong}
             self.set_keymap(right)
             self._say_problems([*self._problems, *wrong.values()])
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our variables, which are needed before our themes are."""
-        return NIGHT.variables
 
     # -- internal errors
 

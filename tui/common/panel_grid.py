@@ -155,11 +155,10 @@ class PanelGrid(Container):
             at = self.panels.index(self.main) + distance
             self.show_panel(self.panels[at % len(self.panels)])
 
-    def show_panel(self, panel: Panel, *, enter: bool = True) -> None:
-        """Bring `panel` to the front and, with `enter`, focus it."""
+    def show_panel(self, panel: Panel) -> None:
+        """Bring `panel` to the front and focus it."""
         self._set_front(panel)
-        if enter:
-            panel.enter()
+        panel.enter()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The panel that has the focus comes to the front."""

@@ -1,4 +1,4 @@
-"""Styles and block characters for widgets that paint their own lines."""
+"""What widgets paint their own lines with: styles, blocks, the signs of patterns and states."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,6 +7,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from tui.common.client.meter import Pattern, State
+
 Line = list[Segment]
 Part = tuple[str, str]
 """Safe text, and its style: `bold warning`, without `$`."""
@@ -14,6 +16,24 @@ Part = tuple[str, str]
 QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 """By bits: top left, top right, bottom left, bottom right."""
 WORDS = frozenset({"bold", "italic", "underline", "strike", "reverse"})
+PATTERN_COLOR: dict[Pattern, str] = {
+    Pattern.LONG_POLL: "$p-long",
+    Pattern.SSE: "$p-sse",
+    Pattern.WEBSOCKET: "$p-ws",
+    Pattern.SHORT_POLL: "$p-short",
+    Pattern.REST: "$p-rest",
+}
+"""One hue a pattern, everywhere."""
+
+STATE_GLYPH: dict[State, tuple[str, str]] = {
+    State.IDLE: ("○", "$wire-ink"),
+    State.CONNECTING: ("◌", "$wire-ink"),
+    State.LIVE: ("●", "$success"),
+    State.WAITING: ("◐", "$success"),
+    State.RETRY: ("◌", "$warning"),
+    State.DOWN: ("✕", "$error"),
+}
+"""A state's glyph and colour; the glyph is enough without colour."""
 
 
 class ThemeStyles:

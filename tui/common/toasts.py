@@ -37,10 +37,9 @@ class Toasts:
     def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._followed = WeakSet[Screen[Any]]()
-        """The screens whose layout, where it changes, places the toasts anew."""
 
-    def changed(self) -> None:
-        """There is one more: join the oldest, and place them once they are laid out."""
+    def join_oldest(self) -> None:
+        """Make one of the oldest, where there are too many."""
         app = self._app
         toasts = list(app._notifications)
         loose = [one for one in toasts if one.time_left < PINNED_SECONDS]
@@ -64,17 +63,17 @@ class Toasts:
             )
             for one in (joined, *kept):
                 app._notifications.add(one)
-            app._refresh_notifications()
-        app.call_after_refresh(self.place)
+
+    def follow(self, screen: Screen[Any]) -> None:
+        """Place them whenever this screen is laid out."""
+        # An app that is ending cannot subscribe, and a toast may have come before.
+        if screen not in self._followed and self._app.is_running:
+            self._followed.add(screen)
+            screen.screen_layout_refresh_signal.subscribe(self._app, self._laid_out)
 
     def place(self) -> None:
         """Put them into the corner where they cover least of what one works on."""
-        if not self._app.is_running:  # it is ending, and a key or a toast came before
-            return
         screen = self._app.screen
-        if screen not in self._followed:
-            self._followed.add(screen)
-            screen.screen_layout_refresh_signal.subscribe(self._app, self._laid_out)
         racks = screen.query(ToastRack)
         toasts = [toast.region for toast in screen.query(Toast) if toast.region]
         if not racks or not toasts:

@@ -39,25 +39,8 @@ class Histogram:
         self._buckets[number] = self._buckets.get(number, 0) + 1
         if self._exact is not None:
             insort(self._exact, value)
-            self._forget_exact()
-
-    def merge(self, other: Histogram) -> None:
-        """Count all of the other's too."""
-        self.count += other.count
-        self.total += other.total
-        self.least = min(self.least, other.least)
-        self.worst = max(self.worst, other.worst)
-        for number, count in other._buckets.items():
-            self._buckets[number] = self._buckets.get(number, 0) + count
-        if self._exact is not None and other._exact is not None:
-            self._exact = sorted(self._exact + other._exact)
-            self._forget_exact()
-        else:
-            self._exact = None
-
-    def _forget_exact(self) -> None:
-        if self.count > EXACT_VALUES:
-            self._exact = None
+            if self.count > EXACT_VALUES:
+                self._exact = None
 
     @property
     def mean(self) -> float | None:

@@ -372,9 +372,9 @@ async def read_run(
             stream = RunLog(session, f"{path}/stream", f"{path}/events", pattern, cursor)
         else:
             made = RunStream if pattern == SSE else ForgetfulStream
-            # Gathered events would arrive later than over the other patterns.
+            # Coalesced events would arrive later than over the other patterns.
             stream = made(
-                session, f"{path}/stream", meter, cursor, silence=SSE_SILENCE_SECONDS, gather=0
+                session, f"{path}/stream", meter, cursor, silence=SSE_SILENCE_SECONDS, coalesce=0
             )
         async with stream:
             async for sent in stream:

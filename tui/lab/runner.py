@@ -218,7 +218,7 @@ class LabRun:
     async def _watch_source(self, run: Run) -> None:
         """Report each event that the source appends, as its server's own stream shows it."""
         meter = Wire().meter("source", Pattern.SSE)
-        stream = EventStream(self._control, f"{self._path}/stream", meter, run.cursor, gather=0)
+        stream = EventStream(self._control, f"{self._path}/stream", meter, run.cursor, coalesce=0)
         async with stream:
             async for sent in stream:
                 if sent.type == EVENT:

@@ -7,11 +7,10 @@ from pydantic import Secret, TypeAdapter, ValidationError
 from server.core import audit
 from server.core.audit import Action, AuditActor
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, invalid, validation_problem
 from server.core.ids import new_id
 from server.core.queries import Row
-from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.passwords import Passwords, check_password
 from server.features.accounts.schemas import (

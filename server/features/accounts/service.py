@@ -12,12 +12,11 @@ from server.core import audit
 from server.core.audit import Action, AuditActor
 from server.core.auth import AccessTokens, Identity
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found, unauthorized
 from server.core.ids import new_id
 from server.core.lifecycle import Component
 from server.core.limits import GrowingDelay, RateLimit
-from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.guesses import Guesses, RefusedLogIns
 from server.features.accounts.passwords import Passwords, check_password

@@ -10,10 +10,9 @@ from server.core import audit, pages
 from server.core.audit import Action, AuditActor
 from server.core.auth import AccessTokens, Claims, Identity
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, not_found, unauthorized
 from server.core.ids import new_id
-from server.core.transaction import Transaction
 from server.features.accounts import store
 from server.features.accounts.refresh_token import (
     digest_of,

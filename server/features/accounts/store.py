@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from server.core import pages
 from server.core.clock import from_text, to_text
+from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Account, ActiveSession, Role
 from server.features.shared.schemas import Actor, Address
 

@@ -8,12 +8,11 @@ from server.core import audit, pages
 from server.core.audit import Action, AuditActor
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import forbidden, invalid, not_found, unauthorized
 from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
 from server.core.routing import SUPPORT
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.announcements import store

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, invalid
 from server.core.limits import RateLimit
-from server.core.transaction import Transaction
 from server.features.accounts.service import actor
 from server.features.chat import store
 from server.features.chat.frame_schemas import SendMessage

@@ -11,11 +11,10 @@ from itertools import islice
 
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.core.lifecycle import Component, SupervisedTask
 from server.core.logging import log_failure
-from server.core.transaction import Transaction
 from server.features.accounts.service import actor
 from server.features.chat import presence_store
 from server.features.chat.names import CurrentNames

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from server.core.clock import now
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.features.chat import presence_store, store
 from server.features.chat.room_state import put_markers
 from server.features.chat.schemas import Chat, ChatStatus, QueueEvent

@@ -1,7 +1,7 @@
 """A room's state: who is present, and how far everybody has read."""
 
 from server.core.clock import now
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.features.chat import presence_store, store
 from server.features.shared.schemas import Actor, Timestamp, Wire
 from server.realtime.event import Event

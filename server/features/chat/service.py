@@ -6,12 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found
 from server.core.idempotency import KeyedRequest, once
 from server.core.ids import new_id
 from server.core.limits import check_day
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService, actor
 from server.features.chat import store

@@ -6,8 +6,8 @@ from typing import Any
 
 from server.core import pages
 from server.core.clock import from_text, to_text
+from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.chat.schemas import Chat, ChatOrder, ChatStatus, LastMessage, Unread
 from server.features.shared.schemas import Actor, actor_json, json_string

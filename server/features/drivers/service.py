@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from server.core.auth import Identity
 from server.core.clock import from_text, now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import invalid, not_found
 from server.core.lifecycle import Component
 from server.core.limits import RateLimit
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.drivers import store
 from server.features.drivers.eta import EtaUpdater

@@ -1,7 +1,7 @@
 """Reads and writes drivers' tracks."""
 
+from server.core.database import Transaction
 from server.core.queries import load_queries
-from server.core.transaction import Transaction
 from server.features.drivers.track import Track
 
 _queries = load_queries(__file__)

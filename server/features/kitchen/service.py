@@ -8,10 +8,9 @@ from math import ceil
 
 from server.core.auth import Identity
 from server.core.clock import from_text, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import invalid
 from server.core.queries import Row
-from server.core.transaction import Transaction
 from server.features.kitchen import store
 from server.features.kitchen.schemas import DishFigures, HourFigures, KitchenSummary, Preparation
 from server.features.orders.schemas import OrderStatus

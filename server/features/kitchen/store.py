@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from server.core.clock import to_text
+from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 
 _queries = load_queries(__file__)
 

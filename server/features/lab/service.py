@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, invalid, not_found
 from server.core.lifecycle import Component
 from server.core.logging import log_failure
 from server.core.memory import trim
-from server.core.transaction import Transaction
 from server.features.lab.schemas import (
     EVENT,
     Clock,

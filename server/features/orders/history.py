@@ -3,8 +3,7 @@
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import to_text
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from server.features.orders import store
 from server.features.orders.service import topic_of
 from server.features.restaurants.service import RestaurantService

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from server.core.auth import Identity
 from server.core.clock import now, to_text
+from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
 from server.core.ids import new_id
-from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService
 from server.features.orders.schemas import OrderStatus, PlaceOrder, Quote
 from server.features.orders.steps import delivery_time_of

@@ -10,12 +10,11 @@ from typing import NamedTuple, TypeVar
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem, conflict, not_found, reset
 from server.core.idempotency import KeyedRequest, once_as_json
 from server.core.limits import check_day
 from server.core.queries import Row
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.orders import store

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from server.core.auth import Identity
 from server.core.clock import now, to_text
+from server.core.database import Transaction
 from server.core.errors import Problem, conflict, invalid
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.orders.schemas import (
     CANCELLABLE,

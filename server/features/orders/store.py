@@ -9,8 +9,8 @@ from typing import TypedDict, cast
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import from_text, to_text
+from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.features.orders.schemas import (
     Delivery,
     Order,

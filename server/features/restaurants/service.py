@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import conflict, invalid, not_found
-from server.core.transaction import Transaction
 from server.features.restaurants import store
 from server.features.restaurants.hours import zone_of
 from server.features.restaurants.schemas import (

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from server.core.clock import from_text, now, to_text
+from server.core.database import Transaction
 from server.core.ids import new_id
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.features.restaurants.hours import hours_of, opens_at
 from server.features.restaurants.schemas import (
     DeliveryFee,

@@ -4,7 +4,7 @@ import math
 import time
 
 from server.core.clock import now
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.features.uploads import store
 from server.features.uploads.schemas import UploadStatus
 from server.features.uploads.store import StoredUpload

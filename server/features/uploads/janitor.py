@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.lifecycle import SupervisedTask
 from server.core.logging import log_failure
 from server.core.retention import Retention
 from server.core.temp_files import remove_abandoned
-from server.core.transaction import Transaction
 from server.features.uploads import store
 from server.features.uploads.blobs import BlobError, Blobs
 from server.features.uploads.schemas import UploadStatus

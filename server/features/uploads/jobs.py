@@ -12,8 +12,7 @@ from datetime import timedelta
 from time import monotonic
 
 from server.core.clock import now
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService
 from server.features.uploads import store

@@ -11,7 +11,7 @@ from pathlib import Path
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import (
     Problem,
     conflict,
@@ -24,7 +24,6 @@ from server.core.errors import (
 from server.core.idempotency import KeyedRequest, once, stored_answer
 from server.core.ids import new_id
 from server.core.routing import PREFIX
-from server.core.transaction import Transaction
 from server.features.accounts.schemas import Role
 from server.features.accounts.service import AccountService
 from server.features.restaurants.service import RestaurantService

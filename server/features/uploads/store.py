@@ -6,8 +6,8 @@ from datetime import datetime
 
 from server.core import pages
 from server.core.clock import from_text, to_text
+from server.core.database import Transaction
 from server.core.queries import Row, load_queries
-from server.core.transaction import Transaction
 from server.features.uploads.schemas import UploadPurpose, UploadStatus
 
 _queries = load_queries(__file__)

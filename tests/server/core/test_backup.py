@@ -15,10 +15,9 @@ import pytest
 from server.__main__ import main
 from server.core import migrate as migrate_module
 from server.core.backup import CopyError, back_up, restore
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.databases import migrate
 from server.core.migrate import MigrationError, migrations
-from server.core.transaction import Transaction
 from server.realtime.log import EventLog
 from support.live_server import sqlite_only
 from support.waiting import wait_until

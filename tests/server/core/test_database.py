@@ -16,12 +16,11 @@ import aiosqlite
 import pytest
 
 from server.core import sqlite as sqlite_module
-from server.core.database import Database, public_request
+from server.core.database import Database, Transaction, public_request
 from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.file_lock import FileLock
 from server.core.sqlite import SqliteDatabase
-from server.core.transaction import Transaction
 from support.live_server import sqlite_only
 from support.server_process import new_database
 from support.waiting import PATIENCE, wait_until

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from server.core import idempotency, pages
 from server.core.clock import from_text, now, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem
 from server.core.idempotency import KeyedRequest, once
-from server.core.transaction import Transaction
 from server.features.shared.schemas import Address, Wire
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from server.core.backup import CopyError
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.databases import Where, migrate, opened_database
 from server.core.migrate import MigrationError
 from server.core.move import ROWS, move, unretire
 from server.core.sqlite import SqliteDatabase
-from server.core.transaction import Transaction
 from server.realtime.log import EventLog
 from support.live_server import sqlite_only
 from support.server_process import where_for

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from server.core.clock import now, set_ahead, to_text
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.databases import database_at
 from server.core.errors import Problem
 from server.core.postgres import ATTEMPTS
-from server.core.transaction import Transaction
 from server.realtime.log import EventLog
 from support.server_process import ON_POSTGRES, where_for
 from support.waiting import PATIENCE, wait_until

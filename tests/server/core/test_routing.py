@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import aiohttp
@@ -14,7 +13,7 @@ import pytest
 from aiohttp import web
 from pydantic import Field
 
-from server.core import auth, bodies, limits, routing
+from server.core import auth, bodies, routing
 from server.core.auth import AccessTokens, Claims, Gate, Identity
 from server.core.bodies import BodyDeadlines
 from server.core.errors import Problem
@@ -146,12 +145,6 @@ async def client() -> AsyncIterator[Rest]:
     async with Rest(f"http://127.0.0.1:{runner.addresses[0][1]}") as rest:
         yield rest
     await runner.cleanup()
-
-
-@pytest.fixture
-def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No limit is filled up again meanwhile."""
-    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
 
 def token(session: str = "ses_1", seconds: int = 60) -> str:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from server.core.database import Transaction
 from server.core.databases import database_at
-from server.core.transaction import Transaction
 from server.realtime.broker import Broker, MemoryBroker
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
 
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.realtime import state_topic
 from server.realtime.event import Cursor, Event
 from server.realtime.log_topic import RING

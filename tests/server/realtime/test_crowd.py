@@ -6,7 +6,7 @@ import time
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
 
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.realtime import topic
 from server.realtime.event import Event
 from server.realtime.topic import Subscription

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hub_node import TOPIC, ListSink, Node, OpenNode
 
+from server.core.database import Transaction
 from server.core.errors import Problem
-from server.core.transaction import Transaction
 from server.realtime import hub as hub_module
 from server.realtime import log_topic as topic_module
 from server.realtime.event import Event

@@ -12,8 +12,8 @@ from hub_node import ListSink, Node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.core.database import Transaction
 from server.core.databases import database_at
-from server.core.transaction import Transaction
 from server.realtime import log_topic, topic
 from server.realtime.event import Cursor, Event
 from server.realtime.hub import Hub

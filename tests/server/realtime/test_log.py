@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.core.clock import now, to_text
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.realtime.event import Cursor, Event
 from server.realtime.log import CHANGES_AT_ONCE
 from server.realtime.state_topic import STATE

@@ -50,6 +50,7 @@ async def told(teller: LiveServer, listener: LiveServer) -> None:
     await wait_until(arrived, what="the other process knows")
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_what_one_process_has_admitted_another_one_refuses(
     data_dir: Path, redis_url: str
 ) -> None:

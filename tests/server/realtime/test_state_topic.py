@@ -12,7 +12,7 @@ from hub_node import ListSink, Node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.realtime.event import Event
 from server.realtime.state_topic import STATE
 from server.realtime.topic import Subscription

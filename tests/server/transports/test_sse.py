@@ -13,9 +13,9 @@ import uvloop
 from held_app import TOPIC, HeldApp, OpenApp
 
 from server.core.auth import Claims, Identity
+from server.core.database import Transaction
 from server.core.metrics import Metrics
 from server.core.serving import Server
-from server.core.transaction import Transaction
 from server.realtime.log_topic import LogTopic
 from server.transports import outlet, sse
 from server.transports.connections import AUTH_TOPIC, DRAINED_RETRY_MS

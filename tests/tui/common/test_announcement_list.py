@@ -12,7 +12,7 @@ from support.screen import shown
 from tui.common.announcements import format as announcement_text
 from tui.common.announcements.list import AnnouncementList
 from tui.common.announcements.model import AnnouncementStore
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 from tui.common.widgets.scroll_bar import ThinScrollBar
 
 MANY = 2000

@@ -14,8 +14,7 @@ from support.waiting import wait_until
 from tui.cli import run_app
 from tui.common.config import read_config
 from tui.common.keys import key_problems
-from tui.common.theme import PALETTES
-from tui.common.themes import completed
+from tui.common.themes import PALETTES, completed
 from tui.common.wire.log import FrameLog
 from tui.customer.app import CustomerApp
 

@@ -17,6 +17,7 @@ from support.rest import Rest
 from support.screen import misses, sees, shown
 from support.waiting import PATIENCE, wait_until
 from tui.common.client import retry
+from tui.common.client.errors import Unreachable
 from tui.common.client.meter import Pattern, State
 from tui.common.client.token_store import TokenStore
 from tui.common.dialogs.news import estimates
@@ -489,7 +490,7 @@ async def test_quitting_closes_the_session(demo_server: LiveServer, tmp_path: Pa
         session = app.session
         await pilot.press("ctrl+q")
         await wait_until(lambda: not app.is_running)
-    with pytest.raises(Exception, match=r"."):
+    with pytest.raises(Unreachable, match="This client has been closed"):
         await session.request("GET", "/me")
 
 

@@ -74,5 +74,5 @@ async def test_a_toast_that_comes_as_the_app_ends_is_left(
         await wait_until(lambda: places(app.screen), what="a toast")
         await app.push_screen(ConfirmScreen("Sure?", "Really?", yes="Yes", no="No"))
         app._running = False
-        app.toasts.place()
+        app._refresh_notifications()
         app._running = True

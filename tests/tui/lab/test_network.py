@@ -223,16 +223,16 @@ async def test_a_stall_delays_and_a_cut_ends(behind: Behind) -> None:
 
 
 async def test_cuts_and_stalls_come_by_the_clock_of_the_run(behind: Behind) -> None:
-    async with network_to(behind.echo, Dials(cut_every=0.3, cut_for=0.1)) as scene:
+    async with network_to(behind.echo, Dials(cut_every=0.8, cut_for=0.1)) as scene:
         scene.network.begin()
         began = time.monotonic()
         reader, _ = await scene.connect()
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(ConnectionResetError):
                 await reader.read()
-            assert time.monotonic() - began >= 0.3
+            assert time.monotonic() - began >= 0.8
             await wait_until(lambda: not scene.network.is_cut, every=0.005)
-            assert time.monotonic() - began >= 0.4
+            assert time.monotonic() - began >= 0.9
             await scene.connect()
             await wait_until(lambda: scene.link.open)
             cuts = scene.link.cuts

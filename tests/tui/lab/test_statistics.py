@@ -44,17 +44,6 @@ def test_a_percentile_is_exact_of_few_and_right_to_half_a_percent_of_many(
     assert found <= right * math.sqrt(BUCKET_GROWTH) * 1.0001
 
 
-@given(many, many, st.booleans())
-def test_merged_streams_are_one_stream(one: list[float], other: list[float], exact: bool) -> None:
-    merged = histogram_of(one, exact=exact)
-    merged.merge(histogram_of(other))
-    whole = histogram_of(one + other, exact=exact)
-    assert merged.ecdf() == whole.ecdf()
-    assert merged.buckets() == whole.buckets()
-    assert (merged.count, merged.least, merged.worst) == (whole.count, whole.least, whole.worst)
-    assert merged.total == pytest.approx(whole.total)
-
-
 def test_a_histogram_is_bounded() -> None:
     chance = random.Random(1)
     values = [chance.lognormvariate(-3, 2) for _ in range(20 * EXACT_VALUES)]

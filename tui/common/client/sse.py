@@ -154,9 +154,9 @@ class SSEParser:
 SILENCE_SECONDS = 40.0
 RETRY_AT_MOST = 30.0
 IDS_KEPT = 1024
-GATHER_SECONDS = 0.05
-RUSH_SECONDS = 2 * GATHER_SECONDS
-"""What comes faster than this is gathered: a read for each event costs more than the event."""
+COALESCE_SECONDS = 0.05
+RUSH_SECONDS = 2 * COALESCE_SECONDS
+"""What comes faster than this is read as one: a read for each event costs more than the event."""
 LAST_EVENTS = frozenset({"end"})
 RESET = "reset"
 
@@ -188,15 +188,15 @@ class EventStream(RequestStream[ServerSentEvent]):
         cursor: str | None = None,
         *,
         silence: float = SILENCE_SECONDS,
-        gather: float = GATHER_SECONDS,
+        coalesce: float = COALESCE_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
-        """`gather` is how long events that come quickly are gathered, in seconds."""
+        """`coalesce` is for how long events that come quickly are read as one, in seconds."""
         super().__init__(session, meter, backoff)
         self.path = path
         self.cursor = cursor
         self._silence = silence
-        self._gather = gather
+        self._coalesce = coalesce
         self._parser = SSEParser(cursor or "")
         self._ids: deque[str] = deque(maxlen=IDS_KEPT)
         self._seen: set[str] = {cursor} if cursor else set()
@@ -207,8 +207,8 @@ class EventStream(RequestStream[ServerSentEvent]):
 
     async def _receive(self) -> None:
         request = self._connection or await self._open_connection()
-        if self._rushing and self._gather:
-            await request.coalesce(self._gather)
+        if self._rushing and self._coalesce:
+            await request.coalesce(self._coalesce)
         chunk = await request.chunk()
         now = time.monotonic()
         self._rushing = now - self._heard_at < RUSH_SECONDS

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.news import PATTERNS, STATES
 from tui.common.language import _
-from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
+from tui.common.styles import PATTERN_COLOR, STATE_GLYPH
 from tui.common.widgets.filter import Filterable, FilterField, matcher
 
 if TYPE_CHECKING:

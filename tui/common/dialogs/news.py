@@ -14,7 +14,7 @@ from tui.common.dialogs.base import Dialog
 from tui.common.format import human_bytes, human_latency
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
-from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
+from tui.common.styles import PATTERN_COLOR, STATE_GLYPH
 from tui.common.wire.ladder import TIME_CELLS, Crossing, rows_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 
 from tui.common.map.basemap import Kind
-from tui.common.theme import DAY, NIGHT
+from tui.common.themes import DAY, NIGHT
 
 Rgb = tuple[int, int, int]
 

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from tui.common.client.meter import State
 from tui.common.format import ROLES, fit, hours_minutes
 from tui.common.language import _
-from tui.common.theme import STATE_GLYPH
+from tui.common.styles import STATE_GLYPH
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Meter

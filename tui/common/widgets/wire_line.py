@@ -11,8 +11,7 @@ from tui.common.client.meter import ROUND_TRIPS, State
 from tui.common.format import fit, human_bytes, human_latency, news_age, news_age_lasts, sparkline
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
-from tui.common.styles import Part, ThemeStyles
-from tui.common.theme import PATTERN_COLOR, STATE_GLYPH
+from tui.common.styles import PATTERN_COLOR, STATE_GLYPH, Part, ThemeStyles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

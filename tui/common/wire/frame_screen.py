@@ -17,7 +17,7 @@ from tui.common.dialogs.copy import Copyable
 from tui.common.format import human_latency
 from tui.common.language import _
 from tui.common.sanitize import plain
-from tui.common.theme import PATTERN_COLOR
+from tui.common.styles import PATTERN_COLOR
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame

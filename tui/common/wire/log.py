@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from tui.common.format import fit, human_bytes, human_latency
 from tui.common.language import _
-from tui.common.theme import PATTERN_COLOR
+from tui.common.styles import PATTERN_COLOR
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
 

@@ -15,7 +15,7 @@ from tui.common.format import human_bytes
 from tui.common.hosted import deliver, hosted_where
 from tui.common.language import _
 from tui.common.panel import Panel
-from tui.common.theme import PATTERN_COLOR
+from tui.common.styles import PATTERN_COLOR
 from tui.common.widgets.filter import FilterField
 from tui.common.wire.frame_screen import frame_parts
 from tui.common.wire.log import FrameLog

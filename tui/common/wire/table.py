@@ -9,8 +9,7 @@ from textual.widget import Widget
 from tui.common.client.meter import ROUND_TRIPS
 from tui.common.format import human_bytes, human_latency, sparkline
 from tui.common.language import _
-from tui.common.styles import Part, ThemeStyles
-from tui.common.theme import PATTERN_COLOR
+from tui.common.styles import PATTERN_COLOR, Part, ThemeStyles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.base import Dialog
 from tui.common.format import wrapped
-from tui.common.theme import PATTERN_COLOR
+from tui.common.styles import PATTERN_COLOR
 from tui.lab.dials import KILO, PRESETS, Dials
 from tui.lab.records import Shape
 from tui.lab.screen.figures import COLUMNS

@@ -246,7 +246,7 @@ async def read_target(
             async for page in poll:
                 recorder.heard_values(page.events)
     elif pattern == SSE:
-        async with TargetStream(session, path, meter, silence=HOLD_SECONDS, gather=0) as stream:
+        async with TargetStream(session, path, meter, silence=HOLD_SECONDS, coalesce=0) as stream:
             async for sent in stream:
                 recorder.heard(sent.data)
     else:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from server.features.accounts.administration import add_employee
 from server.features.accounts.service import AccountService
 from server.realtime.log import EventLog

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from server.core.clock import now
-from server.core.database import Database
+from server.core.database import Database, Transaction
 from server.core.errors import Problem
-from server.core.transaction import Transaction
 from server.features.accounts import service
 from server.features.accounts.schemas import Session
 from server.features.accounts.service import AccountService, drop_expired
@@ -17,6 +16,8 @@ from server.features.accounts.sessions import Origin
 from support.accounts import PASSWORD, Revoked, Sql
 from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Answer, Rest
+
+pytestmark = pytest.mark.usefixtures("at_one_moment")
 
 HOME = "198.51.100.1"
 ADA = "ada@example.org"

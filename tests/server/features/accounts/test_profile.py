@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from server.core.database import Transaction
 from server.core.errors import conflict
-from server.core.transaction import Transaction
 from server.features.accounts.service import AccountService
 from support.accounts import PASSWORD, Revoked, Sql, kitchen_stream, reads_to_the_end
 from support.rest import Rest

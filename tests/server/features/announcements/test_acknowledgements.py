@@ -4,8 +4,7 @@ import asyncio
 
 from newsroom import announce, history, stream
 
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from support.cast import Cast
 from support.event_stream import event_stream
 from support.live_server import LiveServer

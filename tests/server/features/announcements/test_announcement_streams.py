@@ -6,8 +6,7 @@ import pytest
 from newsroom import announce, history, stream, titles
 
 from server.core.audit import AuditActor
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from server.features.accounts.service import AccountService
 from server.features.accounts.sessions import Cause
 from server.realtime.event import Cursor

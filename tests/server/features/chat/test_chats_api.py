@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.core.database import Database
-from server.core.transaction import Transaction
+from server.core.database import Database, Transaction
 from support.cast import Cast, cast_of
 from support.event_stream import event_stream
 from support.live_server import LiveServer, running_server, settings_for

@@ -21,6 +21,7 @@ from support.live_server import running_server, settings_for
 from support.rest import Rest
 from support.room import Room, history, open_chat, room
 from support.socketio_client import socketio_client
+from support.tokens import expiring
 from support.waiting import wait_until
 
 
@@ -458,6 +459,7 @@ def kept(value: object) -> int:
     return sum(map(sys.getsizeof, found.values()))
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_typing_and_read_frames_are_counted_too(data_dir: Path) -> None:
     settings = settings_for(data_dir, chat_bytes_per_minute=5 * FRAME_COST)
     async with running_server(settings) as server, cast_of(server) as cast:
@@ -473,6 +475,7 @@ async def test_typing_and_read_frames_are_counted_too(data_dir: Path) -> None:
                 assert (await member.next("error"))["code"] == "rate_limited"
 
 
+@pytest.mark.usefixtures("at_one_moment")
 async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
     settings = settings_for(data_dir, rate_per_minute=6)
     async with running_server(settings) as server, cast_of(server) as cast:
@@ -497,9 +500,9 @@ async def test_messages_count_as_an_accounts_writes(data_dir: Path) -> None:
 
 
 async def test_a_revoked_or_expired_token_ends_the_connection(data_dir: Path) -> None:
-    settings = settings_for(data_dir, access_token_seconds=5)
-    async with running_server(settings) as server, cast_of(server) as cast:
+    async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
+        cast.employee.token = expiring(cast.employee.token)
         async with room(cast.customer, chat_id) as ana, room(cast.employee, chat_id) as desk:
             token = cast.customer.grant["refresh_token"]
             (await cast.customer.post("/auth/logout", {"refresh_token": token})).must(204)

@@ -20,6 +20,7 @@ from support.raw_websocket import RawWebSocket, raw_websocket
 from support.rest import Rest
 from support.room import history, open_chat, room
 from support.socketio_client import connected, socketio_client
+from support.tokens import expiring
 from support.waiting import PATIENCE, wait_until
 
 TRANSPORTS = [("websocket",), ("polling",), ("polling", "websocket")]
@@ -96,9 +97,9 @@ async def test_an_unauthenticated_client_is_refused(live_server: LiveServer, aut
 
 
 async def test_the_end_of_a_session_ends_its_connection(data_dir: Path) -> None:
-    settings = settings_for(data_dir, access_token_seconds=5)
-    async with running_server(settings) as server, cast_of(server) as cast:
+    async with running_server(settings_for(data_dir)) as server, cast_of(server) as cast:
         chat_id = await open_chat(cast.customer)
+        cast.employee.token = expiring(cast.employee.token)
         async with socketio_client(cast.customer) as ana, socketio_client(cast.employee) as desk:
             for one in (ana, desk):
                 await one.call("join", chat_id=chat_id)

@@ -39,6 +39,7 @@ from support.socketio_client import (
     hello,
     identified,
 )
+from support.tokens import expiring
 from support.waiting import PATIENCE, wait_until
 
 
@@ -77,9 +78,9 @@ async def test_the_number_of_unauthenticated_clients_is_limited(data_dir: Path) 
 
 async def test_nothing_is_kept_of_clients_that_never_authenticated(data_dir: Path) -> None:
     """Neither of one that was disconnected while it polled nor of one that left by itself."""
-    async with running_server(settings_for(data_dir, identify_seconds=0.3)) as server:
+    async with running_server(settings_for(data_dir, identify_seconds=1)) as server:
         async with Rest(server.url) as nobody:
-            polls, goes, silent = [await handshake(nobody) for _ in range(3)]
+            goes, silent, polls = [await handshake(nobody) for _ in range(3)]
             polling = asyncio.create_task(polls.get())
             await goes.post("1")
             assert goes.sid not in clients_of(server)
@@ -101,8 +102,9 @@ async def test_the_id_of_a_session_is_a_secret(cast: Cast) -> None:
 
 
 async def test_a_session_ends_with_its_token_and_with_log_out(data_dir: Path) -> None:
-    settings = settings_for(data_dir, access_token_seconds=5, identify_seconds=0.3)
+    settings = settings_for(data_dir, identify_seconds=2)
     async with running_server(settings) as server, cast_of(server) as cast:
+        cast.employee.token = expiring(cast.employee.token)
         expires, ends = await identified(cast.employee), await identified(cast.customer)
         leaves = await identified(cast.stranger)
         assert await leaves.post("41") == 200

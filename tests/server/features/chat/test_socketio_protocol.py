@@ -108,7 +108,7 @@ async def test_the_websocket_follows_its_protocol_too(live_server: LiveServer) -
 
 
 async def test_a_client_that_answers_no_ping_is_disconnected(data_dir: object) -> None:
-    settings = settings_for(data_dir, heartbeat_seconds=0.2, stalled_reader_seconds=0.3)  # type: ignore[arg-type]
+    settings = settings_for(data_dir, heartbeat_seconds=0.2, stalled_reader_seconds=1)  # type: ignore[arg-type]
     async with running_server(settings) as server, Rest(server.url) as nobody:
         async with websocket(nobody) as ws:
             told = json.loads((await ws.receive_str()).removeprefix("0"))

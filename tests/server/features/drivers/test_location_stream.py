@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.transports.connections import Connections
 from support.cast import Cast
 from support.event_stream import EventStream, event_stream

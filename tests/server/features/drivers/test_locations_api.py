@@ -211,7 +211,7 @@ async def test_concurrent_positions_are_processed_one_after_the_other(cast: Cast
 
 
 @pytest.fixture
-async def counted(data_dir: Path) -> AsyncIterator[Cast]:
+async def counted(data_dir: Path, at_one_moment: None) -> AsyncIterator[Cast]:
     """A server where an account may write ten times a minute; the setup uses up some of them."""
     async with (
         running_server(settings_for(data_dir, rate_per_minute=10)) as server,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server.__main__ import main
-from server.core.transaction import Transaction
+from server.core.database import Transaction
 from server.features.orders import store
 from server.features.orders.schemas import OrderPage
 from support.cast import HOME, Cast, cast_of

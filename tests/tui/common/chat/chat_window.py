@@ -12,7 +12,7 @@ from server.features.shared.schemas import Actor
 from tui.common.chat.message_view import MessageView
 from tui.common.chat.model import Conversation
 from tui.common.panel_grid import MainScreen
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 
 ANA = Actor(id="ana", name="Ana", role="customer")
 MAYA = Actor(id="maya", name="Maya", role="employee")

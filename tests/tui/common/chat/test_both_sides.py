@@ -61,8 +61,13 @@ async def test_both_sides_see_messages_read_marks_typing_and_presence(
         await employee.send_typing("Hello Ana")
         await customer.sees("Maya", "Hello Ana")
         await employee.sees("✓✓")
-        await customer.press("w", "e", "l", "l")
-        await employee.sees("Ana K. is typing")
+        await customer.press("w", "e", "l")
+
+        async def typing_is_seen() -> bool:
+            await customer.press("l")  # one letter is seen for five seconds
+            return "Ana K. is typing" in employee.text
+
+        await wait_until(typing_is_seen, what="that she is typing")
         await customer.press("enter")
         await employee.sees("▌ well")
         await employee.misses("is typing")

@@ -161,7 +161,8 @@ async def test_a_server_that_goes_away_is_not_stormed_and_found_again(
 ) -> None:
     """Its successor is there first: streams that it ends go on there at once."""
     await scene.move()
-    async with watching(stream_in(scene)) as watcher, AsyncExitStack() as stack:
+    stream = stream_in(scene, first_sound=PATIENCE)
+    async with watching(stream) as watcher, AsyncExitStack() as stack:
         await watcher.sees(1)
         changes = {"heartbeat_seconds": HEARTBEAT}
         successor = await stack.enter_async_context(

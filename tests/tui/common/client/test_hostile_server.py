@@ -146,7 +146,7 @@ async def test_a_token_that_fits_no_header_is_words(token: str) -> None:
 
 
 async def test_a_list_without_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.common.client.calls.PAGES", 5)
+    monkeypatch.setattr("tui.common.client.account_api.PAGES", 5)
     row = {
         "id": "rst",
         "name": "A",

@@ -55,7 +55,7 @@ async def test_behind_a_proxy_that_buffers_the_poll_carries(
         assert (watcher.stream.carrier, meter.pattern) == (Pattern.LONG_POLL,) * 2
         assert meter.name == "Driver (poll)"
         await wait_until(lambda: meter.state is State.WAITING)
-        assert meter.detail == "no stream: nothing came for 2 s"
+        assert meter.detail.startswith("no stream: nothing came for ")
         assert scene.session.wire.meters["Driver"].state is State.CONNECTING
         await watcher.sees(8)
         assert watcher.behind(scene.put_at) <= BEHIND

@@ -214,6 +214,7 @@ async def test_every_feed_is_current_and_says_what_carries_it(scene: Scene) -> N
     for name, (_, pattern) in FEEDS.items():
         meter, why = feeds[name].stream.meter, ""
         if pattern is scene.blocked:
-            why = BLOCKED if name == "chat" else "no stream: nothing came for 2 s"
+            why = BLOCKED if name == "chat" else "no stream: nothing came for "
         assert (name, meter.pattern, meter.events > 3) == (name, carriers[name], True)
-        assert feeds[name].why == why
+        said = feeds[name].why
+        assert said.startswith(why) if why else not said

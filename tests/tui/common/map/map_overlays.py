@@ -8,10 +8,9 @@ from textual.app import App, ComposeResult
 from tui.common.map.basemap import Basemap
 from tui.common.map.geometry import LatLng, Marker, Overlay
 from tui.common.map.widget import TownMap
-from tui.common.theme import DAY, NIGHT
+from tui.common.themes import DAY, NIGHT
 
 SHOP, HOME = LatLng(47.07613, 15.43387), LatLng(47.06676, 15.44717)
-WAY = (SHOP, LatLng(47.0725, 15.4405), LatLng(47.0712, 15.4414), LatLng(47.0702, 15.4470), HOME)
 
 
 def demo_basemap() -> Basemap:

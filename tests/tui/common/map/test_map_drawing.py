@@ -5,7 +5,7 @@ from tui.common.map.basemap import Kind
 from tui.common.map.bitmap import Bitmap, BrailleLines, Quadrants, clip
 from tui.common.map.geometry import LatLng, View, grid_metres, human_metres, round_metres, scale_bar
 from tui.common.map.palette import Palette
-from tui.common.theme import DAY, NIGHT
+from tui.common.themes import DAY, NIGHT
 
 LAND, WATER, STREET = (0, 0, 0), (0, 0, 200), (200, 200, 200)
 COLOURS = [LAND, (0, 200, 0), WATER, STREET, STREET, STREET, STREET, STREET]

@@ -12,7 +12,7 @@ from tui.common.map.geometry import LatLng, Marker, Overlay, View
 from tui.common.map.palette import Palette
 from tui.common.map.render import RenderedBasemap, draw
 from tui.common.map.widget import changed_regions
-from tui.common.theme import DAY
+from tui.common.themes import DAY
 
 BASEMAP = demo_basemap()
 BRAILLE = range(0x2801, 0x2900)

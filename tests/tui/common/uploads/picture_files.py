@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from support.waiting import wait_until
-from tui.common.theme import DAY, NIGHT
+from tui.common.themes import DAY, NIGHT
 from tui.common.uploads.bitmap import Bitmap, decode
 from tui.common.widgets.picture import PictureView
 

@@ -16,7 +16,7 @@ from picture_files import (
 from textual.content import Content
 
 from support.waiting import wait_until
-from tui.common.theme import DAY
+from tui.common.themes import DAY
 
 SIZE = (40, 20)
 """Of the window: a picture of 60 by 40 takes all of its columns, and 13 rows."""

@@ -9,7 +9,7 @@ from textual.geometry import Region
 
 from support.screen import shown
 from support.waiting import wait_until
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
 

@@ -5,7 +5,7 @@ from textual.widgets import Input
 from support.waiting import wait_until
 from tui.common.base_app import BaseApp
 from tui.common.config import Config, Motion
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 from tui.common.widgets.stepper import Stepper
 
 

@@ -5,7 +5,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tui.common.client.meter import Meter, Pattern, State, Wire
-from tui.common.theme import NIGHT
+from tui.common.themes import NIGHT
 from tui.common.widgets.wire_line import TOLD_SECONDS, WireLine
 
 

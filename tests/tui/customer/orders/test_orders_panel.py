@@ -1,5 +1,6 @@
 """The panel against a live server: history, the order in view, what polls bring, the keys."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -110,8 +111,9 @@ async def test_a_cut_ends_by_itself_also_without_an_open_order(
     async with customer_window(demo_server.url, tmp_path, NARROW) as (app, pilot):
         meter = orders_of(app).meter
         await wait_until(lambda: meter.state is State.WAITING, what="held")
+        cut = asyncio.create_task(sees(app, "◌ long poll · cut, "))
         await pilot.press("x")
-        await sees(app, "◌ long poll · cut, ")
+        await cut
         await wait_until(lambda: meter.state is State.WAITING, what="held again")
         assert meter.reconnects == 1
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,10 @@ from support.metrics import figure
 from support.rest import Rest
 from support.server_process import StartServer
 from support.town import database_in
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 from tui.common.client.meter import Meter, State
 from tui.common.tracking import trip
-from tui.employee.drivers import feed
+from tui.employee.drivers import feed, trips
 from tui.employee.drivers.controller import MAX_STREAMS
 from tui.employee.drivers.dialogs import AssignScreen
 from tui.employee.drivers.panel import DriversPanel
@@ -131,16 +132,17 @@ async def test_an_old_location_is_called_stale(
 ) -> None:
     first, second = town.drivers[:2]
     await seen_at(town, first["id"], BASE, ago=16)
-    await seen_at(town, second["id"], north(100), ago=1)
     async with drivers_window(server.url, tmp_path) as window:
+        await seen_at(town, second["id"], north(100))
         await window.sees("? stale, ", "  bicycle", "  scooter")
-        lines = {name: window.lines_of(name) for name in ("Arjun", "Greta")}
-        assert "stale" in lines["Arjun"]
-        assert "stale" not in lines["Greta"]
-        assert " s ago" in lines["Greta"]
-        markers = {one.label: one for one in window.drivers.map.overlay.markers}
-        assert markers["Arjun"].stale
-        assert not markers["Greta"].stale
+        await wait_until(lambda: " s ago" in window.lines_of("Greta"), what="Greta's location")
+        assert "stale" not in window.lines_of("Greta")
+        assert "stale" in window.lines_of("Arjun")
+
+        def stale() -> dict[str, bool]:
+            return {one.label: one.stale for one in window.drivers.map.overlay.markers}
+
+        await wait_until(lambda: stale().items() >= {"Arjun": True, "Greta": False}.items())
 
 
 async def test_the_map_follows_the_driver_under_the_cursor(
@@ -243,8 +245,10 @@ async def test_a_simulated_trip_goes_to_the_door_and_back(
     async with drivers_window(server.url, tmp_path) as window:
         await window.knows(driver, 1)
         await window.choose(driver)
+        goes = asyncio.create_task(window.sees(f"simulated: to #{order.number}", "━"))
+        returns = asyncio.create_task(window.sees("simulated: back to the rest"))
         await window.press("s")
-        await window.sees(f"simulated: to #{order.number}", "━")
+        await goes
         overlay = window.drivers.map
         await wait_until(
             lambda: overlay.overlay.watched and overlay.overlay.watched.at.lat > north(30).lat,
@@ -252,7 +256,7 @@ async def test_a_simulated_trip_goes_to_the_door_and_back(
         )
         assert abs(overlay.overlay.watched.at.lng - BASE.lng) < 1e-6, "along the street"  # type: ignore[union-attr]
         await window.told(f"Arjun is at the door with #{order.number}, 9 North Street. Mark")
-        await window.sees("simulated: back to the rest")
+        await returns
         await window.told("Arjun is back at the restaurant.")
         assert window.controller.trips.get(driver["id"]) is None
         where = (await town.employee.get("/drivers")).must(200).json["items"][0]["location"]
@@ -285,32 +289,27 @@ async def test_a_driver_without_orders_drives_a_loop_on_the_streets_until_stoppe
         await window.sees("simulated: on a loop")
 
 
-@pytest.mark.usefixtures("_quick")
 async def test_real_positions_need_a_second_key_press(
-    server: LiveServer, town: Town, tmp_path: Path
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = town.drivers[0]
-    async with drivers_window(server.url, tmp_path) as window:
+    monkeypatch.setattr(trips, "CONFIRM_SECONDS", PATIENCE)
+    async with AsyncExitStack() as stack:
+        # A position is of the present for twice as long.
+        streets = town_with_streets(data_dir, driver_interval_seconds=PATIENCE)
+        server = await stack.enter_async_context(streets)
+        town = await a_town(await stack.enter_async_context(Rest(server.url)))
+        driver = town.drivers[0]
+        window = await stack.enter_async_context(drivers_window(server.url, tmp_path))
         await window.choose(driver)
-        driving = asyncio.create_task(_drive(town, driver["id"]))
-        try:
-            await wait_until(lambda: window.state(driver).track.newest, what="a position")
-            await window.press("s")
-            await window.told("Arjun is reporting real positions")
-            assert window.controller.trips.get(driver["id"]) is None
-            await window.press("s")
-            await window.sees("simulated: on a loop")
-            trips = window.controller.trips
-        finally:
-            driving.cancel()
-            await asyncio.wait({driving})
-    await wait_until(lambda: len(trips) == 0, what="no trip goes on after the window is closed")
-
-
-async def _drive(town: Town, driver_id: str) -> None:
-    for metres in range(1_000):
-        await seen_at(town, driver_id, north(metres / 10))
-        await asyncio.sleep(0.05)
+        await seen_at(town, driver["id"], BASE)
+        await wait_until(lambda: window.state(driver).track.newest, what="a position")
+        await window.press("s")
+        await window.told("Arjun is reporting real positions")
+        simulated = window.controller.trips
+        assert simulated.get(driver["id"]) is None
+        await window.press("s")
+        await window.sees("simulated: on a loop")
+    await wait_until(lambda: len(simulated) == 0, what="no trip goes on after the window is closed")
 
 
 @pytest.mark.usefixtures("_quick")
@@ -322,10 +321,10 @@ async def test_simulated_trips_end_with_the_log_out(
         await window.choose(driver)
         await window.press("s")
         await window.sees("simulated: on a loop")
-        trips = window.controller.trips
+        simulated = window.controller.trips
         window.app.log_out()
         await wait_until(lambda: not window.app.panels, what="logged out")
-        await wait_until(lambda: len(trips) == 0, what="no trip goes on")
+        await wait_until(lambda: len(simulated) == 0, what="no trip goes on")
 
 
 async def test_an_outage_is_shown_and_all_goes_on_after_it(

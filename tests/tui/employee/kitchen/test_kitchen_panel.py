@@ -353,7 +353,6 @@ async def test_every_size_shows_the_order_and_all_counts(
         for size in ((160, 48), (100, 30), (80, 24), (56, 16)):
             await window.pilot.resize_terminal(*size)
             await window.sees(f"#{new.number}", "Placed 1")
-            assert window.text.count(" 1 ") or " 1\n" in window.text
             await window.press("right", "right", "right")
             await window.sees(f"#{ready.number}")
             await wait_until(

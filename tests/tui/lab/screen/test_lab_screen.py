@@ -29,8 +29,6 @@ PLAN = Plan(seconds=2.0, rate=40.0, poll_seconds=0.1)
 SIZES = ((160, 48), (80, 24), (100, 30))
 pytestmark = pytest.mark.usefixtures("few_frames")
 
-GLYPHS = "↗↘◆═╌•✕┊"
-
 
 def press(app: App[None], *keys: str) -> None:
     """Without waiting until the app rests: while a run goes on it does not."""
