@@ -31,6 +31,10 @@ SET cuisine = :cuisine, description = :description, preparation_minutes = :prepa
     fee_per_km_cents = :fee_per_km_cents
 WHERE id = :id;
 
+-- name: reprice!
+UPDATE menu_items SET version = version + 1
+WHERE restaurant_id = :restaurant_id AND removed_at IS NULL;
+
 -- name: add_rating!
 UPDATE restaurants
 SET rating_stars = rating_stars + :stars, rating_count = rating_count + :number

@@ -90,6 +90,8 @@ class RestaurantService:
             new = before.model_copy(update=changes)
             if new != before:
                 await store.save(tx, new)
+            if new.currency != before.currency:
+                await store.reprice(tx, restaurant_id)
             changed = await store.restaurant(tx, restaurant_id)
             assert changed is not None
             for tell in self.on_change if new != before else ():

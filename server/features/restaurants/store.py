@@ -109,6 +109,11 @@ async def save(tx: Transaction, restaurant: RestaurantSummary) -> None:
     await _queries.update_restaurant(tx, **columns)
 
 
+async def reprice(tx: Transaction, restaurant_id: str) -> None:
+    """Count a change of each dish: its price is another one, though the number is the same."""
+    await _queries.reprice(tx, restaurant_id=restaurant_id)
+
+
 async def add_rating(tx: Transaction, restaurant_id: str, stars: int, number: int) -> None:
     """That many stars more, by so many more customers."""
     await _queries.add_rating(tx, id=restaurant_id, stars=stars, number=number)

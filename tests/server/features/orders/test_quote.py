@@ -127,8 +127,13 @@ async def test_a_quote_changes_nothing_and_an_order_at_other_fees_is_refused(cas
     minutes = (promised - now()) / timedelta(minutes=1)
     assert later["eta_minutes"] - 1 < minutes <= later["eta_minutes"]
 
+    dish = (await cast.customer.get(path)).must(200).json["menu"][0]
+    seen = {"menu_item_id": dish["id"], "quantity": 1, "expected_version": dish["version"]}
     # What was agreed stays, whatever the restaurant changes.
     (await cast.employee.patch(path, {"currency": "EUR", "delivery_fee": {}})).must(200)
+    stale = cast.place.basket() | {"items": [seen], "expected_total_cents": 901}
+    refused = (await cast.customer.post("/orders", stale)).must(409).json
+    assert refused["type"] == "urn:tiffin:problem:dish-changed", "the same number of other coins"
     accepted = await cast.step(order["id"], "accepted")
     for field in ("fees", "tip_cents", "total_cents", "currency", "promised_at"):
         assert accepted[field] == order[field]
