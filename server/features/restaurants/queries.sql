@@ -43,8 +43,9 @@ WHERE id = :id;
 -- name: set_radius!
 UPDATE restaurants SET delivery_radius_m = :metres WHERE id = :id;
 
--- name: next_number$
-UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id RETURNING last_number;
+-- name: next_number^
+UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id
+RETURNING last_number, paused_until;
 
 -- name: menu
 SELECT id, name, description, price_cents, available, category, tags, photo_url, version

@@ -12,12 +12,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.core.clock import now, to_text
+from server.core.database import Database
+from server.core.transaction import Transaction
 from server.features.orders.placing import delivery_cents
 from server.features.restaurants.schemas import DeliveryFee
 from server.geo.sphere import METRES_PER_DEGREE
 from support.cast import HOME, Cast, cast_of
-from support.live_server import running_server, settings_for
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
+from support.server_process import ON_POSTGRES
+from support.waiting import PATIENCE
 
 CENTS = st.integers(0, 10_000_000)
 
@@ -174,6 +178,25 @@ async def test_what_the_restaurant_does_not_deliver_is_refused(cast: Cast) -> No
     await refused("out-of-reach", {"minimum_cents": 901, "delivery_radius_m": 100})
     (await cast.employee.patch(path, {"delivery_radius_m": 0})).must(200)
     await cast.order()
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+async def test_no_order_comes_after_the_kitchen_was_told_of_a_pause(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    database, waiting = live_server.services[Database], []
+    pause = "UPDATE restaurants SET paused_until = '2999-01-01T00:00:00.000Z' WHERE id = :id"
+
+    async def wait(tx: Transaction) -> None:
+        await tx.execute(pause, {"id": cast.place.id})
+        waiting.append(asyncio.create_task(cast.customer.post("/orders", cast.place.basket())))
+        async with asyncio.timeout(PATIENCE):
+            while not await tx.fetch("SELECT 1 FROM pg_locks WHERE NOT granted", {}):
+                await asyncio.sleep(0.01)
+
+    await database.write(wait)
+    refused = (await waiting[0]).must(422).json
+    assert refused["type"] == "urn:tiffin:problem:closed"
 
 
 async def test_what_has_come_is_rated_by_its_customer(cast: Cast) -> None:
