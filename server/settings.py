@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     web_without_demo: bool = False
     web_windows: Annotated[int, Field(ge=0)] = 20
     web_windows_per_address: Annotated[int, Field(ge=0)] = 6
+    web_windows_per_minute: Annotated[int, Field(ge=0)] = 60
     web_idle_seconds: Annotated[float, Field(ge=0)] = 900
     web_memory_mb: Annotated[int, Field(ge=0)] = 512
     web_town: Literal["shared", "own"] = "shared"
