@@ -301,7 +301,10 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
 async def test_a_network_of_ipv6_is_one_address(data_dir: Path) -> None:
     settings = settings_for(
         data_dir,
-        **{"demo": True, "demo_public": True, "web": True, "web_windows_per_address": 1},
+        demo=True,
+        demo_public=True,
+        web=True,
+        web_windows_per_address=1,
         trusted_proxies="127.0.0.1",
     )
     async with running_server(settings) as server, aiohttp.ClientSession() as client:

@@ -185,14 +185,15 @@ async def test_no_order_comes_after_the_kitchen_was_told_of_a_pause(
     cast: Cast, live_server: LiveServer
 ) -> None:
     database, waiting = live_server.services[Database], []
+    waits = "SELECT 1 FROM pg_locks, pg_sleep(0.01) WHERE NOT granted"
     pause = "UPDATE restaurants SET paused_until = '2999-01-01T00:00:00.000Z' WHERE id = :id"
 
     async def wait(tx: Transaction) -> None:
         await tx.execute(pause, {"id": cast.place.id})
         waiting.append(asyncio.create_task(cast.customer.post("/orders", cast.place.basket())))
         async with asyncio.timeout(PATIENCE):
-            while not await tx.fetch("SELECT 1 FROM pg_locks WHERE NOT granted", {}):
-                await asyncio.sleep(0.01)
+            while not await tx.fetch(waits, {}):
+                pass
 
     await database.write(wait)
     refused = (await waiting[0]).must(422).json
