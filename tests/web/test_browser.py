@@ -315,6 +315,7 @@ async def test_a_network_of_ipv6_is_one_address(data_dir: Path) -> None:
             client.ws_connect(path, origin=server.url, headers=two) as other,
         ):
             assert b"Close one" in (await other.receive_bytes())
+        await wait_until(lambda: not children_with("--hosted=browser"))
 
 
 def test_windows_are_for_a_demo(tmp_path: Path) -> None:
