@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     driver.add_argument("--restaurant", required=True, help="a restaurant's id or name")
     driver.add_argument("--name", required=True, type=_name)
     driver.add_argument("--vehicle", default="bicycle", type=_name)
-    driver.add_argument("--phone")
+    driver.add_argument("--phone", type=_phone)
     driver.set_defaults(run=_add_driver)
     account_commands.add_to(commands)
     database_commands.add_to(commands)
@@ -159,13 +159,23 @@ def _print(line: str) -> None:
 
 
 def _name(typed: str) -> str:
-    """A name that is valid in the API. Raises argparse's error."""
-    from pydantic import TypeAdapter, ValidationError
-
     from server.features.shared.schemas import Name
 
+    return _valid(Name, typed)
+
+
+def _phone(typed: str) -> str | None:
+    from server.features.accounts.schemas import Phone
+
+    return _valid(Phone, typed) or None
+
+
+def _valid(kind: Any, typed: str) -> str:
+    """What is valid in the API. Raises argparse's error."""
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return TypeAdapter[str](Name).validate_python(typed)
+        return TypeAdapter[str](kind).validate_python(typed)
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise argparse.ArgumentTypeError(words) from None

@@ -237,9 +237,9 @@ def _password() -> str:
 def _time(typed: str) -> datetime:
     try:
         found = datetime.fromisoformat(typed.upper())
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{typed} is no time, such as 2026-01-31") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _operator() -> AuditActor:

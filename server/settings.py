@@ -10,7 +10,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import (
     BaseSettings,
@@ -32,6 +39,8 @@ KEPT = (
 )
 """Files and folders in the data folder beside the database."""
 SECRET_BYTES = 32
+CENTURY = {"days": 36_500, "hours": 36_500 * 24}
+"""The highest setting of each unit, others than seconds: beyond, times leave the calendar."""
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
 
@@ -61,6 +70,7 @@ class Settings(BaseSettings):
     web_without_demo: bool = False
     web_windows: Annotated[int, Field(ge=0)] = 20
     web_windows_per_address: Annotated[int, Field(ge=0)] = 6
+    web_windows_per_minute: Annotated[int, Field(ge=0)] = 60
     web_idle_seconds: Annotated[float, Field(ge=0)] = 900
     web_memory_mb: Annotated[int, Field(ge=0)] = 512
     web_town: Literal["shared", "own"] = "shared"
@@ -68,7 +78,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=_data_dir)
     database_url: str = ""
     database_connections: Annotated[int, Field(ge=2)] = 8
-    database_seconds: Annotated[float, Field(gt=0)] = 10
+    database_seconds: Annotated[float, Field(gt=0, le=86_400)] = 10
     redis_url: SecretStr = SecretStr("")
     jwt_secret: SecretStr = SecretStr("")
     jwt_secret_previous: SecretStr = SecretStr("")
@@ -181,6 +191,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "only sqlite:///<path> and postgresql://<user>@<host>/<name> are supported"
             )
+        if url in ("sqlite:///", "sqlite:///:memory:"):
+            raise ValueError("name a file after sqlite:///, as several connections share it")
         if url.startswith("sqlite:///~"):
             return f"sqlite:///{cls._at_home(Path(url.removeprefix('sqlite:///')))}"
         return url
@@ -214,6 +226,15 @@ class Settings(BaseSettings):
         if not value.strip():
             raise PydanticUseDefault
         return value.strip()
+
+    @field_validator("*")
+    @classmethod
+    def _within_a_century(cls, value: object, info: ValidationInfo) -> object:
+        unit = str(info.field_name).rpartition("_")[2]
+        most = CENTURY.get(unit, CENTURY["days"] * 86_400)
+        if isinstance(value, int | float) and value > most:
+            raise ValueError(f"must be at most {most}")
+        return value
 
     @field_validator("data_dir", "blob_dir", "map")
     @classmethod

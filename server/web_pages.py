@@ -1,9 +1,12 @@
 """The apps as pages, as the settings have it: the only module that knows `web`."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from server.core.addresses import client_address
+from server.core.addresses import address_key
+from server.core.errors import Problem
+from server.core.limits import RateLimit
 from server.core.temp_files import locked_folder, remove_abandoned
 from server.features.uploads.rembg_models import model_home
 from server.settings import Settings, SettingsError, make_folder
@@ -28,11 +31,25 @@ def web_host(settings: Settings) -> WebHost:
     # A name that an attacker points at this machine would make a stranger's page one of ours.
     local = settings.demo and not settings.demo_public
     try:
-        return WebHost(limits, client_address, is_loopback if local else bool, _towns(settings))
+        allowed, opening = is_loopback if local else bool, _counted(settings)
+        return WebHost(limits, address_key, allowed, opening, _towns(settings))
     except NoTerminalPage:
         raise SettingsError(
             "--web needs the package textual-serve: install tiffin[web], or run `make web`"
         ) from None
+
+
+def _counted(settings: Settings) -> Callable[[str], bool]:
+    limit = RateLimit(settings.web_windows_per_minute, "windows")
+
+    def may_open(address: str) -> bool:
+        try:
+            limit.consume(address)
+        except Problem:
+            return False
+        return True
+
+    return may_open
 
 
 def _towns(settings: Settings) -> Towns | None:

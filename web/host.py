@@ -61,14 +61,17 @@ class WebHost:
         limits: Limits,
         address_of: Callable[[web.Request], str],
         is_allowed_host: Callable[[str], bool],
+        may_open: Callable[[str], bool],
         towns: Towns | None = None,
     ) -> None:
-        """`address_of` is the visitor's address, behind trusted proxies too; `is_allowed_host`,
-        whether a page of that host name may open windows. Without `towns` all visitors are in this
-        server's. Raises `NoTerminalPage`."""
+        """`address_of` is what the limits know the visitor's address by, behind trusted proxies
+        too; `is_allowed_host`, whether a page of that host name may open windows; `may_open` counts
+        a window of that address, or says that these are too many a minute. Without `towns` all
+        visitors are in this server's. Raises `NoTerminalPage`."""
         self._limits = limits
         self._address_of = address_of
         self._is_allowed_host = is_allowed_host
+        self._may_open = may_open
         self._towns = towns
         self._open: Counter[str] = Counter()
         self._sockets: set[web.WebSocketResponse] = set()
@@ -158,6 +161,8 @@ class WebHost:
                 f"Your address has {limits.windows_per_address} windows open, as many as it may."
                 " Close one, and reload."
             )
+        if not self._may_open(address):  # each is a process, which takes a second to start
+            return "Your address opens windows too quickly. Wait a moment, and reload."
         return ""
 
     @contextlib.asynccontextmanager

@@ -136,7 +136,8 @@ class Towns:
         await asyncio.gather(*self._lives, return_exceptions=True)
 
     def _new(self, visitor: str) -> Town:
-        self._towns.pop(visitor, None)
+        if visitor in self._towns:
+            self._end(visitor)  # else the timer of one that has died would end the new one
         if self._most and len(self._towns) >= self._most:
             left = next((one for one, town in self._towns.items() if not town.windows), None)
             if left is None:

@@ -195,7 +195,7 @@ async def _past_order(
     assert address is not None
     order = Order(
         id=new_id("ord"),
-        number=await restaurants.next_number(tx, restaurant.id),
+        number=(await restaurants.next_number(tx, restaurant.id))[0],
         restaurant=OrderRestaurant(
             id=restaurant.id, name=restaurant.name, lat=restaurant.lat, lng=restaurant.lng
         ),

@@ -13,6 +13,10 @@ OVERHEAD = 600
 """Bytes of an event besides its data: the object, its dictionary and its short strings."""
 
 
+CHECK_LENGTH = 8
+"""Characters of a check."""
+
+
 def check_of(at: str) -> str:
     """What tells an event of that time from another one of the same number, in a copy of the
     database: minute, second and millisecond."""
@@ -98,6 +102,6 @@ class Cursor:
             number = int(seq)
         except (ValueError, binascii.Error):
             return None
-        if not 0 <= number < 2**63:
+        if not 0 <= number < 2**63 or len(check) > CHECK_LENGTH:
             return None
         return cls(epoch, topic, number, check)

@@ -15,6 +15,7 @@ from server.core.database import Database
 from server.core.databases import opened_database
 from server.core.retention import Retention
 from server.core.sqlite_transaction import SqliteTransaction
+from server.features.chat.store import unread_by_customer, unread_by_support
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
@@ -59,6 +60,8 @@ SCANS = {
     "count_ahead": "the photos that wait, up to a limit",
     "active_attempts": "photos that a worker has",
     "open_chats_of": "up to a limit",
+    "unread_by_customer": "up to a limit",
+    "unread_by_support": "up to a limit",
     "history": "a page of each audience",
     "count_unread": "the newest announcements, up to a limit",
     "renew_demo_passwords": "at the start of a demo",
@@ -143,6 +146,35 @@ async def test_trimming_drops_a_few_at_a_time(
     assert await log.trim("2900") == 50
     assert counts[-1] == 3 * TRIMMED_AT_ONCE
     assert max(a - b for a, b in pairwise(counts)) <= TRIMMED_AT_ONCE
+
+
+MESSAGES = (
+    "INSERT INTO chat_messages SELECT 'cht', i, 'client' || i, 'acc', 'A', 'customer', 'Hello?', ''"
+    " FROM n"
+)
+
+
+async def test_unread_messages_are_counted_up_to_a_limit(database: Database) -> None:
+    await fill(
+        database,
+        1,
+        "INSERT INTO accounts (id, email, password_hash, role, name, created_at)"
+        " SELECT 'acc', '', '', 'customer', 'A', '' FROM n",
+    )
+    await fill(
+        database,
+        1,
+        "INSERT INTO chats (id, subject, status, customer_id, customer_name,"
+        " opened_at, customer_unread, support_unread, arrival)"
+        " SELECT 'cht', '', 'open', 'acc', 'A', '', 0, 0, 1 FROM n",
+    )
+    steps = defaultdict(list)
+    for start, many in ((0, FEW), (FEW, MANY)):
+        await fill(database, many, MESSAGES, start=start)
+        for count in (unread_by_customer, unread_by_support):
+            read = partial(database.read, partial(count, chat_id="cht", seq=0))
+            steps[count].append(await steps_of(database, read))
+    assert all(many <= few * MORE for few, many in steps.values())
 
 
 async def test_a_sweep_asks_for_what_is_new_only(database: Database) -> None:

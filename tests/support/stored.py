@@ -32,6 +32,10 @@ SELECT 'ord_stored' || i, number + i, restaurant_id, 'acc_stored' || (i % 1000),
     total_cents, status, ended, version, timeline, driver_id, address, lat, lng, placed_at, i
 FROM n, (SELECT * FROM orders WHERE id = :order_id) AS example;
 
+INSERT INTO menu_items (id, restaurant_id, position, name, description, price_cents, available,
+    removed_at)
+SELECT 'dish_stored' || i, :restaurant_id, i, 'Stored', '', 1, 1, :now FROM n;
+
 INSERT INTO order_staff (account_id, order_id)
 SELECT 'acc_stored' || (10 * (i % 100)), 'ord_stored' || i FROM n;
 
@@ -233,6 +237,7 @@ REQUESTS: dict[str, Prepare] = {
     "a kitchen's orders of a span": _get(
         "employee", "/orders?from=2000-01-01&to=2999-01-01&limit=5"
     ),
+    "a menu": _get("customer", "/restaurants/{place}"),
     "a kitchen's drivers": _get("employee", "/drivers"),
     "open a chat": _post("customer", "/chats", {"subject": "Where is it?"}, _nothing),
     "claim a chat": _post("employee", "/chats/{id}/take", None, _chat),

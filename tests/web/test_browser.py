@@ -13,6 +13,7 @@ import pyte
 import pytest
 from playwright.async_api import Browser, Download, Frame, Page, WebSocket, async_playwright
 
+from support.live_server import running_server, settings_for
 from support.processes import children_with
 from support.server_process import ServerProcess
 from support.waiting import wait_until
@@ -264,6 +265,7 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
     start_server: StartServer,
 ) -> None:
     limits = {"TIFFIN_WEB_WINDOWS_PER_ADDRESS": "1", "TIFFIN_WEB_IDLE_SECONDS": "2"}
+    limits["TIFFIN_WEB_WINDOWS_PER_MINUTE"] = "2"
     server = start_server(demo=True, env={"TIFFIN_WEB": "1", **limits})
     for origin in ("", "https://elsewhere.example", "null", "http://["):
         assert await socket_status(server.url, origin) == 403
@@ -289,6 +291,31 @@ async def test_windows_are_counted_end_when_idle_and_are_opened_by_our_pages_onl
             assert b"Nothing was typed" in drawn
     await wait_until(lambda: not children_with("--hosted=browser", server.pid))
     assert await socket_status(server.url, server.url) == 101
+    await wait_until(lambda: not children_with("--hosted=browser", server.pid))
+    async with aiohttp.ClientSession() as client:
+        path = f"{server.url}/web/customer/ws"
+        async with client.ws_connect(path, origin=server.url) as third:
+            assert b"too quickly" in (await third.receive_bytes())
+
+
+async def test_a_network_of_ipv6_is_one_address(data_dir: Path) -> None:
+    settings = settings_for(
+        data_dir,
+        demo=True,
+        demo_public=True,
+        web=True,
+        web_windows_per_address=1,
+        trusted_proxies="127.0.0.1",
+    )
+    async with running_server(settings) as server, aiohttp.ClientSession() as client:
+        path = f"{server.url}/web/customer/ws"
+        one, two = ({"X-Forwarded-For": f"2001:db8::{number}"} for number in (1, 2))
+        async with (
+            client.ws_connect(path, origin=server.url, headers=one),
+            client.ws_connect(path, origin=server.url, headers=two) as other,
+        ):
+            assert b"Close one" in (await other.receive_bytes())
+        await wait_until(lambda: not children_with("--hosted=browser"))
 
 
 def test_windows_are_for_a_demo(tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ async def test_a_town_is_one_visitors_and_ends_after_their_last_window(
             assert again == url
             await asyncio.sleep(0.6)  # the time that began before the reload has passed
             assert server.is_running()
+            server.kill()
+            await wait_until(lambda: not list(tmp_path.iterdir()))
+        async with towns.visit("a") as url:
+            [server] = children_with("tui.common.parent_guard")
+            await asyncio.sleep(0.6)  # the time that began as the one that was killed was left
+            assert server.is_running()
         await wait_until(lambda: not server.is_running())
         await wait_until(lambda: not list(tmp_path.iterdir()))
         async with towns.visit("a") as other:

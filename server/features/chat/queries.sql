@@ -96,12 +96,21 @@ ORDER BY seq DESC
 LIMIT :limit;
 
 -- name: unread_by_customer$
-SELECT COUNT(*) FROM chat_messages
-WHERE chat_id = :chat_id AND sender_role <> 'customer' AND seq > :seq;
+-- Among the newest: a mark must not cost more with each message that was ever sent.
+SELECT COUNT(*) FROM (
+    SELECT sender_role FROM chat_messages WHERE chat_id = :chat_id AND seq > :seq
+    ORDER BY seq DESC
+    LIMIT :most
+) AS newest
+WHERE sender_role <> 'customer';
 
 -- name: unread_by_support$
-SELECT COUNT(*) FROM chat_messages
-WHERE chat_id = :chat_id AND sender_role = 'customer' AND seq > :seq;
+SELECT COUNT(*) FROM (
+    SELECT sender_role FROM chat_messages WHERE chat_id = :chat_id AND seq > :seq
+    ORDER BY seq DESC
+    LIMIT :most
+) AS newest
+WHERE sender_role = 'customer';
 
 -- name: move_read_marker!
 INSERT INTO chat_reads (chat_id, account_id, name, role, seq, seq_check, at)

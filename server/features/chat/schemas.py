@@ -42,7 +42,8 @@ class LastMessage(Wire):
 class Unread(Wire):
     """How many messages of the other side each side has not read.
 
-    Support has read what any employee has read.
+    Support has read what any employee has read. Whenever somebody reads, those among the newest
+    1,000 messages are counted.
     """
 
     customer: Whole

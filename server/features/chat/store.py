@@ -18,6 +18,8 @@ _TIMES = ("opened_at", "taken_at", "closed_at", "waiting_since")
 _DOCUMENTS = ("closed_by", "last_message")
 PREVIEW = 160
 """Characters of the last message that a list of chats shows."""
+MOST_UNREAD = 1_000
+"""Messages that are looked at to count the unread ones."""
 NEWEST = 2**63 - 1
 """Above the `seq` of every message."""
 
@@ -282,13 +284,13 @@ async def messages(
 
 
 async def unread_by_customer(tx: Transaction, chat_id: str, seq: int) -> int:
-    """Messages of support after that `seq`."""
-    return int(await _queries.unread_by_customer(tx, chat_id=chat_id, seq=seq))
+    """Messages of support after that `seq`, among the newest MOST_UNREAD."""
+    return int(await _queries.unread_by_customer(tx, chat_id=chat_id, seq=seq, most=MOST_UNREAD))
 
 
 async def unread_by_support(tx: Transaction, chat_id: str, seq: int) -> int:
-    """The customer's messages after that `seq`."""
-    return int(await _queries.unread_by_support(tx, chat_id=chat_id, seq=seq))
+    """The customer's messages after that `seq`, among the newest MOST_UNREAD."""
+    return int(await _queries.unread_by_support(tx, chat_id=chat_id, seq=seq, most=MOST_UNREAD))
 
 
 async def move_read_marker(tx: Transaction, chat_id: str, marker: StoredReadMarker) -> bool:

@@ -115,10 +115,13 @@ async def new_order(
         raise await _changed("total-changed", detail, tx, bill, restaurants)
     await _check_dishes(tx, bill, restaurants)
     customer = await accounts.contact_of(tx, identity.account_id)
+    number, paused = await restaurants.number_order(tx, restaurant.id)
+    if paused:  # since it was read: its kitchen has been told, and expects no order after that
+        check_open(await restaurants.summary_of(tx, restaurant.id) or restaurant)
     at = to_text(bill.at)
     return OrderRow(
         id=new_id("ord"),
-        number=await restaurants.number_order(tx, restaurant.id),
+        number=number,
         restaurant_id=restaurant.id,
         restaurant_name=restaurant.name,
         restaurant_lat=restaurant.lat,

@@ -337,9 +337,9 @@ class OrderService:
         if await store.open_orders_of(tx, account_id):
             raise conflict("An order is still under way. Cancel it, or wait until it has come.")
         await self._states.drop(tx, topic_of_customer(account_id))
-        for order in await store.orders_naming(tx, account_id):
-            await store.rewrite(tx, without(order, account_id))
-            await self._log.rewrite(tx, order.id, lambda data: rewritten(data, account_id))
+        for row in await store.orders_naming(tx, account_id):
+            await store.rewrite(tx, without(json.loads(order_json(row)), account_id))
+            await self._log.rewrite(tx, row["id"], lambda data: rewritten(data, account_id))
         await store.drop_staff(tx, account_id)
 
     async def _own(self, tx: Transaction, identity: Identity, order_id: str) -> OrderRow:

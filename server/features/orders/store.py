@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from server.core import pages
 from server.core.auth import Identity
 from server.core.clock import from_text, to_text
 from server.core.database import Transaction
 from server.core.queries import Row, load_queries
+from server.features.orders.privacy import as_json
 from server.features.orders.schemas import (
     Delivery,
     Order,
@@ -336,10 +337,10 @@ async def open_orders_of(tx: Transaction, customer_id: str) -> int:
     return int(await _queries.open_orders_of(tx, customer_id=customer_id))
 
 
-async def orders_naming(tx: Transaction, account_id: str) -> list[Order]:
+async def orders_naming(tx: Transaction, account_id: str) -> Sequence[OrderRow]:
     """Every order that names this account, or has named it in its events: as customer, in its
     timeline, or as who assigned a driver."""
-    return [_order(row) for row in await _queries.orders_naming(tx, account_id=account_id)]
+    return cast(Sequence[OrderRow], await _queries.orders_naming(tx, account_id=account_id))
 
 
 async def drop_staff(tx: Transaction, account_id: str) -> None:
@@ -347,9 +348,24 @@ async def drop_staff(tx: Transaction, account_id: str) -> None:
     await _queries.drop_staff(tx, account_id=account_id)
 
 
-async def rewrite(tx: Transaction, order: Order) -> None:
-    """Store the order's personal data as it is now."""
-    await _queries.rewrite_order(tx, **row_of(order))
+async def rewrite(tx: Transaction, order: dict[str, Any]) -> None:
+    """Store the personal data in the JSON of an Order."""
+    customer, address, rating = order["customer"], order["address"], order.get("rating")
+    assigned_by = order.get("driver", {}).get("assigned_by")
+    await _queries.rewrite_order(
+        tx,
+        id=order["id"],
+        customer_name=customer["name"],
+        customer_phone=customer.get("phone"),
+        items=as_json(order["items"]),
+        timeline=as_json(order["timeline"]),
+        assigned_by=as_json(assigned_by) if assigned_by else None,
+        address=address["text"],
+        lat=address["lat"],
+        lng=address["lng"],
+        note=order.get("note"),
+        rating=as_json(rating) if rating else None,
+    )
 
 
 def page_json(

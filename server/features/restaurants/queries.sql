@@ -31,6 +31,10 @@ SET cuisine = :cuisine, description = :description, preparation_minutes = :prepa
     fee_per_km_cents = :fee_per_km_cents
 WHERE id = :id;
 
+-- name: reprice!
+UPDATE menu_items SET version = version + 1
+WHERE restaurant_id = :restaurant_id AND removed_at IS NULL;
+
 -- name: add_rating!
 UPDATE restaurants
 SET rating_stars = rating_stars + :stars, rating_count = rating_count + :number
@@ -39,8 +43,9 @@ WHERE id = :id;
 -- name: set_radius!
 UPDATE restaurants SET delivery_radius_m = :metres WHERE id = :id;
 
--- name: next_number$
-UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id RETURNING last_number;
+-- name: next_number^
+UPDATE restaurants SET last_number = last_number + 1 WHERE id = :id
+RETURNING last_number, paused_until;
 
 -- name: menu
 SELECT id, name, description, price_cents, available, category, tags, photo_url, version

@@ -158,7 +158,7 @@ class StaffPage(Page[Actor]):
 class MenuItem(Wire):
     """A dish; one that is sold out is not `available`.
 
-    `version` counts its changes of name, description, price and tags from 1.
+    `version` counts its changes of name, description, price, currency and tags from 1.
     """
 
     id: str

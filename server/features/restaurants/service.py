@@ -89,6 +89,8 @@ class RestaurantService:
             new = before.model_copy(update=changes)
             if new != before:
                 await store.save(tx, new)
+            if new.currency != before.currency:
+                await store.reprice(tx, restaurant_id)
             changed = await store.restaurant(tx, restaurant_id)
             assert changed is not None
             for tell in self.on_change if new != before else ():
@@ -157,8 +159,9 @@ class RestaurantService:
         the menu stays as it is."""
         await store.set_photo(tx, restaurant_id, item_id, photo_url)
 
-    async def number_order(self, tx: Transaction, restaurant_id: str) -> int:
-        """In another feature's transaction: the next order's number."""
+    async def number_order(self, tx: Transaction, restaurant_id: str) -> tuple[int, bool]:
+        """In another feature's transaction: the next order's number, and whether the restaurant
+        pauses now. Nobody changes its terms before the transaction's end."""
         return await store.next_number(tx, restaurant_id)
 
     async def add_rating(

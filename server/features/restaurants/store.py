@@ -109,6 +109,11 @@ async def save(tx: Transaction, restaurant: RestaurantSummary) -> None:
     await _queries.update_restaurant(tx, **columns)
 
 
+async def reprice(tx: Transaction, restaurant_id: str) -> None:
+    """Count a change of each dish: its price is another one, though the number is the same."""
+    await _queries.reprice(tx, restaurant_id=restaurant_id)
+
+
 async def add_rating(tx: Transaction, restaurant_id: str, stars: int, number: int) -> None:
     """That many stars more, by so many more customers."""
     await _queries.add_rating(tx, id=restaurant_id, stars=stars, number=number)
@@ -119,9 +124,11 @@ async def set_radius(tx: Transaction, restaurant_id: str, metres: int) -> None:
     await _queries.set_radius(tx, id=restaurant_id, metres=metres)
 
 
-async def next_number(tx: Transaction, restaurant_id: str) -> int:
-    """The number of the restaurant's next order."""
-    return int(await _queries.next_number(tx, id=restaurant_id))
+async def next_number(tx: Transaction, restaurant_id: str) -> tuple[int, bool]:
+    """The number of the restaurant's next order, and whether it pauses now."""
+    row = await _queries.next_number(tx, id=restaurant_id)
+    paused = row["paused_until"] is not None and from_text(row["paused_until"]) > now()
+    return row["last_number"], paused
 
 
 async def menu_item(tx: Transaction, restaurant_id: str, item_id: str) -> MenuItem | None:

@@ -53,6 +53,10 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TIFFIN_REMBG_MODEL", "../u2netp", "TIFFIN_REMBG_MODEL"),
         ("TIFFIN_BLOB_CONTAINER", "Not/A Container", "TIFFIN_BLOB_CONTAINER"),
         ("TIFFIN_ORIGINAL_DAYS", "0", "TIFFIN_ORIGINAL_DAYS"),
+        ("TIFFIN_EVENT_DAYS", "1000000", "TIFFIN_EVENT_DAYS: must be at most 36500"),
+        ("TIFFIN_PHOTO_WAIT_HOURS", "inf", "TIFFIN_PHOTO_WAIT_HOURS: must be at most"),
+        ("TIFFIN_REFRESH_TOKEN_SECONDS", "9" * 12, "TIFFIN_REFRESH_TOKEN_SECONDS: must be"),
+        ("TIFFIN_DATABASE_URL", "sqlite:///:memory:", "TIFFIN_DATABASE_URL: name a file"),
     ],
 )
 def test_errors_name_the_variable(

@@ -20,6 +20,8 @@ def test_a_cursor_is_opaque_and_survives_encoding(epoch: str, topic: str, seq: i
     assert Cursor.parse(str(cursor)) == cursor
     assert str(cursor).isascii()
     assert not set(str(cursor)) & set(" \r\n\0&?=#+/")
+    longer = Cursor(epoch, topic, seq, "123456789")
+    assert Cursor.parse(str(longer)) is None, "a read mark's is stored and told to the room"
 
 
 @given(st.text())

@@ -69,6 +69,12 @@ COMMANDS = (
     (f"audit --email {SUE} --json", "", 0, r'^\{"at": .*"action": "account.created".*\}\n$'),
     ("audit --action login --until 2000-01-01", "", 0, "^time .*\n$"),
     ("audit --since yesterday", "", 2, "yesterday is no time"),
+    ("audit --since 9999-12-31T23:00-02:00", "", 2, "is no time"),
+    ("add-restaurant --name Z --cuisine Y --address X --lat 1 --lng 2", "", 0, "Z is rst_"),
+    ("add-restaurant --name Z --cuisine Y --address X --lat nan --lng 2", "", 2, "--lat: "),
+    ("set-radius --restaurant Z --metres 0", "", 0, "Z delivers everywhere"),
+    ("add-driver --restaurant Z --name Eve --phone +1-2", "", 0, "Eve is drv_"),
+    ("add-driver --restaurant Z --name Eve --phone me", "", 2, "argument --phone: "),
 )
 
 

@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.core.clock import now, to_text
+from server.core.database import Database, Transaction
 from server.features.orders.placing import delivery_cents
 from server.features.restaurants.schemas import DeliveryFee
 from server.geo.sphere import METRES_PER_DEGREE
 from support.cast import HOME, Cast, cast_of
-from support.live_server import running_server, settings_for
+from support.live_server import LiveServer, running_server, settings_for
 from support.rest import Rest
+from support.server_process import ON_POSTGRES
+from support.waiting import PATIENCE
 
 CENTS = st.integers(0, 10_000_000)
 
@@ -127,8 +130,13 @@ async def test_a_quote_changes_nothing_and_an_order_at_other_fees_is_refused(cas
     minutes = (promised - now()) / timedelta(minutes=1)
     assert later["eta_minutes"] - 1 < minutes <= later["eta_minutes"]
 
+    dish = (await cast.customer.get(path)).must(200).json["menu"][0]
+    seen = {"menu_item_id": dish["id"], "quantity": 1, "expected_version": dish["version"]}
     # What was agreed stays, whatever the restaurant changes.
     (await cast.employee.patch(path, {"currency": "EUR", "delivery_fee": {}})).must(200)
+    stale = cast.place.basket() | {"items": [seen], "expected_total_cents": 901}
+    refused = (await cast.customer.post("/orders", stale)).must(409).json
+    assert refused["type"] == "urn:tiffin:problem:dish-changed", "the same number of other coins"
     accepted = await cast.step(order["id"], "accepted")
     for field in ("fees", "tip_cents", "total_cents", "currency", "promised_at"):
         assert accepted[field] == order[field]
@@ -169,6 +177,26 @@ async def test_what_the_restaurant_does_not_deliver_is_refused(cast: Cast) -> No
     await refused("out-of-reach", {"minimum_cents": 901, "delivery_radius_m": 100})
     (await cast.employee.patch(path, {"delivery_radius_m": 0})).must(200)
     await cast.order()
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+async def test_no_order_comes_after_the_kitchen_was_told_of_a_pause(
+    cast: Cast, live_server: LiveServer
+) -> None:
+    database, waiting = live_server.services[Database], []
+    waits = "SELECT 1 FROM pg_locks, pg_sleep(0.01) WHERE NOT granted"
+    pause = "UPDATE restaurants SET paused_until = '2999-01-01T00:00:00.000Z' WHERE id = :id"
+
+    async def wait(tx: Transaction) -> None:
+        await tx.execute(pause, {"id": cast.place.id})
+        waiting.append(asyncio.create_task(cast.customer.post("/orders", cast.place.basket())))
+        async with asyncio.timeout(PATIENCE):
+            while not await tx.fetch(waits, {}):
+                pass
+
+    await database.write(wait)
+    refused = (await waiting[0]).must(422).json
+    assert refused["type"] == "urn:tiffin:problem:closed"
 
 
 async def test_what_has_come_is_rated_by_its_customer(cast: Cast) -> None:

@@ -84,7 +84,7 @@ async def test_employees_change_their_restaurants_terms(cast: Cast) -> None:
         for one in (await cast.customer.get("/restaurants")).must(200).json["items"]
         if one["id"] == cast.place.id
     ]
-    assert paused == listed | {"menu": before["menu"]}
+    assert paused == listed | {"menu": changed["menu"]}
     past = {"paused_until": "2026-01-31T12:00:00Z"}
     for over in ({"paused_until": None}, past):
         again = (await cast.employee.patch(path, over)).must(200).json
