@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kitchen_orders import Town
 from kitchen_window import kitchen_window
-from textual.widgets import Input
+from textual.widgets import Input, Sparkline
 
 from server.core.clock import now, to_text
 from server.features.orders.schemas import Order, OrderStatus
@@ -143,7 +143,8 @@ async def test_what_was_taken_between_six_and_eight_is_shown_and_saved(
         await window.sees("Orders      2")
         screen = window.app.screen
         assert isinstance(screen, FiguresScreen)
-        await window.sees(f"Figures of {day_name(screen._day)} ─", "18:00    21:00")
+        await window.sees(f"Figures of {day_name(screen._day)} ─", "12:00       18:00 ")
+        assert screen.query_one(Sparkline).size.width == 48, "the whole day, at two cells an hour"
         await window.press("slash", *"6pm", "enter", *"soon", "enter")
         await window.sees("“soon” is no time")
         screen.query_one("#to", Input).value = "8pm"

@@ -28,8 +28,10 @@ NAME_CELLS = 12
 DISH_CELLS = 40
 FORMULAS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 """What a spreadsheet takes for the beginning of a formula."""
-HOUR_CELLS = 3
-"""Of the sparkline."""
+HOUR_CELLS, NARROW_HOUR_CELLS = 3, 2
+"""Of the sparkline, where there is room for a day, and where not."""
+MARKED_HOURS = 6
+"""From one hour that is named below it to the next."""
 
 
 class Figures(VerticalScroll):
@@ -52,7 +54,7 @@ class FiguresScreen(Dialog[None]):
         & .row > Input { width: 19; margin-right: 2; }
         & Figures { height: 1fr; }
         & Figures Static { height: auto; }
-        & #by-hour { height: 2; width: 72; }
+        & #by-hour { height: 2; }
         & #hours { color: $wire-ink; margin-bottom: 1; }
         & StatusLine { margin-top: 0; }
     }
@@ -92,6 +94,10 @@ class FiguresScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Read today."""
         self.action_read()
+
+    def on_resize(self) -> None:
+        """Draw the hours for the new width."""
+        self.call_after_refresh(self._draw_hours)
 
     # -- keys
 
@@ -167,11 +173,21 @@ class FiguresScreen(Dialog[None]):
         by_hour = _("Orders by the hour, {zone}").format(zone=summary.time_zone)
         lines += [Content(""), Content.assemble((by_hour, "$title"))]
         self.query_one("#figures", Static).update(Content("\n").join(lines))
-        self.query_one(Sparkline).data = [hour.orders for hour in summary.hours]
-        axis = "".join(f"{time_of_day(hour):<{HOUR_CELLS * 3}}" for hour in range(0, 24, 3))
-        self.query_one("#hours", Static).update(Content(axis.rstrip()))
+        self._draw_hours()
         self.query_one("#dishes", Static).update(Content("\n").join(_dishes(summary)))
         self.show_status("")
+
+    def _draw_hours(self) -> None:
+        if (summary := self.summary) is None:
+            return
+        line, hours = self.query_one(Sparkline), len(summary.hours)
+        room = self.query_one(Figures).scrollable_content_region.width
+        cells = HOUR_CELLS if room >= hours * HOUR_CELLS else NARROW_HOUR_CELLS
+        line.styles.width = hours * cells
+        line.data = [hour.orders for hour in summary.hours]
+        marks = (time_of_day(hour) for hour in range(0, hours, MARKED_HOURS))
+        axis = "".join(f"{mark:<{MARKED_HOURS * cells}}" for mark in marks)
+        self.query_one("#hours", Static).update(Content(axis.rstrip()))
 
 
 def figures_of(summary: KitchenSummary) -> Iterable[tuple[str, str, str]]:
