@@ -16,6 +16,7 @@ from server.core.databases import opened_database
 from server.core.retention import Retention
 from server.core.sqlite_transaction import SqliteTransaction
 from server.features.chat.store import unread_by_customer, unread_by_support
+from server.features.kitchen import service as kitchen
 from server.realtime.log import TRIMMED_AT_ONCE, EventLog
 from support.cast import cast_of
 from support.live_server import running_server, settings_for
@@ -188,7 +189,10 @@ async def test_a_sweep_asks_for_what_is_new_only(database: Database) -> None:
     assert steps[1] <= steps[0] * MORE
 
 
-async def test_no_request_and_no_upkeep_costs_more_with_more_stored(data_dir: Path) -> None:
+async def test_no_request_and_no_upkeep_costs_more_with_more_stored(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kitchen, "MOST_ORDERS", FEW // 2)
     settings = settings_for(
         data_dir,
         photo_workers=0,

@@ -154,12 +154,12 @@ Prepare = Callable[[Users], Awaitable[Prepared]]
 """Makes what a request needs; returns the request itself, which is to be measured."""
 
 
-def _get(who: str, path: str) -> Prepare:
+def _get(who: str, path: str, status: int = 200) -> Prepare:
     async def prepare(users: Users) -> Prepared:
         caller, where = getattr(users, who), path.replace("{place}", users.place.id)
 
         async def send() -> None:
-            (await caller.get(where)).must(200)
+            (await caller.get(where)).must(status)
 
         return send
 
@@ -233,6 +233,9 @@ REQUESTS: dict[str, Prepare] = {
     "a kitchen's orders by name": _get("employee", "/orders?find=nobody&limit=5"),
     "a kitchen's summary": _get(
         "employee", "/restaurants/{place}/summary?from=2000-01-01&to=2000-02-01"
+    ),
+    "a kitchen's summary of too many orders": _get(
+        "employee", "/restaurants/{place}/summary?from=2000-01-01&to=2999-01-01", 422
     ),
     "a kitchen's orders of a span": _get(
         "employee", "/orders?from=2000-01-01&to=2999-01-01&limit=5"

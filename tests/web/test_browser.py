@@ -196,9 +196,33 @@ async def test_an_order_is_placed_in_one_window_and_accepted_in_the_other(
     assert download.suggested_filename.endswith("-tiffin.png")
     content = (await download.path()).read_bytes()
     assert content.startswith(b"\x89PNG")
+
+    async def gets(name: str) -> str:
+        """The text of the download whose name has this in it."""
+        found: list[Download] = []
+
+        def come() -> bool:
+            found[:] = [one for one in downloads if name in one.suggested_filename]
+            return bool(found)
+
+        await wait_until(come, what=f"the download {name}")
+        return (await found[0].path()).read_text()
+
     await customer.press("6", "e")
-    await wait_until(lambda: any(one.suggested_filename.endswith(".jsonl") for one in downloads))
-    await customer.press("5")
+    await gets(".jsonl")
+    await customer.press("1", "Enter", "s")
+    assert "Total" in await gets(".txt")
+    await customer.press("q", "5")
+    await employee.press("p")
+    assert "Ready by" in await gets("ticket")
+    await employee.press("T")
+    await employee.sees("Figures of ", "Orders by the hour")
+    await employee.press("s")
+    assert "orders," in await gets(".csv")
+    await employee.press("q")
+    for one in children_with("--hosted=browser", server.pid):
+        here = {each.suffix for each in Path(one.environ()["HOME"]).rglob("*")}  # noqa: ASYNC240
+        assert not here & {".png", ".jsonl", ".txt", ".csv"}, "nothing is saved at the server"
 
     # the app has the page's size
     wide, _ = customer.size

@@ -166,13 +166,20 @@ def set_clock(*, twelve_hours: bool) -> None:
 _twelve_hours = False
 
 
-def hours_minutes(moment: datetime, zone: tzinfo | None = None) -> str:
-    """The time of day, by default the local one: `12:46`, or `12:46pm` by the user's setting."""
+def time_of_day(hour: int, minute: int = 0, seconds: str = "", *, in_column: bool = False) -> str:
+    """A time of day by the user's setting: `9:46am` or `09:46`; 24 is the end of the day. `seconds`
+    such as `:07` follow the minutes; `in_column`, every hour has two cells."""
+    if not _twelve_hours:
+        return f"{hour:02}:{minute:02}{seconds}"
+    half = _("am") if hour % 24 < 12 else _("pm")
+    shown = hour % 12 or 12
+    return f"{shown:{2 if in_column else 1}}:{minute:02}{seconds}{half}"
+
+
+def hours_minutes(moment: datetime, zone: tzinfo | None = None, *, in_column: bool = False) -> str:
+    """The time of day of a moment, by default the local one: `12:46`, or `12:46pm`."""
     local = moment.astimezone(zone)
-    if _twelve_hours:
-        half = _("am") if local.hour < 12 else _("pm")
-        return f"{local.hour % 12 or 12}:{local:%M}{half}"
-    return f"{local:%H:%M}"
+    return time_of_day(local.hour, local.minute, in_column=in_column)
 
 
 def clock_time(moment: datetime, now: datetime | None = None) -> str:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from tui.common.client.address import DEFAULT_SERVER
 from tui.common.config import read_config
 from tui.common.crash import REPORT
+from tui.common.format import set_clock
 from tui.common.language import _
 from tui.plain.shell import Shell
 
@@ -46,6 +47,7 @@ def run_plain(kind: type[Shell], argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", nargs="*", help=_("one command and its words, such as: orders"))
     options = parser.parse_args(argv)
     config = read_config(server=options.server)
+    set_clock(twelve_hours=config.clock == "12h")
     sys.stderr.writelines(f"{one}\n" for one in config.problems)
 
     async def run() -> int:

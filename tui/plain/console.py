@@ -19,6 +19,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from tui.common.format import hours_minutes
 from tui.common.sanitize import plain
 
 LONGEST_LINE = 64 * 1024
@@ -58,7 +59,7 @@ class Console:
                 line["data"] = data.model_dump(mode="json")
             text = json.dumps(line)
         elif kind not in ("answer", "error", "help"):
-            text = f"{at:%H:%M} {text}"
+            text = f"{hours_minutes(at)} {text}"
         if self._prompt is not None:  # whole lines: below what is being typed, which is repeated
             text = f"\n{text}\n{self._prompt}{readline.get_line_buffer()}"
         else:

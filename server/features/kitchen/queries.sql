@@ -1,3 +1,8 @@
+-- name: placed_beyond$
+SELECT id FROM orders
+WHERE restaurant_id = :restaurant_id AND placed_at >= :since AND placed_at < :until
+LIMIT 1 OFFSET :most;
+
 -- name: placed
 SELECT id, placed_at, status, total_cents, currency, items, timeline, ready_by FROM orders
 WHERE restaurant_id = :restaurant_id AND placed_at >= :since AND placed_at < :until

@@ -10,6 +10,16 @@ from server.core.queries import Row, load_queries
 _queries = load_queries(__file__)
 
 
+async def are_more_than(
+    tx: Transaction, most: int, restaurant_id: str, since: datetime, until: datetime
+) -> bool:
+    """Whether more than `most` orders were placed from `since` on and before `until`."""
+    beyond = await _queries.placed_beyond(
+        tx, restaurant_id=restaurant_id, since=to_text(since), until=to_text(until), most=most
+    )
+    return beyond is not None
+
+
 async def placed(
     tx: Transaction, restaurant_id: str, since: str, until: datetime, after_id: str, limit: int
 ) -> Sequence[Row]:

@@ -1,4 +1,4 @@
-"""History and Today: any day's orders and figures, by the restaurant's clock."""
+"""History and Figures: any day's orders and figures, by the restaurant's clock."""
 
 import csv
 from datetime import date, datetime, time, timedelta
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kitchen_orders import Town
 from kitchen_window import kitchen_window
-from textual.widgets import Input
+from textual.widgets import Input, Sparkline
 
 from server.core.clock import now, to_text
 from server.features.orders.schemas import Order, OrderStatus
@@ -18,9 +18,11 @@ from support.waiting import wait_until
 from tui.common.client.errors import ClientError
 from tui.common.config import Config
 from tui.common.dialogs.save import SaveScreen
-from tui.employee.history.figures import TodayScreen, csv_of
+from tui.common.format import day_name, hours_minutes, set_clock
+from tui.common.wire.frame_screen import log_time
+from tui.employee.history.figures import FiguresScreen, csv_of
 from tui.employee.history.orders import HistoryScreen
-from tui.employee.history.span import span_of
+from tui.employee.history.span import span_name, span_of
 
 DAY = date(2026, 3, 1)
 
@@ -43,6 +45,35 @@ def test_a_span_is_typed_as_people_write_times(
 ) -> None:
     found = span_of(DAY, since, until)
     assert found == (datetime.fromisoformat(start), datetime.fromisoformat(end))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "name", "by_half_days"),
+    [
+        ("", "", "Sun 1 Mar 2026", "Sun 1 Mar 2026"),
+        ("18", "20:30", "Sun 1 Mar 2026 18:00 to 20:30", "Sun 1 Mar 2026 6:00pm to 8:30pm"),
+        ("22", "", "Sun 1 Mar 2026 22:00 to 24:00", "Sun 1 Mar 2026 10:00pm to 12:00am"),
+        (
+            "22",
+            "2",
+            "Sun 1 Mar 2026 22:00 to Mon 2 Mar 2026 02:00",
+            "Sun 1 Mar 2026 10:00pm to Mon 2 Mar 2026 2:00am",
+        ),
+    ],
+)
+def test_a_span_is_named_by_the_users_clock(
+    since: str, until: str, name: str, by_half_days: str
+) -> None:
+    assert span_name(*span_of(DAY, since, until)) == name
+    set_clock(twelve_hours=True)
+    try:
+        assert span_name(*span_of(DAY, since, until)) == by_half_days
+        at = datetime.fromisoformat("2026-03-01T09:05:00")
+        assert hours_minutes(at, in_column=True) == " 9:05am"
+        assert log_time(at.timestamp() + 7.125) == " 9:05:07.125am"
+    finally:
+        set_clock(twelve_hours=False)
+    assert log_time(at.timestamp() + 7.125) == "09:05:07.125"
 
 
 @pytest.mark.parametrize("wrong", ["noon", "25", "13pm", "2026-02-30", "0001-01-01", "18:60"])
@@ -110,10 +141,12 @@ async def test_what_was_taken_between_six_and_eight_is_shown_and_saved(
         await window.sees("Orders      0", "nothing is ready yet")
         await window.press("left")
         await window.sees("Orders      2")
+        screen = window.app.screen
+        assert isinstance(screen, FiguresScreen)
+        await window.sees(f"Figures of {day_name(screen._day)} ─", "12:00       18:00 ")
+        assert screen.query_one(Sparkline).size.width == 48, "the whole day, at two cells an hour"
         await window.press("slash", *"6pm", "enter", *"soon", "enter")
         await window.sees("“soon” is no time")
-        screen = window.app.screen
-        assert isinstance(screen, TodayScreen)
         screen.query_one("#to", Input).value = "8pm"
         await window.press("slash", "enter", "enter")
         await window.sees("18:00 to 20:00", "Orders      1", "18:00 to 19:00", "0 of the 1")

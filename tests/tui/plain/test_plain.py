@@ -106,6 +106,7 @@ def test_commands_from_a_pipe_and_one_at_a_time(apps: Apps) -> None:
 
 
 def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
+    apps.environment["TIFFIN_CLOCK"] = "12h"
     with (
         apps.terminal("customer", "--demo") as customer,
         apps.terminal("employee", "--demo") as employee,
@@ -120,12 +121,12 @@ def test_an_order_between_two_terminals_and_a_killed_server(apps: Apps) -> None:
         customer.sees(r"Delivery to 19 Chestnut Walk, 2nd floor\.")
         customer.type("order\n")
         new = employee.sees(r"New\. Order \d+ for")
-        found = re.search(r"\d\d:\d\d New\. Order (\d+)", new)
+        found = re.search(r"\d+:\d\d[ap]m New\. Order (\d+)", new)
         assert found is not None, new
         number = found[1]
         employee.type(f"ept {number}\n")
         employee.sees(f"Order {number} for .* is accepted")
-        customer.sees(rf"\d\d:\d\d Order {number} from Curry Leaf is accepted")
+        customer.sees(rf"\d+:\d\d[ap]m Order {number} from Curry Leaf is accepted")
 
         apps.server.kill()
         for one in (customer, employee):

@@ -128,7 +128,7 @@ def _heading(entry: _Entry, width: int, selected: bool) -> list[Part]:
     time = hours_minutes(entry.at)
     ink = "title" if selected else "wire-ink"
     if not entry.own:
-        return [(fit(entry.who, max(4, width - 8)), ink), (f"  {time}", ink)]
+        return [(fit(entry.who, max(4, width - cell_len(time) - 3)), ink), (f"  {time}", ink)]
     marks = {READ: "success", SENT: "wire-ink", WAITING: "warning", REFUSED: "bold error"}
     words = {WAITING: _(" waiting"), REFUSED: " " + (entry.words or _("not sent"))}.get(
         entry.standing, ""

@@ -1,17 +1,13 @@
 """Copying what is selected: at once, or after choosing from what there is of it."""
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.widgets import OptionList
 
 from server.text import clean
-from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.choice import NUMBERED, ChoiceScreen
 from tui.common.format import fit
 from tui.common.language import _
 
@@ -31,7 +27,12 @@ def copy_one(node: DOMNode, parts: "Sequence[Copyable]") -> None:
         parts = [(_("marked text"), marked)]
     parts = [(what, clean(text)) for what, text in parts if text.strip()]
     if len(parts) > 1:
-        node.app.push_screen(CopyScreen(parts), partial(_copy, node))
+        choices = [
+            (Content.assemble((f"{what}  ", "$title"), fit(text, SHOWN_CELLS)), (what, text))
+            for what, text in parts[:NUMBERED]
+        ]
+        screen = ChoiceScreen(_("Copy"), choices, hint=_("enter copies · esc closes"))
+        node.app.push_screen(screen, partial(_copy, node))
     elif parts:
         _copy(node, parts[0])
     else:
@@ -53,43 +54,3 @@ def _copy(node: DOMNode, part: Copyable | None) -> None:
     node.app.copy_to_clipboard(text)
     words = fit(text.strip().partition("\n")[0], SHOWN_CELLS)
     node.app.notify(f"{what}: {words}", title=_("Copied"), timeout=3)
-
-
-class CopyScreen(Dialog[Copyable]):
-    """Answers the part that was chosen, by its number, by Enter or by a click."""
-
-    DEFAULT_CSS = """
-    CopyScreen {
-        & > .box { width: 60; }
-    }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(str(number), f"choose({number})", show=False) for number in range(1, 10)
-    ]
-
-    def __init__(self, parts: "Sequence[Copyable]") -> None:
-        super().__init__()
-        self._parts = parts[:9]
-
-    def body(self) -> ComposeResult:
-        """A line for each."""
-        with Vertical(classes="box") as box:
-            box.border_title = _("Copy")
-            box.border_subtitle = _("enter copies · esc closes")
-            yield OptionList(
-                *(
-                    Content.assemble(
-                        (f"{number} ", "$primary"), (f"{what}  ", "$title"), fit(text, SHOWN_CELLS)
-                    )
-                    for number, (what, text) in enumerate(self._parts, start=1)
-                )
-            )
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or a click."""
-        self.dismiss(self._parts[event.option_index])
-
-    def action_choose(self, number: int) -> None:
-        """A number."""
-        if number <= len(self._parts):
-            self.dismiss(self._parts[number - 1])

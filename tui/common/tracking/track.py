@@ -120,7 +120,11 @@ def _wrapped(lng: float) -> float:
 
 
 STALE_SECONDS = 15.0
-"""A position older than that says little about where the driver is."""
+"""A position older than that says little about where the driver is, if the next one is overdue."""
+OVERDUE = 1.5
+"""After so many times the usual time between two of them, a position is."""
+LONGEST_SECONDS = 60.0
+"""Between two positions, as far as they tell how often a driver reports: longer is a break."""
 OFF_ROUTE_METRES = 40.0
 """A driver farther than that from the route has taken another."""
 MAX_TRAIL = 2_000
@@ -157,6 +161,9 @@ class DriverTrack:
         """The last location that is not suspect."""
         self.suspect: DriverLocation | None = None
         """A newer one that no vehicle can have reached; the next location decides."""
+        self.interval: float | None = None
+        """Seconds between two positions, where the server says so; else the last two tell."""
+        self._gap = LONGEST_SECONDS
         self._target = target
         self._trail: deque[Point] = deque(maxlen=MAX_TRAIL)
         self._route: Polyline | None = None
@@ -181,6 +188,8 @@ class DriverTrack:
         if location.suspect:
             self.suspect = location
             return
+        if self.newest is not None:
+            self._gap = min(LONGEST_SECONDS, (location.at - self.newest.at).total_seconds())
         self.suspect, self.newest = None, location
         point = point_of(location)
         if self._trail and metres_between(self._trail[-1], point) < TRAIL_METRES:
@@ -239,8 +248,9 @@ class DriverTrack:
         return max(0.0, (now - self.newest.at).total_seconds()) if self.newest else 0.0
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether the newest location is too old to rely on."""
-        return self.age(now) > STALE_SECONDS
+        """Whether the newest location is too old to rely on, and the next one is overdue."""
+        interval = self._gap if self.interval is None else self.interval
+        return self.age(now) > max(STALE_SECONDS, OVERDUE * interval)
 
     def _advance(self, point: Point) -> Sequence[Point]:
         """The new points of the trail: along the route, as long as the driver is on it."""

@@ -14,13 +14,20 @@ from textual.widgets import Static
 from tui.common.client.frame import BODY_KEPT
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable
-from tui.common.format import human_latency
+from tui.common.format import human_latency, time_of_day
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.styles import PATTERN_COLOR
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame
+
+
+def log_time(at: float, *, thousandths: bool = True) -> str:
+    """The local time of a Unix time, in a column of a log: `12:46:07.125`."""
+    local = time.localtime(at)
+    seconds = f":{local.tm_sec:02}" + (f".{int(at % 1 * 1000):03}" if thousandths else "")
+    return time_of_day(local.tm_hour, local.tm_min, seconds, in_column=True)
 
 
 class FrameScreen(Dialog[None]):
@@ -71,7 +78,6 @@ class FrameScreen(Dialog[None]):
     def _lines(self) -> Iterator[Content]:
         frame, kept = self._frame, self._frame.contents
         way = _("received from") if frame.direction == "in" else _("sent to")
-        stamp = time.strftime("%H:%M:%S", time.localtime(frame.at))
         number = (
             _(", exchange {exchange} of this app").format(exchange=frame.exchange)
             if frame.exchange
@@ -79,12 +85,11 @@ class FrameScreen(Dialog[None]):
         )
         yield Content.assemble(
             (str(frame.pattern), f"bold {PATTERN_COLOR[frame.pattern]}"),
-            _(" of {meter}{number}: {way} the server at {stamp}.{at:03d}, {size:,} B").format(
+            _(" of {meter}{number}: {way} the server at {time}, {size:,} B").format(
                 meter=plain(frame.meter) or _("several panels"),
                 number=number,
                 way=way,
-                stamp=stamp,
-                at=int(frame.at % 1 * 1000),
+                time=log_time(frame.at).strip(),
                 size=frame.size,
             ),
         )

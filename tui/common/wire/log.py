@@ -1,7 +1,6 @@
 """The running log of frames, newest first."""
 
 import json
-import time
 from collections import deque
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,6 +19,7 @@ from tui.common.language import _
 from tui.common.styles import PATTERN_COLOR
 from tui.common.widgets.filter import Filterable, matcher
 from tui.common.widgets.scroll_bar import ThinBarView
+from tui.common.wire.frame_screen import FrameScreen, log_time
 
 if TYPE_CHECKING:
     from tui.common.client.meter import Frame, Wire
@@ -141,8 +141,6 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
 
     def action_open(self) -> None:
         """Show that frame whole."""
-        from tui.common.wire.frame_screen import FrameScreen
-
         if (frame := self.frame) is not None:
             self._selected = frame
             self.refresh()
@@ -203,10 +201,7 @@ class FrameLog(ThinBarView, Filterable, can_focus=True):
     def _line(self, frame: "Frame", width: int, base: Style) -> Strip:
         """Time, panel and exchange, direction, words, milliseconds and size, as far as there is
         room."""
-        moment = time.localtime(frame.at)
-        stamp = time.strftime("%H:%M:%S", moment)
-        if width >= NARROW:
-            stamp += f".{int(frame.at % 1 * 1000):03d}"
+        stamp = log_time(frame.at, thousandths=width >= NARROW)
         tail = f" {human_bytes(frame.size):>{SIZE_CELLS}}"
         if width >= WIDE:
             took = frame.contents.took_ms if frame.age_ms is None else frame.age_ms

@@ -141,7 +141,7 @@ def _second_line(driver_list: DriverList, state: DriverState, now: datetime) -> 
     counts = (
         (driver_list.out_count, _("on the way")),
         (driver_list.count(now, Activity.EXPECTED, Activity.ASSIGNED), _("to leave")),
-        (driver_list.count(now, Activity.FREE), "free"),
+        (driver_list.count(now, Activity.FREE), _("free")),
     )
     others = " · ".join(f"{number} {what}" for number, what in counts if number)
     return Content.assemble((orders + others, "$wire-ink"))

@@ -107,6 +107,7 @@ class DriverList:
             self._by_id[driver.id] = state
             location = driver.location
             track = state.track
+            track.interval = page.interval_seconds
             if location is not None and is_newer(location, track.suspect or track.newest):
                 track.add(location)
             known_orders = self._orders

@@ -158,7 +158,8 @@ class DriversPanel(Panel):
             (_("address of #{number}").format(number=one.number), one.address.text)
             for one in state.doors
         ]
-        return [("phone", state.driver.phone or ""), ("name", state.driver.name), *doors]
+        driver = state.driver
+        return [(_("phone"), driver.phone or ""), (_("name"), driver.name), *doors]
 
     # -- keys
 

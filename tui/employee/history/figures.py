@@ -1,4 +1,4 @@
-"""The dialog "Today": what was ordered, earned and late on a day, or in any span of hours."""
+"""The dialog "Figures": what was ordered, earned and late on a day, or in any span of hours."""
 
 import csv
 from collections.abc import Iterable
@@ -18,18 +18,20 @@ from server.features.restaurants.schemas import RestaurantSummary
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.save import save_text
-from tui.common.format import bare_money, day_name, fit, message_for, money
+from tui.common.format import bare_money, fit, message_for, money, time_of_day
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.history.span import DAY, span_of
+from tui.employee.history.span import DAY, span_name, span_of
 
 NAME_CELLS = 12
 DISH_CELLS = 40
 FORMULAS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 """What a spreadsheet takes for the beginning of a formula."""
-HOUR_CELLS = 3
-"""Of the sparkline."""
+HOUR_CELLS, NARROW_HOUR_CELLS = 3, 2
+"""Of the sparkline, where there is room for a day, and where not."""
+MARKED_HOURS = 6
+"""From one hour that is named below it to the next."""
 
 
 class Figures(VerticalScroll):
@@ -41,19 +43,18 @@ class Figures(VerticalScroll):
     ]
 
 
-class TodayScreen(Dialog[None]):
+class FiguresScreen(Dialog[None]):
     """Shows today first; any other span is typed."""
 
     DEFAULT_CSS = """
-    TodayScreen {
+    FiguresScreen {
         & > .box { width: 84; height: 90%; }
-        & #span { height: 1; color: $title; text-style: bold; }
         & .row { height: 1; margin-bottom: 1; }
         & .row > Label { width: auto; color: $title; padding-right: 1; }
         & .row > Input { width: 19; margin-right: 2; }
         & Figures { height: 1fr; }
         & Figures Static { height: auto; }
-        & #by-hour { height: 2; width: 72; }
+        & #by-hour { height: 2; }
         & #hours { color: $wire-ink; margin-bottom: 1; }
         & StatusLine { margin-top: 0; }
     }
@@ -76,14 +77,13 @@ class TodayScreen(Dialog[None]):
     def body(self) -> ComposeResult:
         """The span, its figures, the hours, the dishes."""
         with Vertical(classes="box") as box:
-            box.border_title = _("Today")
+            box.border_title = _("Figures")
             box.border_subtitle = _("←→ day · / from, to · s saves as CSV · esc closes")
-            yield Static("", id="span", markup=False)
             with Horizontal(classes="row"):
                 yield Label(_("From"))
-                yield Input(id="from", compact=True, max_length=25, placeholder="00:00")
+                yield Input(id="from", compact=True, max_length=25, placeholder=time_of_day(0))
                 yield Label(_("to"))
-                yield Input(id="to", compact=True, max_length=25, placeholder="24:00")
+                yield Input(id="to", compact=True, max_length=25, placeholder=time_of_day(24))
             with Figures():
                 yield Static("", id="figures", markup=False)
                 yield Sparkline(id="by-hour")
@@ -94,6 +94,10 @@ class TodayScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Read today."""
         self.action_read()
+
+    def on_resize(self) -> None:
+        """Draw the hours for the new width."""
+        self.call_after_refresh(self._draw_hours)
 
     # -- keys
 
@@ -129,7 +133,7 @@ class TodayScreen(Dialog[None]):
             return
         self.show_status(_("Reading…"), "info")
         work = self._read(start, end)
-        self.run_worker(work, group="today", exclusive=True, exit_on_error=True)
+        self.run_worker(work, group="figures", exclusive=True, exit_on_error=True)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -158,29 +162,32 @@ class TodayScreen(Dialog[None]):
             self.show_status(message_for(error))
             return
         self.summary = summary
-        whole = end - start == DAY and start.hour == start.minute == 0
-        shown = day_name(start.date())
-        if not whole:
-            last = end.date() if end.hour or end.minute else (end - DAY).date()
-            other = f"{day_name(last)} " if last != start.date() else ""
-            until = f"{end:%H:%M}" if end.hour or end.minute else "24:00"
-            shown = _("{start} to {end}").format(
-                start=f"{shown} {start:%H:%M}", end=f"{other}{until}"
-            )
-        self.query_one("#span", Static).update(Content(f"{shown}, {summary.time_zone}"))
+        title = _("Figures of {span}").format(span=span_name(start, end))
+        self.query_one(".box").border_title = Content(title)
         lines = [
             Content.assemble(
                 (fit(name, NAME_CELLS, pad=True), "$title"), (value, "bold"), f"   {more}"
             )
             for name, value, more in figures_of(summary)
         ]
-        lines += [Content(""), Content.assemble((_("Orders by the hour"), "$title"))]
+        by_hour = _("Orders by the hour, {zone}").format(zone=summary.time_zone)
+        lines += [Content(""), Content.assemble((by_hour, "$title"))]
         self.query_one("#figures", Static).update(Content("\n").join(lines))
-        self.query_one(Sparkline).data = [hour.orders for hour in summary.hours]
-        axis = "".join(f"{hour:<{HOUR_CELLS * 3}}" for hour in range(0, 24, 3))
-        self.query_one("#hours", Static).update(Content(axis.rstrip()))
+        self._draw_hours()
         self.query_one("#dishes", Static).update(Content("\n").join(_dishes(summary)))
         self.show_status("")
+
+    def _draw_hours(self) -> None:
+        if (summary := self.summary) is None:
+            return
+        line, hours = self.query_one(Sparkline), len(summary.hours)
+        room = self.query_one(Figures).scrollable_content_region.width
+        cells = HOUR_CELLS if room >= hours * HOUR_CELLS else NARROW_HOUR_CELLS
+        line.styles.width = hours * cells
+        line.data = [hour.orders for hour in summary.hours]
+        marks = (time_of_day(hour) for hour in range(0, hours, MARKED_HOURS))
+        axis = "".join(f"{mark:<{MARKED_HOURS * cells}}" for mark in marks)
+        self.query_one("#hours", Static).update(Content(axis.rstrip()))
 
 
 def figures_of(summary: KitchenSummary) -> Iterable[tuple[str, str, str]]:
@@ -203,7 +210,8 @@ def figures_of(summary: KitchenSummary) -> Iterable[tuple[str, str, str]]:
         share = share.format(late=summary.late, count=summary.finished)
         yield _("Late"), f"{summary.late / summary.finished:.0%}", share
     if (busiest := summary.busiest_hour) is not None:
-        hour = _("{start} to {end}").format(start=f"{busiest:02d}:00", end=f"{busiest + 1:02d}:00")
+        hour = _("{start} to {end}")
+        hour = hour.format(start=time_of_day(busiest), end=time_of_day(busiest + 1))
         count = summary.hours[busiest].orders
         orders = ngettext("{count} order", "{count} orders", count).format(count=count)
         yield _("Busiest"), hour, orders

@@ -76,7 +76,7 @@ class HistoryList(RowList):
         """One order: when, number, customer, dishes, total, status."""
         order = self.orders[index]
         at = self._restaurant.there(order.timeline[0].at)
-        clock = hours_minutes(at, at.tzinfo)
+        clock = hours_minutes(at, at.tzinfo, in_column=True)
         when = f"{index + 1:>3}. {clock}" if self.of_a_day else f"{at:%Y-%m-%d} {clock}"
         glyph, word, ink = STATUS_LOOKS[order.status]
         quiet = "" if focused else "$wire-ink"

@@ -4,6 +4,7 @@ import re
 from datetime import date, datetime, time, timedelta
 
 from tui.common.client.errors import ClientError
+from tui.common.format import day_name, time_of_day
 from tui.common.language import _
 
 DAY = timedelta(days=1)
@@ -26,6 +27,21 @@ def span_of(day: date, since: str, until: str) -> tuple[datetime, datetime]:
     if end <= start:
         raise SpanError(_("The end is before the beginning."))
     return start, end
+
+
+def span_name(start: datetime, end: datetime) -> str:
+    """How a span is shown: `Sat 28 Nov 2026`, `Sat 28 Nov 2026 18:00 to 20:30`. Midnight after
+    `start` is that day's end; any other day is named."""
+    first = day_name(start.date())
+    if start.time() == time() and end - start == DAY:
+        return first
+    until = time_of_day(end.hour, end.minute)
+    if end == datetime.combine(start.date(), time()) + DAY:
+        until = time_of_day(24)
+    elif end.date() != start.date():
+        until = f"{day_name(end.date())} {until}"
+    since = f"{first} {time_of_day(start.hour, start.minute)}"
+    return _("{start} to {end}").format(start=since, end=until)
 
 
 def _moment(text: str, day: date, *, end: bool = False) -> datetime | None:

@@ -18,6 +18,7 @@ from server.features.restaurants.schemas import Driver
 from server.text import shows
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.choice import ChoiceScreen
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.language import _
@@ -36,7 +37,7 @@ class AcceptScreen(Dialog[int]):
 
     DEFAULT_CSS = """
     AcceptScreen {
-        & > .box { width: 54; }
+        & > .box { width: 58; }
         & #what { height: auto; max-height: 2; color: $title; margin-bottom: 1; }
         & .row { height: 1; margin-bottom: 1; }
         & .row > Label { width: 10; color: $title; }
@@ -263,64 +264,38 @@ NAME_CELLS = 24
 VEHICLE_CELLS = 10
 
 
-class DriverScreen(Dialog[str]):
+class DriverScreen(ChoiceScreen[str]):
     """Answers a driver's id; the driver who carries least is first."""
 
-    DEFAULT_CSS = """
-    DriverScreen {
-        & > .box { width: 64; }
-        & #words { height: auto; color: $title; margin-bottom: 1; }
-        & OptionList { max-height: 12; }
-    }
-    """
-    AUTO_FOCUS = "OptionList"
+    DEFAULT_CSS = "DriverScreen > .box { width: 66; }"
 
     def __init__(self, order: Order) -> None:
-        super().__init__()
+        title = _("Assign a driver to #{number}?").format(number=order.number)
+        super().__init__(title, words=_("Checking who is free…"))
         self._order = order
-        self._drivers: list[Driver] = []
-
-    def body(self) -> ComposeResult:
-        """A line of text and the drivers."""
-        with Vertical(classes="box") as box:
-            title = _("Assign a driver to #{number}?").format(number=self._order.number)
-            box.border_title = Content(title)
-            box.border_subtitle = _("enter chooses · esc closes")
-            yield Static(_("Checking who is free…"), id="words", markup=False)
-            options = OptionList(id="drivers")
-            options.styles.height = "auto"
-            yield options
 
     def on_mount(self) -> None:
         """Load the drivers."""
+        super().on_mount()
         self.run_worker(self._load(), group="drivers", exit_on_error=True)
 
     async def _load(self) -> None:
-        words = self.query_one("#words", Static)
         try:
-            drivers = await self.services.api.drivers()
+            drivers = least_loaded_first(await self.services.api.drivers())
         except ClientError as error:
             again = _("{why} Close this with esc and try again.")
-            words.update(again.format(why=plain(error.message)))
+            self.offer((), again.format(why=plain(error.message)))
             return
-        self._drivers = least_loaded_first(drivers)
-        if not self._drivers:
-            words.update(_("This restaurant has no drivers, so nobody can deliver it."))
+        if not drivers:
+            self.offer((), _("This restaurant has no drivers, so nobody can deliver it."))
             return
         leaving = self._order.status is OrderStatus.READY
         goes = _("Goes out now to {address}") if leaving else _("To {address}")
-        words.update(fit(goes.format(address=plain(self._order.address.text)), 58))
-        assigned = self._order.driver.id if self._order.driver else None
-        options = self.query_one(OptionList)
-        options.add_options(
-            [Option(format_driver(driver, driver.id == assigned)) for driver in self._drivers]
+        now = self._order.driver.id if self._order.driver else None
+        self.offer(
+            [(format_driver(driver, driver.id == now), driver.id) for driver in drivers],
+            fit(goes.format(address=plain(self._order.address.text)), 58),
         )
-        options.highlighted = 0
-        options.focus()
-
-    @on(OptionList.OptionSelected)
-    def _picked(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._drivers[event.option_index].id)
 
 
 def least_loaded_first(drivers: Sequence[Driver]) -> list[Driver]:

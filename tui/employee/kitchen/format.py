@@ -227,13 +227,13 @@ def timeline(order: Order, width: int) -> list[Content]:
     lines: list[Content] = []
     for entry in order.timeline:
         ink = "$error" if entry.status is OrderStatus.CANCELLED else "$foreground"
-        at, name = hours_minutes(entry.at), STATUS_LOOKS[entry.status][1]
+        at, name = hours_minutes(entry.at, in_column=True), STATUS_LOOKS[entry.status][1]
         who = fit(f" {entry.by.name}", width - len(at) - 1 - len(name))
         lines.append(Content.assemble((f"{at} ", "$wire-ink"), (name, ink), (who, "$wire-ink")))
         if entry.reason:
             lines += [
-                Content.assemble((f"      {line}", "$wire-ink"))
-                for line in wrapped(entry.reason, max(4, width - 6))
+                Content.assemble((" " * len(at) + f" {line}", "$wire-ink"))
+                for line in wrapped(entry.reason, max(4, width - len(at) - 1))
             ]
     return lines
 

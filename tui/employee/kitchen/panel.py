@@ -16,7 +16,7 @@ from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.language import _
 from tui.common.panel import Panel
-from tui.employee.history.figures import TodayScreen
+from tui.employee.history.figures import FiguresScreen
 from tui.employee.history.orders import HistoryScreen
 from tui.employee.kitchen import format as kitchen_text
 from tui.employee.kitchen import keys
@@ -289,10 +289,10 @@ class KitchenPanel(Panel):
             now = self.session.server_now()
             self.app.push_screen(HistoryScreen(restaurant, now, self.tickets.print))
 
-    def action_today(self) -> None:
+    def action_figures(self) -> None:
         """Open the figures of this and other days."""
         if (restaurant := self.restaurant) is not None:
-            self.app.push_screen(TodayScreen(restaurant, self.session.server_now()))
+            self.app.push_screen(FiguresScreen(restaurant, self.session.server_now()))
 
     def action_menu(self, dish_id: str | None = None) -> None:
         """Open the menu, with the highlight on that dish."""

@@ -1,21 +1,15 @@
 """The restaurant's terms for the time being: a pause, and more minutes for everybody."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
 
-from textual import events, on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.content import Content
+from textual import events
 from textual.message import Message
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
 
 from server.features.restaurants.schemas import RestaurantChange, RestaurantSummary
 from tui.common.client.errors import ClientError
-from tui.common.dialogs.base import Dialog
+from tui.common.dialogs.choice import ChoiceScreen
 from tui.common.format import hours_minutes
 from tui.common.language import _
 from tui.employee.kitchen.host import Host
@@ -43,7 +37,8 @@ class Terms:
         """Ask for how long no orders are taken, or whether they are again."""
         if (restaurant := self._host.restaurant) is not None:
             now = self._host.session.server_now()
-            self._host.ask(PauseScreen(restaurant, now), self._send)
+            screen = ChoiceScreen(_("No new orders"), list(pauses(restaurant, now)))
+            self._host.ask(screen, self._send)
 
     def add(self, minutes: int) -> None:
         """So many minutes more for everybody, or less."""
@@ -73,6 +68,18 @@ class Terms:
             self._host.toast(words.format(why=error.message), error=True)
         else:
             self._host.show_terms(changed)
+
+
+def pauses(restaurant: RestaurantSummary, now: datetime) -> Iterator[tuple[str, RestaurantChange]]:
+    """For how long a restaurant can take no orders, and what each changes."""
+    if paused(restaurant, now):
+        yield _("take orders again, now"), RestaurantChange(paused_until=None)
+    for minutes in PAUSES:
+        end = now + timedelta(minutes=minutes)
+        words = _("for {minutes} minutes, until {time}")
+        words = words.format(minutes=minutes, time=hours_minutes(end))
+        yield words, RestaurantChange(paused_until=end)
+    yield _("until I say so"), RestaurantChange(paused_until=NO_END)
 
 
 def paused(restaurant: RestaurantSummary, now: datetime) -> bool:
@@ -106,51 +113,3 @@ class TermsLine(Banner):
         """Change it."""
         event.stop()
         self.post_message(self.Clicked())
-
-
-class PauseScreen(Dialog[RestaurantChange]):
-    """Answers for how long no orders are taken; None when closed."""
-
-    DEFAULT_CSS = """
-    PauseScreen { & > .box { width: 54; } & OptionList { height: auto; } }
-    """
-    AUTO_FOCUS = "OptionList"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(str(number), f"choose({number})", show=False) for number in range(1, 6)
-    ]
-
-    def __init__(self, restaurant: RestaurantSummary, now: datetime) -> None:
-        super().__init__()
-        self._choices: list[tuple[str, datetime | None]] = [
-            (
-                _("for {minutes} minutes, until {time}").format(
-                    minutes=minutes, time=hours_minutes(now + timedelta(minutes=minutes))
-                ),
-                now + timedelta(minutes=minutes),
-            )
-            for minutes in PAUSES
-        ]
-        self._choices.append((_("until I say so"), NO_END))
-        if paused(restaurant, now):
-            self._choices.insert(0, (_("take orders again, now"), None))
-
-    def body(self) -> ComposeResult:
-        """A line for each."""
-        with Vertical(classes="box") as box:
-            box.border_title = _("No new orders")
-            box.border_subtitle = _("enter chooses · esc closes")
-            yield OptionList(
-                *(
-                    Option(Content.assemble((f"{number} ", "$primary"), words))
-                    for number, (words, _) in enumerate(self._choices, start=1)
-                )
-            )
-
-    @on(OptionList.OptionSelected)
-    def _picked(self, event: OptionList.OptionSelected) -> None:
-        self.action_choose(event.option_index + 1)
-
-    def action_choose(self, number: int) -> None:
-        """Answer the choice of that number."""
-        if number <= len(self._choices):
-            self.dismiss(RestaurantChange(paused_until=self._choices[number - 1][1]))

@@ -68,7 +68,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
     placed = order.timeline[0].at.astimezone()
     lines = [
         fit(order.restaurant.name, width),
-        sides(f"#{order.number}", f"{placed:%d.%m.%Y %H:%M}", width),
+        sides(f"#{order.number}", f"{placed:%d.%m.%Y} {hours_minutes(placed)}", width),
     ]
     if order.ready_by is not None:
         lines.append(_("Ready by {time}").format(time=hours_minutes(order.ready_by)))

@@ -50,7 +50,7 @@ class SupportPanel(ConversationPanel):
         ("enter t", _("claim the chat, or go to it")),
         ("space", _("peek at it without claiming it")),
         ("/", _("filter the queue")),
-        ("w", "write"),
+        ("w", _("write")),
         ("tab", _("from the queue to the messages and on")),
         ("ctrl+j", _("a new line within a message")),
         ("y", _("copy a message")),
@@ -136,7 +136,8 @@ class SupportPanel(ConversationPanel):
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
         note = Content("")
         if current is not None:
-            note = chat_format.presence(current, f"{current.chat.customer.name}, offline")
+            away = _("{name}, offline").format(name=current.chat.customer.name)
+            note = chat_format.presence(current, away)
         self.set_badge(len(needing), note)
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
@@ -352,5 +353,7 @@ class SupportPanel(ConversationPanel):
         if group == FEED and self.feed:
             self.feed.over = True
             self.feed.error = _("{message} Log out and in again.").format(message=message)
-            self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(State.DOWN, "stopped")
+            self.wire.meter(QUEUE_METER, Pattern.SSE).set_state(
+                State.DOWN, _("stopped by an error")
+            )
             self.request_redraw()

@@ -109,6 +109,22 @@ def test_the_text_says_how_old_the_location_is() -> None:
     assert tracking_format.trip_line(DriverTrack(C), NOON) == ""
 
 
+@pytest.mark.parametrize(
+    ("gap", "interval", "stale_after"),
+    [(2, None, 15), (45, None, 67.5), (3_600, None, 90), (None, None, 90), (2, 45, 67.5)],
+)
+def test_a_location_is_stale_once_the_next_is_overdue(
+    gap: float | None, interval: float | None, stale_after: float
+) -> None:
+    track = DriverTrack()
+    track.interval = interval
+    if gap is not None:
+        track.add(seen(1, A.lat, A.lng, at=NOON - timedelta(seconds=gap)))
+    track.add(seen(2, B.lat, B.lng, at=NOON))
+    assert not track.is_stale(NOON + timedelta(seconds=stale_after))
+    assert track.is_stale(NOON + timedelta(seconds=stale_after + 0.1))
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_trail_and_rest_of_the_route_are_the_whole(shares: list[float]) -> None:
     track = led()

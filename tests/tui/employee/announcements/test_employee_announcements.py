@@ -61,7 +61,9 @@ async def test_an_announcement_is_composed_by_keys_and_its_readers_are_counted(
         await at_desk(window)
         await composing(window)
         await window.press(*"Rain", "tab", *"Slow", "enter", *"down", "tab")
-        await window.press("enter", "down", "enter")
+        await window.press("enter")
+        await window.sees("warning: also a toast", "critical: a toast until read")
+        await window.press("down", "enter")
         await window.sees("● Rain", "NOTICE Slow down", "warning: also a toast")
         for _ in ("audience", "expires"):
             await window.press("tab", "enter", "down", "enter")

@@ -135,9 +135,9 @@ def test_a_new_trip_forgets_the_trail() -> None:
 
 @pytest.mark.parametrize(
     ("ago", "text"),
-    [(0, "0 s ago"), (14, "14 s ago"), (16, "? stale, 16 s ago"), (7_200, "? stale, 2h ago")],
+    [(0, "0 s ago"), (67, "67 s ago"), (68, "? stale, 68 s ago"), (7_200, "? stale, 2h ago")],
 )
-def test_a_location_older_than_15_s_is_called_stale(ago: float, text: str) -> None:
+def test_a_location_is_called_stale_once_the_next_is_overdue(ago: float, text: str) -> None:
     driver_list = list_of("Amy", amy=located("amy", ago=ago))
     assert drivers_format.location_age(driver_list.states[0], NOON)[0] == text
     assert drivers_format.location_age(list_of("Amy").states[0], NOON)[0] == "no location yet"

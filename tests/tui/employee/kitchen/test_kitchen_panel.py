@@ -93,7 +93,7 @@ async def test_an_order_is_taken_through_every_status_by_keyboard(
         await wait_until(
             lambda: window.app.screen.query_one(OptionList).option_count, what="roster"
         )
-        await window.press("enter")
+        await window.press("1")
         out = await window.has(order, S.OUT_FOR_DELIVERY)
         assert out.driver is not None
         await window.press("enter")

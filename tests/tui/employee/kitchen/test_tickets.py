@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from support.waiting import PATIENCE, wait_until
 from tui.common import hosted
 from tui.common.config import SETTINGS, Config, read_config
 from tui.common.dialogs.save import SaveScreen
+from tui.common.format import set_clock
 from tui.employee.kitchen import tickets
 from tui.employee.kitchen.tickets import TicketError, Tickets, TicketSettings
 
@@ -34,6 +36,15 @@ def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
     inside = data.removeprefix(b"\x1b@\x1bt\x13").removesuffix(b"\n\n\n\x1dV\x01")
     assert all(byte >= 32 or byte == 10 for byte in inside)
     assert "Gemüse".encode("cp858") in inside
+
+
+def test_the_head_of_a_ticket_follows_the_users_clock() -> None:
+    assert re.search(r" \d\d:\d\d$", tickets.ticket_lines(an_order(7), 32)[1])
+    set_clock(twelve_hours=True)
+    try:
+        assert re.search(r" \d+:\d\d[ap]m$", tickets.ticket_lines(an_order(7), 32)[1])
+    finally:
+        set_clock(twelve_hours=False)
 
 
 def test_no_name_and_no_address_looks_like_the_total() -> None:
