@@ -188,7 +188,7 @@ def test_the_language_is_that_of_the_setting_or_else_of_the_locale(
     monkeypatch.setattr(language, "_catalogue", language._catalogue)
     monkeypatch.setattr(language, "_language", language._language)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for name in ("TIFFIN_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in ("TIFFIN_LANGUAGE", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
 
     def chosen(**environment: str) -> str:
@@ -202,6 +202,8 @@ def test_the_language_is_that_of_the_setting_or_else_of_the_locale(
     assert chosen(LC_MESSAGES="C.UTF-8") == "en"
     assert chosen(LC_ALL="ar") == "ar"
     assert chosen(LC_ALL="xx_XX") == "en"
+    assert chosen(LANGUAGE="xx:ar_EG:en") == "ar"
+    assert chosen(LANGUAGE="en:ar") == "en"
     assert not read_config().problems, "nobody has asked for a language"
     (tmp_path / "tiffin").mkdir()
     (tmp_path / "tiffin" / "config.toml").write_text('language = "ar"')

@@ -14,7 +14,7 @@ from textual.widgets import Input
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
-from tui.common import hosted
+from tui.common import hosted, language
 from tui.common.config import SETTINGS, Config, read_config
 from tui.common.dialogs.save import SaveScreen
 from tui.employee.kitchen import tickets
@@ -34,6 +34,15 @@ def test_a_ticket_fits_its_roll_and_steers_no_printer(width: int) -> None:
     inside = data.removeprefix(b"\x1b@\x1bt\x13").removesuffix(b"\n\n\n\x1dV\x01")
     assert all(byte >= 32 or byte == 10 for byte in inside)
     assert "Gemüse".encode("cp858") in inside
+
+
+def test_a_ticket_has_no_marks_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_isolating", True)
+    monkeypatch.setattr(language, "_language", "ar")
+    order = an_order(7, note=None)
+    text = tickets.ticket_text(order.model_copy(update={"ready_by": order.timeline[0].at}), 32)
+    assert "Ready by" in text
+    assert text == language.without_isolates(text)
 
 
 def test_no_name_and_no_address_looks_like_the_total() -> None:
