@@ -291,6 +291,24 @@ def money_locale() -> "Locale":
     return Locale("en")
 
 
+VEHICLES = {
+    "bicycle": _("bicycle"),
+    "bike": _("bike"),
+    "car": _("car"),
+    "cargo bike": _("cargo bike"),
+    "e-bike": _("e-bike"),
+    "moped": _("moped"),
+    "motorcycle": _("motorcycle"),
+    "scooter": _("scooter"),
+    "van": _("van"),
+}
+
+
+def vehicle_name(vehicle: str) -> str:
+    """What a driver's vehicle is called; an operator may name others."""
+    return VEHICLES.get(vehicle, plain(vehicle))
+
+
 FEES = {"delivery": _("Delivery")}
 
 
@@ -363,10 +381,8 @@ def message_for(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         return _about(field_of(error), first["msg"])
-    if isinstance(error, ApiError) and error.problem.errors:
-        if (
-            error.problem.type != "about:blank"
-        ):  # a rule's own words, such as that the restaurant is closed
+    if isinstance(error, ApiError) and error.problem.errors and not error.translated:
+        if error.problem.type != "about:blank":  # a rule's words, as that the restaurant is closed
             return plain(error.problem.detail)
         return _about(field_of(error), error.problem.errors[0].msg)
     if isinstance(error, ClientError):
@@ -375,14 +391,8 @@ def message_for(error: Exception) -> str:
 
 
 def _about(field: str | None, message: str) -> str:
-    words = plain(message).removeprefix("Value error, ")
+    from tui.common.client.errors import fault_of
+
+    words = fault_of(plain(message))
     name = FIELDS.get(field or "", (field or "").replace("_", " "))
-    words = {
-        "String should have at least 1 character": _("is empty"),
-        "Field required": _("is missing"),
-    }.get(words, words)
-    words = words.replace("String should have", _("needs")).rstrip(".")
-    words = words.removeprefix("value is ")
-    if message.startswith("value is not"):
-        words = _("is {words}").format(words=words)
     return f"{name.capitalize()}: {words}." if name else f"{words.capitalize()}."

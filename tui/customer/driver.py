@@ -14,7 +14,7 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, clock_time, fit
+from tui.common.format import STATUS_LOOKS, clock_time, fit, vehicle_name
 from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
@@ -283,7 +283,7 @@ def footer(order: Order | None) -> str:
     """`Ken · bicycle · #1042`, at the panel's lower edge."""
     if order is None or order.driver is None:
         return ""
-    return f"{order.driver.name} · {order.driver.vehicle} · #{order.number:04d}"
+    return f"{order.driver.name} · {vehicle_name(order.driver.vehicle)} · #{order.number:04d}"
 
 
 def _status_line(order: Order, now: datetime) -> str:

@@ -10,7 +10,7 @@ from server.features.orders.schemas import Order, OrderStatus, StatusChange
 from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
-from tui.common.format import money
+from tui.common.format import money, vehicle_name
 from tui.common.language import _
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, OrderBoard
@@ -161,7 +161,7 @@ class EmployeeShell(Shell):
             carries = words.orders(len(one.carrying))
             self.console.say(
                 _("{at}: {name}, {vehicle}, carries {carries}.").format(
-                    at=at, name=one.name, vehicle=one.vehicle, carries=carries
+                    at=at, name=one.name, vehicle=vehicle_name(one.vehicle), carries=carries
                 ),
                 data=one,
             )

@@ -61,8 +61,10 @@ NOT_SHOWN = {
     "preparation minutes", "BHD IQD JOD KWD LYD OMR TND",
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     "{}, Python {}\n\n{}", "La",
-    "Field required", "String should have", "String should have at least 1 character",
-    "Value error, ", "value is ", "value is not",
+    "Field required",
+    "Value error, ", "value is ", "value is not", "is not", "value is not a valid email",
+    r"(?:String should have|needs) at (least|most) (\d+) characters?",
+    r"must not contain .* overrides \((.*)\)",
     # the same in every language
     "Apple_Terminal", "ConEmuPID", "FeatureCollection", "LineString", "MultiLineString",
     "MultiPolygon", "Polygon", "PostScript", "WebSocket", "\x1b]9;tiffin: {}{}{}\x07", "long poll",

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
-from tui.common.format import beside_dishes, clock_time, fit, items_in_short, money
+from tui.common.format import beside_dishes, clock_time, fit, items_in_short, money, vehicle_name
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.services import services_of
@@ -150,7 +150,9 @@ class OrderFacts(OrderLines):
     def _facts(self, order: Order, width: int) -> list[Content]:
         facts = []
         if order.driver:
-            facts.append((_("Driver"), f"{order.driver.name}, {order.driver.vehicle}"))
+            facts.append(
+                (_("Driver"), f"{order.driver.name}, {vehicle_name(order.driver.vehicle)}")
+            )
         facts.append((_("To"), order.address.text))
         if order.note:
             facts.append((_("Note"), order.note))

@@ -7,7 +7,15 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, beside_dishes, fit, hours_minutes, money, wrapped
+from tui.common.format import (
+    STATUS_LOOKS,
+    beside_dishes,
+    fit,
+    hours_minutes,
+    money,
+    vehicle_name,
+    wrapped,
+)
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
@@ -213,7 +221,7 @@ def people(order: Order, width: int) -> list[Content]:
     lines += [Content.assemble((line, "")) for line in wrapped(order.address.text, width)]
     driver = order.driver
     if driver is not None:
-        words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
+        words = fit(f"▸ {plain(driver.name)}, {vehicle_name(driver.vehicle)}", width)
         lines.append(Content.assemble((words, "$secondary")))
     elif order.status is OrderStatus.READY:
         lines.append(
