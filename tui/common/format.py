@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 
 from tui.common import language
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
 
 def items_in_short(order: "Order") -> str:
     """`2× Pad thai, 1× Tom yum`."""
-    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
+    return listed(f"{item.quantity}× {plain(item.name)}" for item in order.items)
 
 
 def centred(message: "Content", y: int, width: int, height: int) -> "Content":
@@ -289,24 +289,6 @@ def money_locale() -> "Locale":
         with suppress(ValueError, UnknownLocaleError):
             return Locale.parse(wanted)
     return Locale("en")
-
-
-VEHICLES = {
-    "bicycle": _("bicycle"),
-    "bike": _("bike"),
-    "car": _("car"),
-    "cargo bike": _("cargo bike"),
-    "e-bike": _("e-bike"),
-    "moped": _("moped"),
-    "motorcycle": _("motorcycle"),
-    "scooter": _("scooter"),
-    "van": _("van"),
-}
-
-
-def vehicle_name(vehicle: str) -> str:
-    """What a driver's vehicle is called; an operator may name others."""
-    return VEHICLES.get(vehicle, plain(vehicle))
 
 
 FEES = {"delivery": _("Delivery")}

@@ -7,6 +7,7 @@ are looked up once, as their class is made.
 import gettext
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,16 @@ class Message(str):
             args = tuple(map(_isolated, args))
             fields = {name: _isolated(value) for name, value in fields.items()}
         return super().format(*args, **fields)
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Names beside each other: `Soup, rice`."""
+    return _(", ").join(parts)
+
+
+def isolated(text: str) -> str:
+    """A text of somebody else's for a line that is put together of parts, as by `format`."""
+    return str(_isolated(text)) if _isolating else text
 
 
 def _isolated(value: Any) -> Any:

@@ -41,6 +41,13 @@ _PARTS = re.compile(f"^ +| +$| ?[{_PLACES}]+ ?|  +")
 _WHOLE_LINE = re.compile(
     f"([{_PLACES}]*)( *)((?:(?!  )[^{_PLACES}])*[^ {_PLACES}])( *)([{_PLACES}]*)"
 )
+_FIGURE = re.compile(
+    r"\+\d[\d ()/.-]*\d"  # a phone number
+    r"|\d+(?:-\d+){2}"  # a date
+    r"|[#€$£¥±+−-]?\d(?:[\d.,:]*\d)?(?: ?[%€$£¥]|[  ]?(?:[kM]?B|k?m|ms)\b)?"
+)
+"""One number with its signs: by the algorithm alone, Arabic letters before it have `€12.30`, `#42`
+and `21 kB` read as `12.30€`, `42#` and `kB 21`."""
 _NON_JOINER, _STRETCH, _LAM = "\u200c", "\u0640", "\u0644"
 LAM_ALEF = frozenset(map(chr, range(0xFEF5, 0xFEFD)))
 """Two letters in one cell."""
@@ -284,6 +291,9 @@ def _reordered(
         "\ufffd" if at in isolated or not text[at].isprintable() else text[at] for _, at in shaped
     )
     algorithm.get_embedding_levels(drawn, storage)
+    for figure in _FIGURE.finditer(drawn):
+        for char in storage["chars"][slice(*figure.span())]:
+            char["type"] = "EN"
     for char, (form, at) in zip(storage["chars"], shaped, strict=True):
         char["ch"], char["at"] = form, at
     algorithm.explicit_embed_and_overrides(storage)

@@ -14,7 +14,7 @@ from server.features.drivers.schemas import Point
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.client.meter import Pattern
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import STATUS_LOOKS, clock_time, fit, vehicle_name
+from tui.common.format import STATUS_LOOKS, clock_time, fit
 from tui.common.language import _
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.geometry import Marker, Overlay
@@ -22,7 +22,7 @@ from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.tracking import format as tracking_format
-from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY
+from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY, vehicle_name
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed

@@ -10,8 +10,9 @@ from server.features.orders.schemas import Order, OrderStatus, StatusChange
 from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
-from tui.common.format import money, vehicle_name
+from tui.common.format import money
 from tui.common.language import _
+from tui.common.tracking.format import vehicle_name
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, OrderBoard
 from tui.employee.support.queue import Queue, QueueFeed

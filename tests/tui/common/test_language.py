@@ -21,7 +21,7 @@ ROOT = catalogues.ROOT
 AGAIN = "run make language and translate what it prints"
 READS_AS_WORDS = re.compile(
     r"[^\W\d_]{2,}[,.:;!?…]? +\(?[^\W\d_]"  # two words
-    r"|[^\W\d_]{3,}[,.:;!?…]? \{\}|\{\} [^\W\d_]{3,}"  # or one beside a field
+    r"|[^\W\d_]{3,}[,.:;!?…]? \{\}|\{\}[,.:;!?…]? ?[^\W\d_]+"  # or one beside a field
     r"|^\W*[A-Z][a-z]+"  # or one with a capital letter
     r"|[a-z]{2}\.$"  # or the end of a sentence
 )
@@ -29,6 +29,7 @@ MARKS = ("_", "ngettext", "marked")
 NO_WORDS = re.compile(
     r"\w+\[.*\]|\w+ \| \w+"  # a type
     r"|(?:bold|dim|not) .*|.*\$[a-z].*"  # a style, a colour
+    r"|[\w{}.-]+\.[a-z]+"  # a file
     r"|\s*[A-Z]\w+ .*\{.*\}\s*|\s*edge scrollbar .*",  # rules of a style sheet, a palette
     re.S,
 )
@@ -66,6 +67,8 @@ NOT_SHOWN = {
     r"(?:String should have|needs) at (least|most) (\d+) characters?",
     r"must not contain .* overrides \((.*)\)",
     # the same in every language
+    "{} GB", " {} B", "{}ms", "{}s", "p50 {} p95 {}", "♥ {} {}s", "{} x {}", "{}x {}",
+    "\x1b7{}\x1b8\x1b7{}\x1b8\x1b[{}C",
     "Apple_Terminal", "ConEmuPID", "FeatureCollection", "LineString", "MultiLineString",
     "MultiPolygon", "Polygon", "PostScript", "WebSocket", "\x1b]9;tiffin: {}{}{}\x07", "long poll",
     "short poll", "tiffin at {}", "^Tiffin(?=App)|(?<=.)(Panel|Screen)$",
@@ -124,6 +127,10 @@ def is_shown(name: str, text: str) -> bool:
 def test_a_literal_that_is_not_marked_is_found() -> None:
     source = '"""Doc string."""\na = [_("Two words"), "Two words", f"two {a} words", "a-b", "ok"]'
     assert list(words_of(source)) == [(2, "Two words"), (2, "two {} words")]
+    assert list(words_of('a = [f"{a}, gone", f"{a}m", f"{a} · #{b}"]')) == [
+        (1, "{}, gone"),
+        (1, "{}m"),
+    ]
     assert [line for line, _text in words_of('f"{_(1)}"\nf"{_(words)}"')] == [1]
     assert is_shown("tui/common/app.py", "Quit")
     assert not is_shown("tui/common/app.py", "bold $primary")

@@ -74,6 +74,19 @@ def test_in_arabic_whatever_has_arabic_letters_begins_at_the_right(arabic: None)
     assert seen(f"n {SALAM}") == f" {SEEN} n"
 
 
+@pytest.mark.parametrize(
+    "figure",
+    [
+        *("€12.30", "12.30 €", "#42", "21.5 kB", "9%", "−9%", "±3ms", "2026-11-29"),
+        *("+43 316 555 0101", "13:26", "1,234.50", "800 m", "7"),
+    ],
+)
+def test_a_number_keeps_its_signs_in_place(figure: str, arabic: None) -> None:
+    assert seen(f"سبب {figure} Rue X", flows=True) == f"Rue X {figure} ﺐﺒﺳ"
+    assert seen(f"سبب {figure}.") == f".{figure} ﺐﺒﺳ"
+    assert seen(f"Tom סלם {figure} סלם") == f"{'סלם'[::-1]} {figure} {'סלם'[::-1]} Tom"
+
+
 @pytest.mark.parametrize("sentence", ["إلى {place}، قريبًا", "To {place}, soon", "{place}"])
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.text("aZ19 .,:()+-אבשسلاب", min_size=1).map(lambda text: " ".join(text.split()) or "1"))

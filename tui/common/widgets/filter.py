@@ -162,7 +162,7 @@ class FilterField(Widget):
             return
         self._counted = counted
         found, of, part = counted
-        words = f"{found:,} of {of:,}"
+        words = _("{found:,} of {of:,}").format(found=found, of=of)
         if part:
             words += f" {fit(part, PART_CELLS)}"
         self._count.update(Content(words))

@@ -16,9 +16,10 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.common.format import fit, vehicle_name, wrapped
+from tui.common.format import fit, wrapped
 from tui.common.language import _
 from tui.common.styles import Line, Part, ThemeStyles
+from tui.common.tracking.format import vehicle_name
 from tui.common.tracking.planner import TripPlanner
 from tui.common.widgets.filter import Filterable, matcher
 from tui.employee.drivers import format as drivers_format

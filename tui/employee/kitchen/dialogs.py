@@ -19,9 +19,10 @@ from server.text import shows
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.copy import Copyable, order_parts
-from tui.common.format import fit, hours_minutes, items_in_short, vehicle_name
+from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
+from tui.common.tracking.format import vehicle_name
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.format import format_order

@@ -136,7 +136,9 @@ class SupportPanel(ConversationPanel):
         needing = [chat for chat in self.queue if self.queue.needs(chat)]
         note = Content("")
         if current is not None:
-            note = chat_format.presence(current, f"{current.chat.customer.name}, offline")
+            note = chat_format.presence(
+                current, _("{name}, offline").format(name=current.chat.customer.name)
+            )
         self.set_badge(len(needing), note)
         mine = sum(self.queue.is_mine(chat) and is_open(chat) for chat in self.queue)
         width = max(20, self.size.width - 4)
