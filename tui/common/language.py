@@ -71,7 +71,8 @@ def without_isolates(text: str) -> str:
 
 class Message(str):
     """A message, into which data goes by `format`: as a part with a direction of its own, so that
-    a sentence from right to left does not turn `12 Main Street` round."""
+    a sentence from right to left does not turn `12 Main Street` round. Of others' text, which is no
+    message, `sanitize.plain` takes such marks away."""
 
     __slots__ = ()
 
@@ -80,7 +81,7 @@ class Message(str):
         if _isolating:
             args = tuple(map(_isolated, args))
             fields = {name: _isolated(value) for name, value in fields.items()}
-        return super().format(*args, **fields)
+        return Message(super().format(*args, **fields))
 
 
 def listed(parts: Iterable[str]) -> str:

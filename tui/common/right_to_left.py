@@ -19,7 +19,7 @@ from textual._styles_cache import StylesCache
 from textual.errors import NoWidget
 from textual.events import MouseDown, MouseEvent
 from textual.strip import Strip
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Label, Static, TextArea
 
 from tui.common import language
 from tui.common.terminal_cells import Cell, cells_of
@@ -44,10 +44,11 @@ _WHOLE_LINE = re.compile(
 _FIGURE = re.compile(
     r"\+\d[\d ()/.-]*\d"  # a phone number
     r"|\d+(?:-\d+){2}"  # a date
+    r"|\^\w"  # a key
     r"|[#€$£¥±+−-]?\d(?:[\d.,:]*\d)?(?: ?[%€$£¥]|[  ]?(?:[kM]?B|k?m|ms)\b)?"
 )
-"""One number with its signs: by the algorithm alone, Arabic letters before it have `€12.30`, `#42`
-and `21 kB` read as `12.30€`, `42#` and `kB 21`."""
+"""One number or key with its signs: by the algorithm alone, Arabic letters before it have `€12.30`,
+`#42` and `21 kB` read as `12.30€`, `42#` and `kB 21`."""
 _NON_JOINER, _STRETCH, _LAM = "\u200c", "\u0640", "\u0644"
 LAM_ALEF = frozenset(map(chr, range(0xFEF5, 0xFEFD)))
 """Two letters in one cell."""
@@ -75,7 +76,8 @@ class LaidOutCache(StylesCache):
 
     def __init__(self, kind: "type[Widget]") -> None:
         super().__init__()
-        self._flows = issubclass(kind, Static | Input | TextArea)
+        # a label stands beside its field, at a distance
+        self._flows = issubclass(kind, Static | Input | TextArea) and not issubclass(kind, Label)
         self._edited = issubclass(kind, Input | TextArea)
         # such as keys, each before what it does, also where that is read from right to left
         self._parted = getattr(kind, "OF_PARTS", False)

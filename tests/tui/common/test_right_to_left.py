@@ -12,7 +12,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.events import MouseDown, MouseEvent, MouseMove, MouseUp
 from textual.strip import Strip
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Label, Static, TextArea
 
 from server.features.orders.schemas import OrderItem
 from support.screen import shown
@@ -22,6 +22,8 @@ from tui.common.base_app import BaseApp
 from tui.common.config import Config
 from tui.common.dialogs.save import save_text
 from tui.common.right_to_left import laid_out, set_layout
+from tui.common.sanitize import plain
+from tui.common.terminal_news import TerminalNews
 from tui.employee.kitchen.format import _item
 
 SALAM, SEEN = "سلام", "ﻡﻼﺳ"
@@ -78,7 +80,7 @@ def test_in_arabic_whatever_has_arabic_letters_begins_at_the_right(arabic: None)
     "figure",
     [
         *("€12.30", "12.30 €", "#42", "21.5 kB", "9%", "−9%", "±3ms", "2026-11-29"),
-        *("+43 316 555 0101", "13:26", "1,234.50", "800 m", "7"),
+        *("+43 316 555 0101", "13:26", "1,234.50", "800 m", "7", "^s"),
     ],
 )
 def test_a_number_keeps_its_signs_in_place(figure: str, arabic: None) -> None:
@@ -147,11 +149,15 @@ def test_a_setting_says_who_lays_it_out(
 
 
 class Words(BaseApp):
-    CSS = "Static { border: round white; width: 20; } Input { width: 20; }"
+    CSS = """
+    Static { border: round white; width: 20; }
+    Label, Input { border: none; width: 20; }
+    """
 
     def compose(self) -> ComposeResult:
         yield Static(SALAM)
-        yield Input(SALAM)
+        yield Label(SALAM)
+        yield Input(SALAM, compact=True)
 
 
 @pytest.mark.parametrize("setting", ["app", "off"])
@@ -161,6 +167,8 @@ async def test_a_widget_draws_it_within_its_borders(setting: str) -> None:
         lines = shown(app).splitlines()
     text = SEEN.rjust(18) if setting == "app" else SALAM.ljust(18)
     assert f"│{text}│" in lines[1]
+    assert lines[3].strip() == (SEEN if setting == "app" else SALAM)
+    assert lines[3].index(lines[3].strip()[0]) < 2, "a label keeps its distance from its field"
     assert ("ﻡﺎﻠﺳ" in lines[4]) is (setting == "app")
     assert (SALAM in lines[4]) is (setting == "off")
 
@@ -202,7 +210,14 @@ async def test_what_leaves_the_app_has_no_marks(
     monkeypatch.setenv("HOME", str(tmp_path))
     message = language.Message("إلى {place}").format(place="12 Main St.")
     assert len(message) == len("إلى 12 Main St.") + 2
-    async with Words(Config(bidi="app")).run_test() as pilot:
+    async with Words(Config(bidi="app")).run_test(notifications=True) as pilot:
+        told: list[str] = []
+        TerminalNews(Config(notifications="osc9"), {"TERM": "xterm"}, told.append).notify(
+            "", message
+        )
+        assert told == ["\x1b]9;tiffin: إلى 12 Main St.\x07"]
+        pilot.app.notify(message)
+        await wait_until(lambda: "12 Main St. ﻰﻟﺇ" in shown(pilot.app), what="the toast")
         pilot.app.copy_to_clipboard(message)
         assert pilot.app.clipboard == "إلى 12 Main St."
         save_text(pilot.app.query_one(Static), message, "receipt.txt", "")
@@ -210,3 +225,4 @@ async def test_what_leaves_the_app_has_no_marks(
         await pilot.press("enter")
         await wait_until((saved := tmp_path / "receipt.txt").exists, what="the file")
     assert saved.read_text() == "إلى 12 Main St."
+    assert plain(message + "") == "إلى 12 Main St.", "of what is no message no mark is trusted"

@@ -6,9 +6,7 @@ from functools import lru_cache
 from math import asinh, atan, cosh, inf, pi, radians, remainder, sinh, tan
 from typing import Literal, NamedTuple
 
-from rich.cells import cell_len
-
-from tui.common.language import _
+from tui.common.language import _, without_isolates
 
 MarkerKind = Literal["driver", "restaurant", "home"]
 
@@ -243,9 +241,10 @@ def scale_bar(view: View, square: bool) -> str:
     if square:
         metres = grid_metres(view)
         text = _(" {length} a square ").format(length=human_metres(metres))
-        return text if cell_len(text) <= view.columns else ""
+        text = without_isolates(text)  # each character is drawn in a cell
+        return text if len(text) <= view.columns else ""
     metres = round_metres(min(40.0, view.wide * 0.3) * view.metres_a_dot)
     cells = max(1, round(metres / view.metres_a_dot / 2))
     bar = "╺" + "━" * (cells - 2) + "╸" if cells > 1 else "━"
     text = f" {bar} {human_metres(metres)} "
-    return text if cell_len(text) <= view.columns else ""
+    return text if len(text) <= view.columns else ""

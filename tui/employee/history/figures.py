@@ -19,7 +19,7 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.save import save_text
 from tui.common.format import bare_money, day_name, fit, message_for, money
-from tui.common.language import _, ngettext
+from tui.common.language import _, listed, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.history.span import DAY, span_of
@@ -167,7 +167,7 @@ class TodayScreen(Dialog[None]):
             shown = _("{start} to {end}").format(
                 start=f"{shown} {start:%H:%M}", end=f"{other}{until}"
             )
-        self.query_one("#span", Static).update(Content(f"{shown}, {summary.time_zone}"))
+        self.query_one("#span", Static).update(Content(listed((shown, summary.time_zone))))
         lines = [
             Content.assemble(
                 (fit(name, NAME_CELLS, pad=True), "$title"), (value, "bold"), f"   {more}"
