@@ -287,17 +287,21 @@ class Settings(BaseSettings):
 def restrict_permissions(settings: Settings) -> None:
     """Keep other users of this machine from reading the server's files.
 
-    That covers files made from now on, and those that earlier versions left readable. A shared
-    folder such as /tmp stays as it is.
+    That covers files made from now on, and those that earlier versions left readable. A device,
+    and a folder that holds anything else, stay as they are.
     """
     os.umask(0o077)
-    database = settings.database_path
+    database, folder = settings.database_path, settings.data_dir
     paths = [database.with_name(database.name + end) for end in ("", "-wal", "-shm")]
-    paths += [settings.data_dir, *(settings.data_dir / name for name in KEPT)]
+    paths += [folder / name for name in KEPT]
+    with contextlib.suppress(OSError):
+        names = os.listdir(folder)
+        if all(name in KEPT or name.startswith(database.name) for name in names):
+            paths.append(folder)
     for path in paths:
         with contextlib.suppress(OSError):  # missing, or owned by someone else
             mode = path.lstat().st_mode
-            if mode & 0o077 and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode):
+            if mode & 0o077 and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 path.chmod(stat.S_IMODE(mode) & ~0o077)
 
 

