@@ -323,6 +323,8 @@ def sparkline(values: Iterable[float], width: int, low: float | None = None) -> 
     return "".join(drawn).rjust(width)
 
 
+RULES = ("below-minimum", "closed", "out-of-reach")
+"""Problems in whose own words it is said what is wrong, and not only with a field."""
 FIELDS = {
     "address": _("address"),
     "body": _("text"),
@@ -364,7 +366,7 @@ def message_for(error: Exception) -> str:
         first = error.errors(include_url=False)[0]
         return _about(field_of(error), first["msg"])
     if isinstance(error, ApiError) and error.problem.errors and not error.translated:
-        if error.problem.type != "about:blank":  # a rule's words, as that the restaurant is closed
+        if error.problem.type.rpartition(":")[2] in RULES:
             return plain(error.problem.detail)
         return _about(field_of(error), error.problem.errors[0].msg)
     if isinstance(error, ClientError):

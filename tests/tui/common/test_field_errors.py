@@ -40,6 +40,7 @@ def test_a_field_that_does_not_fit(field: str, value: str, words: str) -> None:
 
 @pytest.fixture
 def arabic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_isolating", False)
     monkeypatch.setattr(language, "_language", language._language)
     monkeypatch.setattr(language, "_catalogue", language._catalogue)
     language.use("ar")
