@@ -278,17 +278,17 @@ def money(cents: int, currency: str, *, spoken: bool = False) -> str:
 
 @lru_cache(maxsize=1)
 def money_locale() -> "Locale":
-    """The locale of the environment; English where it says none that Babel knows."""
+    """The locale of the environment; the language in use where it says none that Babel knows."""
     from babel import Locale, UnknownLocaleError
 
     said = (os.environ.get(name) for name in ("LC_ALL", "LC_MONETARY", "LANG"))
     name = re.split(r"[.@]", next(filter(None, said), ""))[0]
     if name in ("C", "POSIX"):  # which Babel writes without thousands
-        name = "en"
+        name = ""
     for wanted in (name, name.partition("_")[0]):
         with suppress(ValueError, UnknownLocaleError):
             return Locale.parse(wanted)
-    return Locale("en")
+    return Locale(language.current())
 
 
 FEES = {"delivery": _("Delivery")}
