@@ -20,6 +20,8 @@ RIGHT_TO_LEFT_LETTERS = (
 ISOLATE, ISOLATE_END = "\u2068", "\u2069"
 """Around a part of a text whose direction is its own."""
 _LETTER = re.compile(f"[{RIGHT_TO_LEFT_LETTERS}]")
+_FIGURE = re.compile(r"\d(?:[\d.,:]*\d)?(?: ?(?:[kM]?B|k?m|ms))?")
+"""A number, to which a sign of the message may belong, as in `±{error}`."""
 
 _isolating = False
 _language = ENGLISH
@@ -96,6 +98,8 @@ def isolated(text: str) -> str:
 
 def _isolated(value: Any) -> Any:
     if not isinstance(value, str) or not (right_to_left() or _LETTER.search(value)):
+        return value
+    if _FIGURE.fullmatch(value):
         return value
     return f"{ISOLATE}{value}{ISOLATE_END}" if value else value
 

@@ -89,6 +89,11 @@ def test_a_number_keeps_its_signs_in_place(figure: str, arabic: None) -> None:
     assert seen(f"Tom סלם {figure} סלם") == f"{'סלם'[::-1]} {figure} {'סלם'[::-1]} Tom"
 
 
+def test_a_sign_of_the_message_stays_with_its_number(arabic: None) -> None:
+    message = language.Message("סלם ±{error}, {place}").format(error="2ms", place="1 B St")
+    assert laid_out(Strip([Segment(message)])).text == f"1 B St ,±2ms {'סלם'[::-1]}"
+
+
 @pytest.mark.parametrize("sentence", ["إلى {place}، قريبًا", "To {place}, soon", "{place}"])
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.text("aZ19 .,:()+-אבשسلاب", min_size=1).map(lambda text: " ".join(text.split()) or "1"))
