@@ -88,7 +88,7 @@ class Message(str):
 
 def listed(parts: Iterable[str]) -> str:
     """Names beside each other: `Soup, rice`."""
-    return _(", ").join(parts)
+    return Message(_(", ").join(map(isolated, parts)))
 
 
 def isolated(text: str) -> str:

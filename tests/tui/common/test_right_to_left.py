@@ -21,6 +21,7 @@ from tui.common import language, right_to_left
 from tui.common.base_app import BaseApp
 from tui.common.config import Config
 from tui.common.dialogs.save import save_text
+from tui.common.format import fit
 from tui.common.right_to_left import laid_out, set_layout
 from tui.common.sanitize import plain
 from tui.common.terminal_news import TerminalNews
@@ -87,6 +88,15 @@ def test_a_number_keeps_its_signs_in_place(figure: str, arabic: None) -> None:
     assert seen(f"سبب {figure} Rue X", flows=True) == f"Rue X {figure} ﺐﺒﺳ"
     assert seen(f"سبب {figure}.") == f".{figure} ﺐﺒﺳ"
     assert seen(f"Tom סלם {figure} סלם") == f"{'סלם'[::-1]} {figure} {'סלם'[::-1]} Tom"
+
+
+def test_names_beside_each_other_keep_their_order(
+    arabic: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "_catalogue", language._catalogue)
+    language.use("ar")
+    names = fit(language.listed(["1× Soup", "2× Rice", "רד"]), 40)
+    assert laid_out(Strip([Segment(names)])).text == f"{'רד'[::-1]} ،2× Rice ،1× Soup"
 
 
 def test_a_sign_of_the_message_stays_with_its_number(arabic: None) -> None:

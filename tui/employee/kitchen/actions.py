@@ -11,7 +11,7 @@ from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS, fit
-from tui.common.language import _, listed
+from tui.common.language import _, listed, without_isolates
 from tui.employee.kitchen.dialogs import (
     SOLD_OUT,
     AcceptScreen,
@@ -277,7 +277,11 @@ class OrderActions:
 
 
 def _cancelled(order: Order, reason: str) -> StatusChange:
-    return StatusChange(status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason)
+    return StatusChange(
+        status=OrderStatus.CANCELLED,
+        expected_version=order.version,
+        reason=without_isolates(reason),
+    )
 
 
 def order_in_conflict(refusal: ApiError) -> Order | None:
