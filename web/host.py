@@ -38,6 +38,11 @@ COOKIE = "tiffin-visitor"
 """Says which windows are one visitor's, where each has a town of their own."""
 TOKEN = re.compile(r"[\w-]{32}", re.ASCII)
 
+LANGUAGE_RANGE = re.compile(
+    r"(?<![^,\s])([a-z]{2,3})(?:-[\w-]*)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?(?=,|$)",
+    re.ASCII,
+)
+
 
 class NoTerminalPage(Exception):
     """The package with the terminal for the browser is not installed."""
@@ -180,7 +185,9 @@ class WebHost:
     async def _run(self, request: web.Request, role: str, socket: web.WebSocketResponse) -> None:
         try:
             async with self._server_for(request) as url:
-                await self._run_app(AppProcess(role, url, self._limits.memory_mb), request, socket)
+                languages = wanted_languages(request.headers.get("Accept-Language", ""))
+                process = AppProcess(role, url, self._limits.memory_mb, languages)
+                await self._run_app(process, request, socket)
         except NoTown as refusal:
             await socket.send_bytes(f"\r\n  {refusal}\r\n".encode())
         except OSError as error:
@@ -328,6 +335,14 @@ def _visitor(request: web.Request) -> str:
     """The visitor's token; "" where there is none, or none of ours."""
     token = request.cookies.get(COOKIE, "")
     return token if TOKEN.fullmatch(token) else ""
+
+
+def wanted_languages(accepted: str) -> str:
+    """The languages of an `Accept-Language`, the best first, as in the variable `LANGUAGE`: `ar:en`
+    for `en;q=0.5, ar-EG`."""
+    found = ((name[1], float(name[2] or 1)) for name in LANGUAGE_RANGE.finditer(accepted.lower()))
+    best = sorted((one for one in found if one[1]), key=lambda one: -one[1])
+    return ":".join(dict.fromkeys(name for name, _weight in best))
 
 
 def _parsed(text: str) -> list[object]:

@@ -50,9 +50,10 @@ def limit_memory(pid: int, size: int, *, hard: bool = True) -> None:
 class AppProcess:
     """The process of one window: packets in and out; `stop` ends it and removes its folder."""
 
-    def __init__(self, role: str, server: str, memory_mb: int) -> None:
+    def __init__(self, role: str, server: str, memory_mb: int, languages: str = "") -> None:
         """`role` is customer or employee, `server` the only server it can talk to; 0 MB: no limit
-        of its memory."""
+        of its memory; `languages` are the visitor's, such as `fr:ar`, unless the operator has set
+        one."""
         self._command = (
             sys.executable,
             "-m",
@@ -62,6 +63,7 @@ class AppProcess:
             server,
         )
         self._memory = memory_mb * 1024 * 1024
+        self._languages = os.environ.get("TIFFIN_LANGUAGE", "") or languages
         self._folder = ""
         self._process: Process | None = None
 
@@ -76,6 +78,7 @@ class AppProcess:
             cwd=self._folder,
             env=kept_environment(Path(self._folder))
             | {
+                "LANGUAGE": self._languages,
                 "TEXTUAL_COLOR_SYSTEM": "truecolor",
                 "TEXTUAL_FPS": "30",
                 "COLUMNS": str(width),

@@ -72,9 +72,9 @@ def not_found(what: str) -> Problem:
     return Problem(404, f"There is no such {what}, or it is not yours.")
 
 
-def conflict(detail: str, **extra: Any) -> Problem:
+def conflict(detail: str, kind: str | None = None, **extra: Any) -> Problem:
     """409: a conflict with the present state, which `extra` may contain."""
-    return Problem(409, detail, extra=extra)
+    return Problem(409, detail, kind=kind, extra=extra)
 
 
 def reset() -> Problem:
@@ -87,9 +87,9 @@ def reset() -> Problem:
     )
 
 
-def invalid(loc: Sequence[str | int], msg: str) -> Problem:
+def invalid(loc: Sequence[str | int], msg: str, kind: str | None = None, **extra: Any) -> Problem:
     """422: well formed, but one field is not valid."""
-    return Problem(422, msg, errors=[{"loc": list(loc), "msg": msg}])
+    return Problem(422, msg, kind=kind, errors=[{"loc": list(loc), "msg": msg}], extra=extra)
 
 
 def validation_problem(error: ValidationError) -> Problem:
@@ -106,9 +106,9 @@ def validation_problem(error: ValidationError) -> Problem:
     return Problem(422, f"{where}: {first['msg']}.", errors=errors)
 
 
-def too_many(detail: str, retry_after: float) -> Problem:
+def too_many(detail: str, retry_after: float, kind: str | None = None) -> Problem:
     """429: too many requests of one account or address; `retry_after` in seconds."""
-    return Problem(429, detail, headers=_retry_after(retry_after))
+    return Problem(429, detail, kind=kind, headers=_retry_after(retry_after))
 
 
 def unavailable(detail: str, retry_after: float = 1) -> Problem:

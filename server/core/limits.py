@@ -329,6 +329,7 @@ def check_day(first: datetime | None, limit: str, advice: str = "") -> None:
         raise too_many(
             f"This account has {limit} within a day, the most it may.{advice}",
             (first + DAY - moment).total_seconds(),
+            "daily-limit",
         )
 
 

@@ -13,8 +13,12 @@ from support.processes import children_with
 from support.server_process import StartServer
 from support.waiting import wait_until
 from web import town
-from web.host import COOKIE
+from web.host import COOKIE, wanted_languages
 from web.town import NoTown, Towns
+
+KITCHEN_IN_ARABIC = "ﺦﺒﻄﻤﻟﺍ"
+ARABIC = b"\xef\xbb"
+"""With which forms of Arabic letters begin in UTF-8."""
 
 pytestmark = pytest.mark.others
 
@@ -79,6 +83,20 @@ async def test_a_visitor_is_a_cookie_that_no_page_can_read(start_server: StartSe
             assert b"Allow this page its cookie" in await socket.receive_bytes()
 
 
+@pytest.mark.parametrize(
+    ("accepted", "wanted"),
+    [
+        ("", ""),
+        ("ar", "ar"),
+        ("fr-CH, fr;q=0.9,AR;q=0.95 , en;q=0, *;q=0.5", "fr:ar"),
+        ("en;q=0.1, zh-Hant-TW", "zh:en"),
+        ("../etc/passwd, a, abcd, ar:en, LD_PRELOAD=x, ar;q=9, ar;q=nan", ""),
+    ],
+)
+def test_a_visitors_languages_are_those_of_their_browser(accepted: str, wanted: str) -> None:
+    assert wanted_languages(accepted) == wanted
+
+
 async def drawn(socket: aiohttp.ClientWebSocketResponse, words: bytes) -> None:
     seen = b""
     while words not in seen:
@@ -91,12 +109,16 @@ async def test_gunicorn_serves_a_shared_town_and_refuses_own_ones(
     pages = {"TIFFIN_WEB": "1", "TIFFIN_DEMO": "1"}
     server = start_server(gunicorn=2, env=pages)
     async with aiohttp.ClientSession() as client:
-        for role, then in (("customer", b"New order"), ("employee", b"Kitchen")):
+        for role, accepted, then in (
+            ("customer", "en;q=0.9, ar;q=0.5", "New order"),
+            ("employee", "fr, ar-EG;q=0.9, en;q=0.8", KITCHEN_IN_ARABIC),
+        ):
             path = f"{server.url}/web/{role}/ws?width=120&height=40"
-            async with client.ws_connect(path, origin=server.url) as socket:
-                await drawn(socket, b"Enter the demo")
+            head = {"Accept-Language": accepted}
+            async with client.ws_connect(path, origin=server.url, headers=head) as socket:
+                await drawn(socket, b"Enter the demo" if role == "customer" else ARABIC)
                 await socket.send_json(["stdin", "\r"])
-                await drawn(socket, then)
+                await drawn(socket, then.encode())
     assert server.terminate() == 0
     server.environment["TIFFIN_WEB_TOWN"] = "own"
     server.spawn()

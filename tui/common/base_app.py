@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 from textual.command import CommandPalette
 from textual.dom import DOMNode
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key, MouseEvent, Paste
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.message import Message
 from textual.screen import Screen
@@ -24,8 +24,8 @@ from tui.common.crash import REPORT
 from tui.common.format import fit, set_clock
 from tui.common.hosted import hosted_where
 from tui.common.keys import key_problems, named_bindings, with_ids
-from tui.common.language import _, ngettext
-from tui.common.right_to_left import LaidOutCache, set_layout
+from tui.common.language import _, ngettext, without_isolates
+from tui.common.right_to_left import LaidOutCache, set_layout, with_mouse_in_text
 from tui.common.sanitize import in_one_line, plain
 from tui.common.terminal import PASTE_CHARACTERS, TerminalApp, TerminalDriver
 from tui.common.terminal_news import TerminalNews
@@ -107,8 +107,10 @@ class BaseApp(TerminalApp):
             self._typed.append(event)
             if self._overdue is None:
                 await self._handle_typed()
-        else:
-            await super().on_event(event)
+            return
+        if isinstance(event, MouseEvent) and not event.is_forwarded and self.lays_out:
+            event = with_mouse_in_text(self, event)
+        await super().on_event(event)
 
     def on_key_handled(self) -> None:
         """Go on to the next key, after what this one has asked for, such as a focus."""
@@ -301,6 +303,10 @@ class BaseApp(TerminalApp):
         nodes = [self.screen] if self.focused is None else self.focused.ancestors_with_self
         source = next((one for one in nodes if hasattr(one, "copyable")), None)
         copy_one(self.screen, source.copyable() if source is not None else ())
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy what was written, without the marks by which it is laid out."""
+        super().copy_to_clipboard(without_isolates(text))
 
     def bell(self) -> None:
         """Ring, unless the user has turned that off."""

@@ -14,7 +14,7 @@ from textual.dom import DOMNode
 from tui.common.config import Config
 from tui.common.format import STATUS_LOOKS, money
 from tui.common.hosted import hosted_where
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.sanitize import plain
 from tui.common.services import services_of
 from tui.common.widgets.filter import matcher
@@ -101,7 +101,7 @@ def orders_found(
 ) -> Iterable[SystemCommand]:
     """Orders, as the palette finds them, each named by its `other` side; `go_to` gets its id."""
     for order in orders:
-        dishes = ", ".join(item.name for item in order.items)
+        dishes = listed(item.name for item in order.items)
         who = getattr(order, other).name
         name = _("Order #{number:04d}, {who}").format(number=order.number, who=who)
         about = f"{STATUS_LOOKS[order.status][1]}: {dishes}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from server.text import spelled
-from tui.common.language import _
+from tui.common.language import _, without_isolates
 
 FILES_KEPT = 10
 """Crash files of a user; older ones are deleted."""
@@ -59,12 +59,11 @@ class CrashReport:
                     "Tiffin had an internal error; please report it together with the file {path}."
                 ).format(path=self._path)
             )
-        return spelled(
-            _(
-                "Tiffin had an internal error, {first}, and could not write the details to "
-                "a file ({why_no_file})."
-            ).format(first=self._first, why_no_file=self._why_no_file)
-        )
+        words = _(
+            "Tiffin had an internal error, {first}, and could not write the details to "
+            "a file ({why_no_file})."
+        ).format(first=self._first, why_no_file=self._why_no_file)
+        return spelled(without_isolates(words))
 
     def print_message(self) -> bool:
         """Print the sentence on standard error; False if nothing has crashed."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 
 from tui.common import language
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.sanitize import plain
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
 
 def items_in_short(order: "Order") -> str:
     """`2× Pad thai, 1× Tom yum`."""
-    return ", ".join(f"{item.quantity}× {plain(item.name)}" for item in order.items)
+    return listed(f"{item.quantity}× {plain(item.name)}" for item in order.items)
 
 
 def centred(message: "Content", y: int, width: int, height: int) -> "Content":
@@ -285,17 +285,17 @@ def money(cents: int, currency: str, *, spoken: bool = False) -> str:
 
 @lru_cache(maxsize=1)
 def money_locale() -> "Locale":
-    """The locale of the environment; English where it says none that Babel knows."""
+    """The locale of the environment; the language in use where it says none that Babel knows."""
     from babel import Locale, UnknownLocaleError
 
     said = (os.environ.get(name) for name in ("LC_ALL", "LC_MONETARY", "LANG"))
     name = re.split(r"[.@]", next(filter(None, said), ""))[0]
     if name in ("C", "POSIX"):  # which Babel writes without thousands
-        name = "en"
+        name = ""
     for wanted in (name, name.partition("_")[0]):
         with suppress(ValueError, UnknownLocaleError):
             return Locale.parse(wanted)
-    return Locale("en")
+    return Locale(language.current())
 
 
 FEES = {"delivery": _("Delivery")}
@@ -330,6 +330,8 @@ def sparkline(values: Iterable[float], width: int, low: float | None = None) -> 
     return "".join(drawn).rjust(width)
 
 
+RULES = ("below-minimum", "closed", "out-of-reach")
+"""Problems in whose own words it is said what is wrong, and not only with a field."""
 FIELDS = {
     "address": _("address"),
     "body": _("text"),
@@ -370,10 +372,8 @@ def message_for(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         return _about(field_of(error), first["msg"])
-    if isinstance(error, ApiError) and error.problem.errors:
-        if (
-            error.problem.type != "about:blank"
-        ):  # a rule's own words, such as that the restaurant is closed
+    if isinstance(error, ApiError) and error.problem.errors and not error.translated:
+        if error.problem.type.rpartition(":")[2] in RULES:
             return plain(error.problem.detail)
         return _about(field_of(error), error.problem.errors[0].msg)
     if isinstance(error, ClientError):
@@ -382,14 +382,8 @@ def message_for(error: Exception) -> str:
 
 
 def _about(field: str | None, message: str) -> str:
-    words = plain(message).removeprefix("Value error, ")
+    from tui.common.client.errors import fault_of
+
+    words = fault_of(plain(message))
     name = FIELDS.get(field or "", (field or "").replace("_", " "))
-    words = {
-        "String should have at least 1 character": _("is empty"),
-        "Field required": _("is missing"),
-    }.get(words, words)
-    words = words.replace("String should have", _("needs")).rstrip(".")
-    words = words.removeprefix("value is ")
-    if message.startswith("value is not"):
-        words = _("is {words}").format(words=words)
     return f"{name.capitalize()}: {words}." if name else f"{words.capitalize()}."

@@ -6,12 +6,24 @@ are looked up once, as their class is made.
 
 import gettext
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 CATALOGUES = Path(__file__).resolve().parent.parent / "locale"
 ENGLISH = "en"
 RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
+RIGHT_TO_LEFT_LETTERS = (
+    "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+)
+ISOLATE, ISOLATE_END = "\u2068", "\u2069"
+"""Around a part of a text whose direction is its own."""
+_LETTER = re.compile(f"[{RIGHT_TO_LEFT_LETTERS}]")
+_FIGURE = re.compile(r"\d(?:[\d.,:]*\d)?(?: ?(?:[kM]?B|k?m|ms))?")
+"""A number, to which a sign of the message may belong, as in `±{error}`."""
 
+_isolating = False
 _language = ENGLISH
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
@@ -29,9 +41,13 @@ def use(language: str) -> None:
 
 
 def of_locale() -> str:
-    """The language of the user's locale, `ar` for `ar_EG.UTF-8`; it may have no catalogue."""
+    """The language that the environment asks for: the first that there is of those in `LANGUAGE`,
+    such as `fr:ar`, else that of the locale, `ar` for `ar_EG.UTF-8`."""
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return next((name for name in names if name), "").partition(".")[0].partition("_")[0]
+    wanted = [*os.environ.get("LANGUAGE", "").split(":"), next(filter(None, names), "")]
+    known = languages()
+    short = (name.partition(".")[0].partition("_")[0] for name in wanted)
+    return next((name for name in short if name in known), ENGLISH)
 
 
 def current() -> str:
@@ -44,14 +60,58 @@ def right_to_left() -> bool:
     return _language in RIGHT_TO_LEFT
 
 
+def isolate_data(on: bool) -> None:
+    """Whether data in messages is isolated, for an app that lays out lines itself."""
+    global _isolating
+    _isolating = on
+
+
+def without_isolates(text: str) -> str:
+    """The text as it leaves the app: for a file, the clipboard, a printer, the terminal."""
+    return text.replace(ISOLATE, "").replace(ISOLATE_END, "")
+
+
+class Message(str):
+    """A message, into which data goes by `format`: as a part with a direction of its own, so that
+    a sentence from right to left does not turn `12 Main Street` round. Of others' text, which is no
+    message, `sanitize.plain` takes such marks away."""
+
+    __slots__ = ()
+
+    def format(self, *args: Any, **fields: Any) -> str:
+        """The message with the data."""
+        if _isolating:
+            args = tuple(map(_isolated, args))
+            fields = {name: _isolated(value) for name, value in fields.items()}
+        return Message(super().format(*args, **fields))
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Names beside each other: `Soup, rice`."""
+    return Message(_(", ").join(map(isolated, parts)))
+
+
+def isolated(text: str) -> str:
+    """A text of somebody else's for a line that is put together of parts, as by `format`."""
+    return str(_isolated(text)) if _isolating else text
+
+
+def _isolated(value: Any) -> Any:
+    if not isinstance(value, str) or not (right_to_left() or _LETTER.search(value)):
+        return value
+    if _FIGURE.fullmatch(value):
+        return value
+    return f"{ISOLATE}{value}{ISOLATE_END}" if value else value
+
+
 def _(message: str) -> str:
     """The message in the user's language."""
-    return _catalogue.gettext(message)
+    return Message(_catalogue.gettext(message))
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
     """The form of the message that goes with the count."""
-    return _catalogue.ngettext(singular, plural, count)
+    return Message(_catalogue.ngettext(singular, plural, count))
 
 
 def marked(message: str) -> str:

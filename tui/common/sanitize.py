@@ -9,8 +9,10 @@ from rich.cells import CellTable, cell_len
 from wcwidth.table_mc import CATEGORY_MC
 
 from server.text import UNSEEN, clean
+from tui.common.language import ISOLATE, ISOLATE_END, Message
 
 TAB = "    "
+_ISOLATES = re.compile(f"([{ISOLATE}{ISOLATE_END}])")
 
 # A joiner too: Textual counts two letters joined by one as one letter wide, terminals as two.
 # But one that keeps Persian letters apart stays, and so does what makes a symbol an emoji.
@@ -65,17 +67,21 @@ def _version(name: str) -> tuple[int, ...]:
 _count_as_terminals_do()
 
 
-@lru_cache(4096)
+@lru_cache(4096, typed=True)
 def plain(text: str, *, newlines: bool = False) -> str:
     """`text` as it is drawn: cleaned, and without invisible characters that take no cell.
 
     Line breaks and tabs turn into spaces; with `newlines`, line feeds stay and a tab is four
-    spaces. A family of emoji becomes its members, a flag its letters. Only for drawing: what is
-    stored, sent or copied is `clean`. The result is text, never markup: put it into a `Content`,
-    not into `Content.from_markup`.
+    spaces. A family of emoji becomes its members, a flag its letters. A message keeps the marks
+    around its data. Only for drawing: what is stored, sent or copied is `clean`. The result is
+    text, never markup: put it into a `Content`, not into `Content.from_markup`.
     """
     if text.isascii() and text.isprintable():
         return text
+    if isinstance(text, Message) and ISOLATE in text:
+        parts = enumerate(_ISOLATES.split(text))  # every second is a mark
+        drawn = (one if at % 2 else plain(one, newlines=newlines) for at, one in parts)
+        return Message("".join(drawn))
     text = clean(text)
     text = text.replace("\t", TAB) if newlines else in_one_line(text)
     return _UNDRAWN.sub("", text).translate(_FLAG_LETTERS)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from tui.common.config import Config
 from tui.common.format import fit
+from tui.common.language import without_isolates
 
 TITLE_CELLS = 80
 WORDS_CELLS = 200
@@ -35,14 +36,15 @@ class TerminalNews:
 
     def title(self, text: str) -> None:
         """Show this as the terminal's title; what it was comes back in `leave`."""
-        text = fit(text, TITLE_CELLS)
+        text = fit(without_isolates(text), TITLE_CELLS)
         if self._titled and text != self._title:
             self._write(f"{'' if self._title else SAVE_TITLE}\x1b]2;{text}\x07")
             self._title = text
 
     def notify(self, title: str, message: str) -> None:
         """A notification by the terminal."""
-        words, title = fit(message.replace("\n", " "), WORDS_CELLS), fit(title, TITLE_CELLS)
+        words = fit(without_isolates(message).replace("\n", " "), WORDS_CELLS)
+        title = fit(without_isolates(title), TITLE_CELLS)
         if self._notified == "osc777":
             title = title.replace(";", ",") or "tiffin"
             self._write(f"\x1b]777;notify;{title};{words}\x07")

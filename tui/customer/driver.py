@@ -22,7 +22,7 @@ from tui.common.map.widget import TownMap
 from tui.common.panel import Panel
 from tui.common.sanitize import plain
 from tui.common.tracking import format as tracking_format
-from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY
+from tui.common.tracking.format import PATTERN_SOURCES, PATTERN_WHY, vehicle_name
 from tui.common.tracking.track import DriverTrack, driver_marker, lat_lng, lat_lngs
 from tui.common.tracking.tracker import DriverTracker
 from tui.customer.orders.feed import OrderFeed
@@ -283,7 +283,7 @@ def footer(order: Order | None) -> str:
     """`Ken · bicycle · #1042`, at the panel's lower edge."""
     if order is None or order.driver is None:
         return ""
-    return f"{order.driver.name} · {order.driver.vehicle} · #{order.number:04d}"
+    return f"{order.driver.name} · {vehicle_name(order.driver.vehicle)} · #{order.number:04d}"
 
 
 def _status_line(order: Order, now: datetime) -> str:

@@ -12,6 +12,7 @@ from tui.common.client.errors import ApiError
 from tui.common.client.meter import Meter, Pattern
 from tui.common.format import money
 from tui.common.language import _
+from tui.common.tracking.format import vehicle_name
 from tui.employee.kitchen.feed import KitchenFeed
 from tui.employee.kitchen.model import COLUMNS, OrderBoard
 from tui.employee.support.queue import Queue, QueueFeed
@@ -161,7 +162,7 @@ class EmployeeShell(Shell):
             carries = words.orders(len(one.carrying))
             self.console.say(
                 _("{at}: {name}, {vehicle}, carries {carries}.").format(
-                    at=at, name=one.name, vehicle=one.vehicle, carries=carries
+                    at=at, name=one.name, vehicle=vehicle_name(one.vehicle), carries=carries
                 ),
                 data=one,
             )

@@ -50,6 +50,7 @@ class Guesses:
                 "Too many wrong passwords for this account."
                 f" Try again in {math.ceil(wait)} s, each further one takes longer.",
                 wait,
+                "wrong-passwords",
             )
         self._by_address.begin_attempt(here)
         if not known:

@@ -68,7 +68,7 @@ def fault_of(password: str, email: str) -> str | None:
 def check_password(loc: Sequence[str], password: str, email: str) -> None:
     """Raises Problem 422 for a password that must not be chosen."""
     if fault := fault_of(password, email):
-        raise invalid(loc, fault)
+        raise invalid(loc, fault, "weak-password")
 
 
 def _letters_and_digits(text: str) -> str:

@@ -311,7 +311,7 @@ class AccountService(Component):
         verify = partial(self.passwords.verify, stored.password_hash, given, who.account_id)
         # Counted by session: guesses made elsewhere do not delay the owner, who is logged in.
         if not await self._guesses.check(f"session {who.session_id}", "", True, verify):
-            raise invalid([field], "This is not the current password.")
+            raise invalid([field], "This is not the current password.", "wrong-password")
         return stored
 
     async def _by_email(self, folded: str, address: str) -> tuple[StoredAccount | None, bool]:
@@ -365,7 +365,9 @@ def _forgotten(data: str) -> str:
 async def add_account(tx: Transaction, new: NewAccount, by: AuditActor) -> Account:
     """Make that account. Raises Problem 409 where the e-mail is taken."""
     if not await store.insert_account(tx, new, now()):
-        raise conflict("There is an account with this e-mail already. Log in, or use another.")
+        raise conflict(
+            "There is an account with this e-mail already. Log in, or use another.", "email-taken"
+        )
     await audit.record(tx, Action.ACCOUNT_CREATED, new.id, by, role=new.role.value)
     return Account(
         id=new.id,

@@ -172,9 +172,9 @@ class ChatService:
             if chat.employee is not None and chat.employee.id == identity.account_id:
                 return chat
             if chat.employee is not None:
-                raise refusal(chat, f"{chat.employee.name} has claimed this chat.")
+                raise refusal(chat, f"{chat.employee.name} has claimed this chat.", "chat-taken")
             if chat.status is ChatStatus.CLOSED:
-                raise refusal(chat, "The chat is closed. Reopen it first.")
+                raise refusal(chat, "The chat is closed. Reopen it first.", "chat-closed")
             moment, who = now(), actor(identity)
             taken = chat.model_copy(update={"employee": who, "taken_at": moment})
             taken = await self.with_unread(tx, taken)
@@ -245,12 +245,11 @@ class ChatService:
             self._most_open
             and await store.open_chats_of(tx, customer_id, self._most_open) >= self._most_open
         ):
-            problem = conflict(
+            raise conflict(
                 f"{self._most_open} chats of this customer are open, the most there may be."
-                " Close one, or continue in one of them."
+                " Close one, or continue in one of them.",
+                "too-many-chats",
             )
-            problem.kind = "too-many-chats"
-            raise problem
 
     async def _step(
         self, tx: Transaction, chat: Chat, kind: str, by: Actor, event: QueueEvent
@@ -319,6 +318,4 @@ def _seen_by(identity: Identity, chat: Chat | None) -> Chat:
 
 def refusal(chat: Chat, detail: str, kind: str | None = None) -> Problem:
     """A Problem 409 that carries the chat."""
-    problem = conflict(detail, chat=chat.model_dump(mode="json"))
-    problem.kind = kind
-    return problem
+    return conflict(detail, kind, chat=chat.model_dump(mode="json"))

@@ -1,7 +1,7 @@
 """Makes an order of a basket, or says what it would cost."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from server.core.auth import Identity
 from server.core.clock import now, to_text
@@ -50,11 +50,16 @@ async def bill_of(tx: Transaction, basket: PlaceOrder, restaurants: RestaurantSe
         dish = await restaurants.dish_of(tx, restaurant.id, line.menu_item_id)
         if dish is None:
             raise invalid(
-                ("items", position, "menu_item_id"), "There is no such dish on this menu."
+                ("items", position, "menu_item_id"),
+                "There is no such dish on this menu.",
+                "no-such-dish",
             )
         if not dish.available:
             raise conflict(
-                f"{dish.name} is sold out. Take it out of the basket.", menu_item_id=dish.id
+                f"{dish.name} is sold out. Take it out of the basket.",
+                "sold-out",
+                menu_item_id=dish.id,
+                dish=dish.name,
             )
         if line.expected_version not in (None, dish.version):
             changed.append(dish.name)
@@ -172,10 +177,10 @@ def check_open(restaurant: RestaurantSummary) -> None:
         words, then = f" until {restaurant.opens_in_words('%A')}", ", or order then"
         again = to_text(restaurant.opens_at)
     state = "takes no orders" if restaurant.paused_until else "is closed"
-    raise _refused(
-        "closed",
-        "restaurant_id",
+    raise invalid(
+        ["restaurant_id"],
         f"{restaurant.name} {state}{words}. Choose another restaurant{then}.",
+        "closed",
         opens_at=again,
     )
 
@@ -183,11 +188,11 @@ def check_open(restaurant: RestaurantSummary) -> None:
 def check_minimum(restaurant: RestaurantSummary, items_cents: int) -> None:
     """Raises Problem 422 where the dishes cost less than what the restaurant delivers."""
     if items_cents < restaurant.minimum_cents:
-        raise _refused(
-            "below-minimum",
-            "items",
+        raise invalid(
+            ["items"],
             f"{restaurant.name} delivers from {restaurant.minimum_cents} cents, and these dishes"
             f" are {items_cents}. Add something to the basket.",
+            "below-minimum",
             minimum_cents=restaurant.minimum_cents,
             items_cents=items_cents,
         )
@@ -199,21 +204,14 @@ def check_reach(restaurant: RestaurantSummary, address: Address) -> int:
     radius = restaurant.delivery_radius_m
     away = distance((restaurant.lat, restaurant.lng), (address.lat, address.lng))
     if radius and away > radius:
-        raise _refused(
-            "out-of-reach",
-            "address",
+        raise invalid(
+            ["address"],
             f"{restaurant.name} delivers within {format_km(radius)}, and this address is"
             f" {format_km(away)} away. Choose a restaurant nearer to it, or correct the address'"
             " position on the map.",
+            "out-of-reach",
         )
     return int(away + 0.5)
-
-
-def _refused(kind: str, field: str, detail: str, **extra: Any) -> Problem:
-    problem = invalid([field], detail)
-    problem.kind = kind
-    problem.extra = extra
-    return problem
 
 
 async def _check_dishes(tx: Transaction, bill: Bill, restaurants: RestaurantService) -> None:
@@ -228,8 +226,6 @@ async def _changed(
     """409, with the total and the menu as they are now."""
     found = await restaurants.restaurant_of(tx, bill.restaurant.id)
     assert found is not None
-    problem = conflict(
-        detail, total_cents=bill.total_cents, restaurant=found.model_dump(mode="json")
+    return conflict(
+        detail, kind, total_cents=bill.total_cents, restaurant=found.model_dump(mode="json")
     )
-    problem.kind = kind
-    return problem

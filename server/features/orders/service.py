@@ -236,7 +236,8 @@ class OrderService:
                 if change.expected_version not in (None, version):
                     raise conflict(
                         f"The order has changed since: it is at version {version}, not"
-                        f" {change.expected_version}. Look at it and decide again."
+                        f" {change.expected_version}. Look at it and decide again.",
+                        "order-changed",
                     )
                 if change.status is status and not status.terminal:
                     done = await adjusted(tx, identity, order, change, self._restaurants)
@@ -335,7 +336,10 @@ class OrderService:
         Raises Problem 409 while the customer has orders under way.
         """
         if await store.open_orders_of(tx, account_id):
-            raise conflict("An order is still under way. Cancel it, or wait until it has come.")
+            raise conflict(
+                "An order is still under way. Cancel it, or wait until it has come.",
+                "order-under-way",
+            )
         await self._states.drop(tx, topic_of_customer(account_id))
         for row in await store.orders_naming(tx, account_id):
             await store.rewrite(tx, without(json.loads(order_json(row)), account_id))

@@ -54,15 +54,20 @@ def check_step(role: Role, status: OrderStatus, wanted: OrderStatus) -> None:
 
 def _refusal(role: Role, status: OrderStatus, wanted: OrderStatus) -> Problem:
     if status.terminal:
-        return conflict(f"The order is {_spoken(status)} already; nothing can follow.")
+        return conflict(
+            f"The order is {_spoken(status)} already; nothing can follow.", "order-over"
+        )
     if role is Role.CUSTOMER:
         return conflict(
             f"The order is {_spoken(status)}: it can be cancelled only before the kitchen starts."
-            " Write to support."
+            " Write to support.",
+            "order-begun",
         )
     options = " or ".join(_spoken(step) for step in following(status))
     return conflict(
-        f"The order is {_spoken(status)}, so it cannot become {_spoken(wanted)}; next is {options}."
+        f"The order is {_spoken(status)}, so it cannot become {_spoken(wanted)};"
+        f" next is {options}.",
+        "order-step",
     )
 
 
@@ -118,7 +123,7 @@ async def adjusted(
     Raises Problem 409 where the change names neither, 422 for an unknown driver.
     """
     if change.driver_id is None and change.eta_minutes is None:
-        raise conflict(f"The order is {before['status']} already.")
+        raise conflict(f"The order is {before['status']} already.", "order-step")
     order = before.copy()
     event = "order.updated"
     if change.driver_id not in (None, before["driver_id"]):
@@ -136,7 +141,7 @@ async def adjusted(
 def rated(before: OrderRow, new: NewRating) -> OrderRow:
     """The order with that rating in place of any other. Raises Problem 409 if it has not come."""
     if before["status"] != OrderStatus.DELIVERED:
-        raise conflict("Only an order that was delivered can be rated.")
+        raise conflict("Only an order that was delivered can be rated.", "not-delivered")
     order = before.copy()
     order["rating"] = OrderRating(stars=new.stars, text=new.text or None).model_dump_json()
     return order
@@ -151,7 +156,9 @@ async def _set_driver(
 ) -> None:
     driver = await restaurants.driver_of(tx, order["restaurant_id"], driver_id)
     if driver is None:
-        raise invalid(["driver_id"], "There is no such driver at this restaurant.")
+        raise invalid(
+            ["driver_id"], "There is no such driver at this restaurant.", "no-such-driver"
+        )
     order["driver_id"] = driver.id
     order["driver_name"] = driver.name
     order["driver_vehicle"] = driver.vehicle

@@ -107,7 +107,9 @@ class RestaurantService:
 
         async def fn(tx: Transaction) -> MenuItem:
             if await store.menu_length(tx, restaurant_id) >= MENU_LENGTH:
-                raise conflict(f"A menu has at most {MENU_LENGTH} dishes. Remove one first.")
+                raise conflict(
+                    f"A menu has at most {MENU_LENGTH} dishes. Remove one first.", "menu-full"
+                )
             item_id = await store.add_menu_item(tx, restaurant_id, new)
             return await self._menu_item(tx, restaurant_id, item_id)
 

@@ -74,7 +74,7 @@ def check_head(head: bytes) -> None:
     try:
         media_type_of(head)
     except Unreadable as error:
-        raise Problem(415, str(error)) from None
+        raise Problem(415, str(error), kind="photo-unreadable") from None
 
 
 def check_photo(path: Path) -> str:
@@ -82,12 +82,13 @@ def check_photo(path: Path) -> str:
     try:
         header = read_header(path)
     except Unreadable as error:
-        raise invalid(["file"], str(error)) from None
+        raise invalid(["file"], str(error), "photo-unreadable") from None
     if header.pixels > MAX_PIXELS:
         raise Problem(
             413,
             f"The picture has {header.width} × {header.height} pixels; at most"
             f" {MAX_PIXELS // 1_000_000} megapixels are accepted. Make it smaller.",
+            kind="photo-too-large",
         )
     return header.media_type
 

@@ -276,19 +276,26 @@ class UploadService:
                 await self._restaurants.dish_of(tx, identity.restaurant_id, new.menu_item_id)
                 is None
             ):
-                raise invalid(["menu_item_id"], "There is no such dish on your restaurant's menu.")
+                raise invalid(
+                    ["menu_item_id"],
+                    "There is no such dish on your restaurant's menu.",
+                    "no-such-dish",
+                )
         usage = await store.usage_of(tx, identity.account_id)
         if usage.pending >= MAX_PENDING:
             seconds = await self._estimate.for_queue(tx)
             detail = f"{MAX_PENDING} of your photos are in the queue. Wait until some are done."
-            raise too_many(detail, seconds)
+            raise too_many(detail, seconds, "photos-waiting")
         if usage.uploads >= MAX_UPLOADS:
-            raise conflict(f"At most {MAX_UPLOADS} photos are kept. Delete some first.")
+            raise conflict(
+                f"At most {MAX_UPLOADS} photos are kept. Delete some first.", "photos-full"
+            )
         most = self._limits.bytes_per_account
         if most and usage.bytes + size > most:
             raise conflict(
                 f"Your photos would take more than {most // 1024 // 1024} MB, the most that an"
-                " account may keep. Delete some first, or wait until those in the queue are done."
+                " account may keep. Delete some first, or wait until those in the queue are done.",
+                "photos-full",
             )
 
     async def _own(self, tx: Transaction, identity: Identity, upload_id: str) -> StoredUpload:

@@ -21,7 +21,7 @@ ROOT = catalogues.ROOT
 AGAIN = "run make language and translate what it prints"
 READS_AS_WORDS = re.compile(
     r"[^\W\d_]{2,}[,.:;!?…]? +\(?[^\W\d_]"  # two words
-    r"|[^\W\d_]{3,}[,.:;!?…]? \{\}|\{\} [^\W\d_]{3,}"  # or one beside a field
+    r"|[^\W\d_]{3,}[,.:;!?…]? \{\}|\{\}[,.:;!?…]? ?[^\W\d_]+"  # or one beside a field
     r"|^\W*[A-Z][a-z]+"  # or one with a capital letter
     r"|[a-z]{2}\.$"  # or the end of a sentence
 )
@@ -29,6 +29,7 @@ MARKS = ("_", "ngettext", "marked")
 NO_WORDS = re.compile(
     r"\w+\[.*\]|\w+ \| \w+"  # a type
     r"|(?:bold|dim|not) .*|.*\$[a-z].*"  # a style, a colour
+    r"|[\w{}.-]+\.[a-z]+"  # a file
     r"|\s*[A-Z]\w+ .*\{.*\}\s*|\s*edge scrollbar .*",  # rules of a style sheet, a palette
     re.S,
 )
@@ -61,9 +62,13 @@ NOT_SHOWN = {
     "preparation minutes", "BHD IQD JOD KWD LYD OMR TND",
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     "{}, Python {}\n\n{}", "La",
-    "Field required", "String should have", "String should have at least 1 character",
-    "Value error, ", "value is ", "value is not",
+    "Field required",
+    "Value error, ", "value is ", "value is not", "is not", "value is not a valid email",
+    r"(?:String should have|needs) at (least|most) (\d+) characters?",
+    r"must not contain .* overrides \((.*)\)",
     # the same in every language
+    "{} GB", " {} B", "{}ms", "{}s", "p50 {} p95 {}", "♥ {} {}s", "{} x {}", "{}x {}",
+    "\x1b7{}\x1b8\x1b7{}\x1b8\x1b[{}C",
     "Apple_Terminal", "ConEmuPID", "FeatureCollection", "LineString", "MultiLineString",
     "MultiPolygon", "Polygon", "PostScript", "WebSocket", "\x1b]9;tiffin: {}{}{}\x07", "long poll",
     "short poll", "tiffin at {}", "^Tiffin(?=App)|(?<=.)(Panel|Screen)$",
@@ -122,6 +127,10 @@ def is_shown(name: str, text: str) -> bool:
 def test_a_literal_that_is_not_marked_is_found() -> None:
     source = '"""Doc string."""\na = [_("Two words"), "Two words", f"two {a} words", "a-b", "ok"]'
     assert list(words_of(source)) == [(2, "Two words"), (2, "two {} words")]
+    assert list(words_of('a = [f"{a}, gone", f"{a}m", f"{a} · #{b}"]')) == [
+        (1, "{}, gone"),
+        (1, "{}m"),
+    ]
     assert [line for line, _text in words_of('f"{_(1)}"\nf"{_(words)}"')] == [1]
     assert is_shown("tui/common/app.py", "Quit")
     assert not is_shown("tui/common/app.py", "bold $primary")
@@ -188,7 +197,7 @@ def test_the_language_is_that_of_the_setting_or_else_of_the_locale(
     monkeypatch.setattr(language, "_catalogue", language._catalogue)
     monkeypatch.setattr(language, "_language", language._language)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for name in ("TIFFIN_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+    for name in ("TIFFIN_LANGUAGE", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
 
     def chosen(**environment: str) -> str:
@@ -202,6 +211,8 @@ def test_the_language_is_that_of_the_setting_or_else_of_the_locale(
     assert chosen(LC_MESSAGES="C.UTF-8") == "en"
     assert chosen(LC_ALL="ar") == "ar"
     assert chosen(LC_ALL="xx_XX") == "en"
+    assert chosen(LANGUAGE="xx:ar_EG:en") == "ar"
+    assert chosen(LANGUAGE="en:ar") == "en"
     assert not read_config().problems, "nobody has asked for a language"
     (tmp_path / "tiffin").mkdir()
     (tmp_path / "tiffin" / "config.toml").write_text('language = "ar"')

@@ -10,7 +10,7 @@ from server.features.chat.schemas import Chat, ChatStatus
 from server.features.shared.schemas import Actor
 from tui.common.chat.session import ChatSession
 from tui.common.format import fit, human_age
-from tui.common.language import _, ngettext
+from tui.common.language import _, listed, ngettext
 from tui.common.sanitize import plain
 
 DOT, RING = "●", "○"
@@ -69,7 +69,7 @@ def presence(chat_session: ChatSession, nobody: str) -> Content:
     others = chat_session.others
     if not others:
         return Content.assemble((f"{RING} ", "$wire-ink"), (plain(nobody), "$wire-ink"))
-    names = ", ".join(fit(who.name, 18) for who in others[:3])
+    names = listed(fit(who.name, 18) for who in others[:3])
     more = f" +{len(others) - 3}" if len(others) > 3 else ""
     return Content.assemble((f"{DOT} ", "$success"), (names + more, "$title"))
 
@@ -99,7 +99,7 @@ def waiting_time(chat: Chat, now: datetime) -> str:
     if chat.waiting_since is None:
         return ""
     seconds = max(0.0, (now - chat.waiting_since).total_seconds())
-    return human_age(seconds) if seconds >= 10 else f"{seconds:.0f}s"
+    return human_age(seconds) if seconds >= 10 else _("{count:.0f}s").format(count=seconds)
 
 
 def last_message_line(chat_session: ChatSession, width: int) -> Content:

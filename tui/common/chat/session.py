@@ -16,7 +16,7 @@ from server.features.chat.frame_schemas import (
 from server.features.chat.schemas import Chat, ChatMessage, ChatStatus
 from server.features.shared.schemas import Actor
 from tui.common.chat.model import Conversation
-from tui.common.client.errors import ClientError
+from tui.common.client.errors import ClientError, refused_message
 from tui.common.client.meter import Meter, Pattern
 from tui.common.client.outbox import Outbox, UnsentMessage
 from tui.common.client.retry import Backoff, short_message, sync_loop
@@ -229,7 +229,8 @@ class ChatSession:
     def _apply(self, frame: ServerFrame) -> None:
         if isinstance(frame, ErrorFrame):
             if frame.client_id is not None:
-                self.conversation.mark_refused(frame.client_id, frame.detail)
+                words = refused_message(frame.code, frame.detail)
+                self.conversation.mark_refused(frame.client_id, words)
         else:
             known = self.conversation.end
             self.conversation.apply(frame, time.monotonic())

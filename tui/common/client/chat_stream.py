@@ -192,7 +192,10 @@ class _Requests:
                 self._sender.resend_later(client_id, wait)
             elif client_id is not None and isinstance(error, ApiError):
                 self._sender.confirm(client_id)
-                self._stream.refuse(client_id, error.problem.detail or error.message)
+                self._stream.refuse(
+                    client_id,
+                    error.message if error.translated else error.problem.detail or error.message,
+                )
 
     def drop(self) -> None:
         """There is no connection."""

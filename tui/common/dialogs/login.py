@@ -48,7 +48,7 @@ class LoginScreen(Screen[bool]):
         & #demo { width: 100%; }
         & .or { width: 100%; height: 1; text-align: center; color: $wire-ink; margin-top: 1; }
         & .row { height: 1; margin-top: 1; }
-        & .row > Label { width: 11; color: $title; }
+        & .row > Label { width: 12; color: $title; }
         & .row > Input { width: 1fr; }
         & .new { display: none; }
         & .-registering .new { display: block; }

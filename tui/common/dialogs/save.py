@@ -20,7 +20,7 @@ from tui.common.client.files import home, short_path
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.hosted import deliver, hosted_where
-from tui.common.language import _
+from tui.common.language import _, without_isolates
 from tui.common.sanitize import plain
 from tui.common.widgets.path_field import PathField
 from tui.common.widgets.status_line import Kind, StatusLine
@@ -153,7 +153,7 @@ def save_text(node: Widget, text: str, name: str, title: str) -> None:
     """The same for a private text that is at hand; a toast tells what became of it."""
 
     async def fetch() -> AsyncGenerator[bytes, None]:
-        yield text.encode()
+        yield without_isolates(text).encode()
 
     def tell(words: str, kind: Kind) -> None:
         node.notify(words, title=title, severity="error" if kind == "error" else "information")

@@ -6,6 +6,8 @@ from functools import lru_cache
 from math import asinh, atan, cosh, inf, pi, radians, remainder, sinh, tan
 from typing import Literal, NamedTuple
 
+from tui.common.language import _, without_isolates
+
 MarkerKind = Literal["driver", "restaurant", "home"]
 
 
@@ -230,15 +232,16 @@ def _round(metres: float) -> bool:
 def human_metres(metres: float) -> str:
     """A distance: `200 m`, `5 km`."""
     if metres >= 1000:
-        return f"{metres / 1000:g} km"
-    return f"{metres:g} m"
+        return _("{count:g} km").format(count=metres / 1000)
+    return _("{count:g} m").format(count=metres)
 
 
 def scale_bar(view: View, square: bool) -> str:
     """A bar and its length; where `square`, the width of the grid's squares instead."""
     if square:
         metres = grid_metres(view)
-        text = f" {human_metres(metres)} a square "
+        text = _(" {length} a square ").format(length=human_metres(metres))
+        text = without_isolates(text)  # each character is drawn in a cell
         return text if len(text) <= view.columns else ""
     metres = round_metres(min(40.0, view.wide * 0.3) * view.metres_a_dot)
     cells = max(1, round(metres / view.metres_a_dot / 2))

@@ -1,13 +1,43 @@
 """A driver's trip in a few words: for the map's corner, a card, a table."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tui.common.format import human_age, human_distance, human_minutes
 from tui.common.language import _
+from tui.common.sanitize import plain
 from tui.common.tracking.track import DriverTrack
+
+if TYPE_CHECKING:
+    from server.features.orders.schemas import OrderDriver
 
 NOW_SECONDS = 5.0
 """Less than that is shown as `now`."""
+VEHICLES = {
+    "bicycle": _("bicycle"),
+    "bike": _("bike"),
+    "car": _("car"),
+    "cargo bike": _("cargo bike"),
+    "e-bike": _("e-bike"),
+    "moped": _("moped"),
+    "motorcycle": _("motorcycle"),
+    "scooter": _("scooter"),
+    "van": _("van"),
+}
+
+
+def vehicle_name(vehicle: str) -> str:
+    """What a driver's vehicle is called; an operator may name others."""
+    return VEHICLES.get(vehicle, plain(vehicle))
+
+
+def driver_name(driver: "OrderDriver") -> str:
+    """`Ken, bicycle`."""
+    return _("{name}, {vehicle}").format(
+        name=plain(driver.name), vehicle=vehicle_name(driver.vehicle)
+    )
+
+
 PATTERN_WHY = _(
     "The map needs each position soon and sends nothing back, so one stream "
     "from the server is enough. Only the newest position counts: a slow reader "

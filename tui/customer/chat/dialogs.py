@@ -17,7 +17,7 @@ from tui.common.chat.session import ChatSession
 from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.format import STATUS_LOOKS, clock_time, fit, message_for
-from tui.common.language import _
+from tui.common.language import _, without_isolates
 from tui.common.sanitize import in_one_line
 from tui.common.widgets.filter import FilterField
 from tui.common.widgets.row_list import RowList
@@ -225,7 +225,7 @@ def subject_of(order: Order) -> str:
     subject = _("Order #{number:04d}, {restaurant}").format(
         number=order.number, restaurant=order.restaurant.name
     )
-    return fit(subject, SUBJECT_MOST)
+    return fit(without_isolates(subject), SUBJECT_MOST)
 
 
 def _in_short(order: Order) -> Content:

@@ -8,7 +8,7 @@ from server.features.orders.schemas import Order, OrderedItem, PlaceOrder, Quote
 from server.features.restaurants.schemas import MenuItem, Restaurant, RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.format import fee_name, minor_digits, money
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.sanitize import in_one_line, plain
 
 MAX_QUANTITY = 99
@@ -77,7 +77,7 @@ class Basket:
             line.quantity = min(MAX_QUANTITY, line.quantity + ordered.quantity)
             line.note = line.note or ordered.note or ""
         if missing:
-            changes.insert(0, _("Not available now: {dishes}.").format(dishes=", ".join(missing)))
+            changes.insert(0, _("Not available now: {dishes}.").format(dishes=listed(missing)))
         return basket, changes
 
     @property

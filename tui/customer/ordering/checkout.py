@@ -14,7 +14,7 @@ from server.features.restaurants.schemas import Restaurant
 from tui.common.client.errors import ApiError
 from tui.common.client.retry import is_permanent
 from tui.common.format import field_of, money
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.map.basemap import Basemap, load_basemap
 from tui.common.map.streets import Streets, StreetSuggester
 from tui.common.sanitize import in_one_line, plain
@@ -170,7 +170,7 @@ class Checkout(Vertical):
         if not self.basket.lines:
             return _("The basket is empty. Esc goes back to the menu."), None
         if self.basket.sold_out:
-            names = ", ".join(plain(line.item.name) for line in self.basket.sold_out)
+            names = listed(plain(line.item.name) for line in self.basket.sold_out)
             words = _("Sold out: {dishes}. Remove it with 0, or esc for another dish.")
             return words.format(dishes=names), None
         if words := not_now(self.basket.restaurant):

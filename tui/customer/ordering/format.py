@@ -4,7 +4,7 @@ from server.features.drivers.schemas import Point
 from server.features.restaurants.schemas import RestaurantSummary
 from server.features.shared.schemas import Address
 from tui.common.format import day_name, hours_minutes, human_distance, money, weekday
-from tui.common.language import _
+from tui.common.language import _, listed
 from tui.common.sanitize import plain
 from tui.common.tracking.track import metres_between
 from tui.customer.ordering.basket import Basket
@@ -27,7 +27,7 @@ ALLERGENS = {
 
 def tags_in_words(tags: list[str]) -> str:
     """A dish's tags: `vegetarian, spicy, contains peanuts`."""
-    return ", ".join(map(tag_in_words, tags))
+    return listed(map(tag_in_words, tags))
 
 
 def tag_in_words(tag: str) -> str:

@@ -21,6 +21,7 @@ from tui.common.dialogs.save import save_text
 from tui.common.format import STATUS_LOOKS, beside_dishes, clock_time, money
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
+from tui.common.tracking.format import driver_name
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
@@ -181,7 +182,7 @@ def _labelled(
 def _facts(order: Order, now: datetime, width: int) -> Content:
     driver = _("none") if order.status.terminal else _("not assigned yet")
     if order.driver:
-        driver = f"{plain(order.driver.name)}, {plain(order.driver.vehicle)}"
+        driver = driver_name(order.driver)
     lines = _labelled(_("To"), plain(order.address.text), width)
     lines += _labelled(_("Driver"), driver, width)
     if order.note:

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from server.features.orders.schemas import CANCELLABLE, Order, OrderStatus
 from tui.common.client.meter import Pattern
-from tui.common.language import _, ngettext
+from tui.common.language import _, listed, ngettext
 from tui.common.panel import MINUTES_SECONDS
 from tui.common.sanitize import plain
 from tui.common.widgets.filter import FilterField
@@ -97,7 +97,7 @@ class OrdersPanel(OrderActions):
         filled = [basket for basket in self.baskets.values() if basket.lines]
         if not filled:
             return None
-        names = ", ".join(plain(basket.restaurant.name) for basket in filled)
+        names = listed(plain(basket.restaurant.name) for basket in filled)
         return ngettext(
             "Your basket at {restaurants} would be lost.",
             "Your baskets at {restaurants} would be lost.",

@@ -11,9 +11,10 @@ from textual.widget import Widget
 
 from server.features.orders.schemas import Order, OrderStatus
 from tui.common.format import beside_dishes, clock_time, fit, items_in_short, money
-from tui.common.language import _, ngettext
+from tui.common.language import _, listed, ngettext
 from tui.common.sanitize import plain
 from tui.common.services import services_of
+from tui.common.tracking.format import driver_name
 from tui.common.widgets.stepper import Stepper
 from tui.customer.orders.format import (
     arrival,
@@ -150,7 +151,7 @@ class OrderFacts(OrderLines):
     def _facts(self, order: Order, width: int) -> list[Content]:
         facts = []
         if order.driver:
-            facts.append((_("Driver"), f"{order.driver.name}, {order.driver.vehicle}"))
+            facts.append((_("Driver"), driver_name(order.driver)))
         facts.append((_("To"), order.address.text))
         if order.note:
             facts.append((_("Note"), order.note))
@@ -208,7 +209,7 @@ def _short_forms(order: Order, now: datetime) -> tuple[str, ...]:
     number = f"#{order.number:04d}"
     at = clock_time(placed_at(order), now)
     placed = _("{number} placed {time}").format(number=number, time=at)
-    return f"{placed}, {dishes}", placed, number
+    return listed((placed, dishes)), placed, number
 
 
 def _arrival_colour(order: Order, now: datetime) -> str:

@@ -18,8 +18,8 @@ from textual.strip import Strip
 
 from tui.common.format import fit, wrapped
 from tui.common.language import _
-from tui.common.sanitize import plain
 from tui.common.styles import Line, Part, ThemeStyles
+from tui.common.tracking.format import vehicle_name
 from tui.common.tracking.planner import TripPlanner
 from tui.common.widgets.filter import Filterable, matcher
 from tui.employee.drivers import format as drivers_format
@@ -66,7 +66,7 @@ def draw_row(
     activity_ink = ink if not state.orders else f"bold {ink}"
     age, age_ink = drivers_format.location_age(state, now)
     age = fit(age, room)
-    parts = (drivers_format.order_numbers(state), plain(state.driver.vehicle))
+    parts = (drivers_format.order_numbers(state), vehicle_name(state.driver.vehicle))
     left = fit(" · ".join(filter(None, parts)), room - cell_len(age) - 1)
     lead: list[Part] = [bar, (" " * (INDENT - 1), "")]
     lines = [
@@ -112,7 +112,7 @@ def _searched(state: DriverState, now: datetime) -> str:
     """The text of a driver that a filter searches."""
     activity = drivers_format.activity_text(state, now)
     numbers = drivers_format.order_numbers(state)
-    return f"{state.driver.name} {state.driver.vehicle} {activity} {numbers}"
+    return f"{state.driver.name} {vehicle_name(state.driver.vehicle)} {activity} {numbers}"
 
 
 class DriverListView(Filterable, can_focus=True):

@@ -11,7 +11,7 @@ from server.features.restaurants.schemas import MenuItemChange
 from tui.common.client.errors import ApiError, ClientError
 from tui.common.dialogs.confirm import ConfirmScreen
 from tui.common.format import STATUS_LOOKS, fit
-from tui.common.language import _
+from tui.common.language import _, listed, without_isolates
 from tui.employee.kitchen.dialogs import (
     SOLD_OUT,
     AcceptScreen,
@@ -136,7 +136,7 @@ class OrderActions:
         """Cancel the order since these dishes are sold out, and mark them: both or, while it waits
         and is undone, neither."""
         dishes = {item.menu_item_id: item.name for item in order.items}
-        names = ", ".join(dishes[one] for one in ids)
+        names = listed(dishes[one] for one in ids)
         change = _cancelled(order, fit(_("Sold out: {names}.").format(names=names), REASON_CELLS))
 
         async def send(now: Order) -> Order:
@@ -277,7 +277,11 @@ class OrderActions:
 
 
 def _cancelled(order: Order, reason: str) -> StatusChange:
-    return StatusChange(status=OrderStatus.CANCELLED, expected_version=order.version, reason=reason)
+    return StatusChange(
+        status=OrderStatus.CANCELLED,
+        expected_version=order.version,
+        reason=without_isolates(reason),
+    )
 
 
 def order_in_conflict(refusal: ApiError) -> Order | None:

@@ -23,6 +23,7 @@ from tui.common.dialogs.copy import Copyable, order_parts
 from tui.common.format import fit, hours_minutes, items_in_short
 from tui.common.language import _
 from tui.common.sanitize import in_one_line, plain
+from tui.common.tracking.format import vehicle_name
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
 from tui.employee.kitchen.format import format_order
@@ -314,7 +315,7 @@ def format_driver(driver: Driver, assigned: bool) -> Content:
     gap = " " * (NAME_CELLS - cell_len(name) - len(mark))
     carrying = _("carries {orders}").format(orders=load)
     carries = (carrying, "$wire-ink") if load else (_("free"), "$success")
-    vehicle = fit(driver.vehicle, VEHICLE_CELLS, pad=True)
+    vehicle = fit(vehicle_name(driver.vehicle), VEHICLE_CELLS, pad=True)
     return Content.assemble(
         (name, "bold"), (mark, "$primary"), gap, " ", (vehicle, "$title"), " ", carries
     )

@@ -7,9 +7,17 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from server.features.orders.schemas import Order, OrderItem, OrderStatus
-from tui.common.format import STATUS_LOOKS, beside_dishes, fit, hours_minutes, money, wrapped
-from tui.common.language import _, ngettext
+from tui.common.format import (
+    STATUS_LOOKS,
+    beside_dishes,
+    fit,
+    hours_minutes,
+    money,
+    wrapped,
+)
+from tui.common.language import _, isolated, ngettext
 from tui.common.sanitize import plain
+from tui.common.tracking.format import driver_name
 from tui.employee.kitchen.model import COLUMNS, OrderBoard, Urgency, deadline, due
 
 NO_RESTAURANT = _(
@@ -213,7 +221,7 @@ def people(order: Order, width: int) -> list[Content]:
     lines += [Content.assemble((line, "")) for line in wrapped(order.address.text, width)]
     driver = order.driver
     if driver is not None:
-        words = fit(f"▸ {plain(driver.name)}, {plain(driver.vehicle)}", width)
+        words = fit(f"▸ {driver_name(driver)}", width)
         lines.append(Content.assemble((words, "$secondary")))
     elif order.status is OrderStatus.READY:
         lines.append(
@@ -228,8 +236,10 @@ def timeline(order: Order, width: int) -> list[Content]:
     for entry in order.timeline:
         ink = "$error" if entry.status is OrderStatus.CANCELLED else "$foreground"
         at, name = hours_minutes(entry.at, in_column=True), STATUS_LOOKS[entry.status][1]
-        who = fit(f" {entry.by.name}", width - len(at) - 1 - len(name))
-        lines.append(Content.assemble((f"{at} ", "$wire-ink"), (name, ink), (who, "$wire-ink")))
+        who = isolated(fit(entry.by.name, width - cell_len(at) - 2 - cell_len(name)))
+        lines.append(
+            Content.assemble((f"{at} ", "$wire-ink"), (name, ink), (f" {who}", "$wire-ink"))
+        )
         if entry.reason:
             lines += [
                 Content.assemble((" " * len(at) + f" {line}", "$wire-ink"))

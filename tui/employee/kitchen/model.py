@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from server.features.orders.schemas import STEPS, Order, OrderStatus
 from tui.common.client.log_feed import ReplayedRows
+from tui.common.language import _
 
 COLUMNS: tuple[OrderStatus, ...] = STEPS[:-1]
 """The statuses that have a column, from left to right."""
@@ -214,7 +215,9 @@ def short_span(span: timedelta) -> str:
     if seconds < 120:
         return f"{seconds // 60}:{seconds % 60:02d}"
     minutes = seconds // 60
-    return f"{minutes}m" if minutes < 120 else f"{minutes // 60}h{minutes % 60:02d}"
+    if minutes < 120:
+        return _("{count:.0f}m").format(count=minutes)
+    return _("{hours}h{minutes:02d}").format(hours=minutes // 60, minutes=minutes % 60)
 
 
 def _started_at(order: Order) -> datetime:

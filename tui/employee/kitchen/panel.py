@@ -163,7 +163,9 @@ class KitchenPanel(Panel):
         """The steps that wait, with the seconds they have left."""
         held = self.actions.held
         held.check(self.board.order, conflict_message)
-        self.view.held = {one.order.id: f"→ {one.seconds} s" for one in held.all}
+        self.view.held = {
+            one.order.id: _("→ {seconds} s").format(seconds=one.seconds) for one in held.all
+        }
         self.waiting.show(format_held(held.all))
         if held.all:
             self.redraw_in(0.5)

@@ -20,7 +20,7 @@ from tui.common.config import Config
 from tui.common.dialogs.save import save_text
 from tui.common.format import beside_dishes, fit, hours_minutes, money, sides, wrapped
 from tui.common.hosted import hosted_where
-from tui.common.language import _
+from tui.common.language import _, without_isolates
 from tui.common.services import services_of
 from tui.employee.kitchen.host import Host
 
@@ -93,7 +93,7 @@ def ticket_lines(order: Order, width: int) -> list[str]:
 
 def ticket_text(order: Order, width: int) -> str:
     """The same as text."""
-    return "\n".join(ticket_lines(order, width)) + "\n"
+    return without_isolates("\n".join(ticket_lines(order, width)) + "\n")
 
 
 def ticket_bytes(order: Order, settings: TicketSettings) -> bytes:

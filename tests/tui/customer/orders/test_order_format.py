@@ -4,6 +4,7 @@ import pytest
 from order_samples import NOON, WAY, a_step, an_order
 
 from server.features.orders.schemas import CANCELLABLE, OrderStatus
+from tui.common import language
 from tui.common.format import STATUS_LOOKS, age, money, money_locale
 from tui.customer.orders import format as orders_format
 from tui.customer.orders.format import (
@@ -69,6 +70,20 @@ def test_money_is_written_as_the_locale_does(
     finally:
         money_locale.cache_clear()
         money.cache_clear()
+
+
+def test_money_is_in_the_language_in_use_where_no_locale_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("LC_ALL", "LC_MONETARY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setattr(language, "_language", "ar")
+    money_locale.cache_clear()
+    try:
+        assert money.__wrapped__(200, "EUR", spoken=True) == "2.00 يورو"
+    finally:
+        money_locale.cache_clear()
 
 
 def test_arrival_says_when_or_how_the_order_ended() -> None:

@@ -15,11 +15,13 @@ from textual.widgets import Input
 from support.live_server import LiveServer
 from support.rest import Rest
 from support.waiting import PATIENCE, wait_until
-from tui.common import hosted
+from tui.common import hosted, language
 from tui.common.config import SETTINGS, Config, read_config
 from tui.common.dialogs.save import SaveScreen
-from tui.common.format import set_clock
+from tui.common.format import fit, set_clock
+from tui.customer.chat.dialogs import subject_of
 from tui.employee.kitchen import tickets
+from tui.employee.kitchen.actions import _cancelled
 from tui.employee.kitchen.tickets import TicketError, Tickets, TicketSettings
 
 NASTY = "no \x1b@\x1dV\x01 onions, Gemüse für € 5 加辣 " * 3
@@ -45,6 +47,20 @@ def test_the_head_of_a_ticket_follows_the_users_clock() -> None:
         assert re.search(r" \d+:\d\d[ap]m$", tickets.ticket_lines(an_order(7), 32)[1])
     finally:
         set_clock(twelve_hours=False)
+
+
+def test_what_leaves_the_app_has_no_marks_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_isolating", True)
+    monkeypatch.setattr(language, "_language", "ar")
+    order = an_order(7, note=None)
+    text = tickets.ticket_text(order.model_copy(update={"ready_by": order.timeline[0].at}), 32)
+    assert "Ready by" in text
+    assert text == language.without_isolates(text)
+    names = language.listed(["2 Soups", "Rice"])
+    sold_out = fit(language.Message("Sold out: {names}.").format(names=names), 80)
+    assert sold_out != "Sold out: 2 Soups, Rice."
+    assert _cancelled(order, sold_out).reason == "Sold out: 2 Soups, Rice."
+    assert subject_of(order) == language.without_isolates(subject_of(order))
 
 
 def test_no_name_and_no_address_looks_like_the_total() -> None:
