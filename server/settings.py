@@ -7,6 +7,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +40,8 @@ KEPT = (
 )
 """Files and folders in the data folder beside the database."""
 SECRET_BYTES = 32
-CENTURY = {"days": 36_500, "hours": 36_500 * 24}
-"""The highest setting of each unit, others than seconds: beyond, times leave the calendar."""
+CENTURY = {"days": 36_500, "hours": 36_500 * 24, "seconds": 36_500 * 86_400}
+"""The highest setting of each unit of time: beyond, times leave the calendar."""
 _MAKE_ONE = 'make one with `python -c "import secrets; print(secrets.token_urlsafe(48))"`'
 
 
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TIFFIN_",
         env_ignore_empty=True,
+        allow_inf_nan=False,
         validate_default=False,
         frozen=True,
         extra="ignore",
@@ -230,8 +232,7 @@ class Settings(BaseSettings):
     @field_validator("*")
     @classmethod
     def _within_a_century(cls, value: object, info: ValidationInfo) -> object:
-        unit = str(info.field_name).rpartition("_")[2]
-        most = CENTURY.get(unit, CENTURY["days"] * 86_400)
+        most = CENTURY.get(str(info.field_name).rpartition("_")[2], inf)
         if isinstance(value, int | float) and value > most:
             raise ValueError(f"must be at most {most}")
         return value
