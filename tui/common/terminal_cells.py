@@ -10,8 +10,15 @@ from rich.cells import get_character_cell_size
 from rich.console import Console
 from rich.control import Control
 from rich.style import Style
-from textual._compositor import ChopsUpdate, Compositor, CompositorUpdate, LayoutUpdate
-from textual.geometry import Region
+from textual._compositor import (
+    ChopsUpdate,
+    Compositor,
+    CompositorMap,
+    CompositorUpdate,
+    LayoutUpdate,
+    ReflowResult,
+)
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -39,7 +46,25 @@ class CellUpdate(CompositorUpdate):
         return "".join(move.segment.text + text for move, text in drawn)
 
 
-class LineCompositor(Compositor):
+class LayoutCompositor(Compositor):
+    """Compares a layout with the one before. Textual compares it with what it has found out in
+    between, where a widget asked for its place before the layout: one that has become larger is
+    then not told so, and one that has moved not painted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._laid_out: CompositorMap = {}
+
+    def reflow(self, parent: Widget, size: Size) -> ReflowResult:
+        """Lay out all widgets; returns which are hidden, shown and of another size since the last
+        time."""
+        self._full_map = self._laid_out
+        result = super().reflow(parent, size)
+        self._laid_out = self._full_map
+        return result
+
+
+class LineCompositor(LayoutCompositor):
     """Asks each widget only for the lines of it that are in view and have changed."""
 
     def render_partial_update(self) -> CellUpdate | None:  # type: ignore[override]
@@ -54,10 +79,12 @@ class LineCompositor(Compositor):
         for widget, (region, clip) in self.visible_widgets.items():  # from front to back
             shown = region.intersection(clip)
             left, right = shown.column_span
+            # A layout under way may have made it smaller: it has no lines below that any more.
+            bottom = min(shown.bottom, region.y + widget.region.height)
             lines = [
                 y
                 for y in missing
-                if shown.y <= y < shown.bottom
+                if shown.y <= y < bottom
                 and any(first < right and last > left for first, last in missing[y])
             ]
             if not lines:

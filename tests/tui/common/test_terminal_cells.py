@@ -4,18 +4,23 @@ import random
 from typing import cast
 
 import pyte
+import pytest
 from rich.console import Console
 from rich.style import Style
+from textual import events
 from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.screen import Screen
 from textual.strip import Segment, Strip
 from textual.widget import Widget
+from textual.widgets import Static
 
+from support.waiting import wait_until
 from tui.common.panel_grid import MainScreen
 from tui.common.terminal import TerminalApp
 from tui.common.terminal_cells import TerminalCells, cells_of, pieces_of
+from tui.common.widgets.scroll_bar import ThinBarView
 
 WIDTH, HEIGHT = 40, 6
 PARTS = ("a", "bc", " ", "漢字", "é", "█▄", "42", "→", "e\u0301")
@@ -175,3 +180,61 @@ async def test_a_wide_character_is_whole_once_nothing_hides_a_half_of_it() -> No
             assert update is not None
             terminal.feed(update.render_segments(app.console))
             assert screen.display == [strip.text for strip in compositor.render_strips()]
+
+
+class Lines(ThinBarView):
+    """Twenty lines in a window of ten; each that is asked for has to be there."""
+
+    DEFAULT_CSS = "Lines { height: 10; width: 20; }"
+
+    def on_mount(self) -> None:
+        self.virtual_size = Size(10, 20)
+        self.told: list[Size] = []
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.told.append(event.size)
+
+    def render_line(self, y: int) -> Strip:
+        assert y < self.size.height
+        return Strip([Segment(str(y))])
+
+
+class Shrinking(TerminalApp):
+    """Lines, and a widget that is out of the screen."""
+
+    def get_default_screen(self) -> Screen[object]:
+        return cast("Screen[object]", MainScreen(id="_default"))
+
+    def compose(self) -> ComposeResult:
+        yield Lines()
+        yield Static("below")
+        yield Letters(0, 50, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "height"), [("height: 5", 5), ("display: none", 0), ("overflow-y: hidden", 10)]
+)
+async def test_a_painting_before_a_layout(change: str, height: int) -> None:
+    """A widget has its next size as soon as one asks for it, and is painted where it was: it is not
+    asked for a line that is gone. Then it is told its size, and what moved is painted anew."""
+    app = Shrinking()
+    async with app.run_test(size=(60, 12)) as pilot:
+        lines, outside = app.query_one(Lines), app.query_one(Letters)
+        bar = lines.vertical_scrollbar
+        await wait_until(lambda: bar.size.height == 10)
+        await pilot.pause()
+        compositor, changed = app.screen._compositor, {lines, bar, outside}
+        lines.set_styles(f"{change};")
+        lines._check_refresh()  # as it is idle: it wants a layout, which the screen has not done
+        for widget in changed:
+            widget.refresh()
+        compositor.update_widgets(changed)  # one is not in view: sizes are found out anew
+        compositor.render_partial_update()
+        told = len(lines.told)
+        painted: list[int] = []
+        app.query_one(Static).render_lines = lambda crop: painted.append(1) or [Strip.blank(60)]
+        await pilot.pause()
+        await wait_until(lambda: app.query_one(Static).region.y == height)
+        if height == 5:
+            assert lines.told[told:] == [Size(20, 5)]
+        assert bool(painted) == (height != 10)

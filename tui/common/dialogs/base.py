@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 
 from tui.common.language import _
 from tui.common.services import Services, services_of
+from tui.common.terminal_cells import LayoutCompositor
 from tui.common.widgets.key_bar import press_hint
 from tui.common.widgets.status_line import Kind, StatusLine
 from tui.common.widgets.too_small import TooSmall, add_size_classes
@@ -45,6 +46,10 @@ class Dialog(ModalScreen[ResultT]):
         Binding("ctrl+q", "app.quit", show=False),
         Binding("y", "app.copy", _("Copy"), show=False),
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = LayoutCompositor()
 
     @cached_property
     def services(self) -> Services:

@@ -19,6 +19,7 @@ from tui.common.format import ROLES
 from tui.common.language import _
 from tui.common.sanitize import plain
 from tui.common.services import Services, services_of
+from tui.common.terminal_cells import LayoutCompositor
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.status_line import Kind, StatusLine
 from tui.common.widgets.too_small import LEAST_ROWS, TooSmall, add_size_classes
@@ -89,6 +90,7 @@ class LoginScreen(Screen[bool]):
         `user_left_out`: there was a user or a password in the server's address.
         """
         super().__init__()
+        self._compositor = LayoutCompositor()
         self._ready = ready
         self._user_left_out = user_left_out
         self._first_words = words
@@ -113,11 +115,7 @@ class LoginScreen(Screen[bool]):
                 )
             )
             yield ServerLine(self.services.server, user_left_out=self._user_left_out)
-            yield Button(
-                Content(ENTER[role]),
-                id="demo",
-                variant="primary",
-            )
+            yield Button(Content(ENTER[role]), id="demo", variant="primary")
             yield Static(_("or with an account of your own"), classes="or", markup=False)
             with Horizontal(classes="row new"):
                 yield Label(_("Name"))

@@ -192,6 +192,8 @@ class DriverListView(Filterable, can_focus=True):
         """One line."""
         if (self._width, len(self._lines)) != self.size:
             self._paint()
+        if y >= len(self._lines):  # of the size before
+            return Strip.blank(self._width)
         return Strip(self._lines[y], self._width)
 
     def notify_style_update(self) -> None:

@@ -89,6 +89,8 @@ class BoardView(Widget, can_focus=True):
         """One line."""
         if self._rendered is None or self._rendered.size != self.size:
             self._rendered = self._render_board()
+        if y >= self.size.height:  # of the size before
+            return Strip.blank(self.size.width)
         return self._rendered.strip(y)
 
     def notify_style_update(self) -> None:

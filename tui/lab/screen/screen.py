@@ -19,18 +19,13 @@ from tui.common.client.errors import ClientError
 from tui.common.dialogs.base import Dialog
 from tui.common.dialogs.help import HelpScreen, keys_of
 from tui.common.redraw import FRAME_SECONDS, Throttle
+from tui.common.terminal_cells import LayoutCompositor
 from tui.common.widgets.key_bar import KeyBar
 from tui.common.widgets.too_small import TooSmall, add_size_classes
 from tui.common.widgets.top_bar import TopBar
 from tui.lab.lessons.lesson import LessonError, lessons
 from tui.lab.screen.details import Details
-from tui.lab.screen.dialogs import (
-    DialsDialog,
-    ExplainDialog,
-    NetworkDialog,
-    next_value,
-    reading,
-)
+from tui.lab.screen.dialogs import DialsDialog, ExplainDialog, NetworkDialog, next_value, reading
 from tui.lab.screen.figures import NAMES, Result, explain
 from tui.lab.screen.race import TALL, RacePanel, headline, height_of_race
 from tui.lab.screen.runs import Runs
@@ -96,6 +91,7 @@ class LabScreen(Screen[None]):
     def __init__(self, runs: Runs, *, tour: bool = False) -> None:
         """`tour`: begin with the tour."""
         super().__init__()
+        self._compositor = LayoutCompositor()
         self.runs = runs
         self.focused_pattern = self.runs.patterns[0]
         self.window = 20.0
