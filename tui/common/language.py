@@ -78,7 +78,7 @@ class Message(str):
 
     __slots__ = ()
 
-    def format(self, *args: Any, **fields: Any) -> str:
+    def format(self, /, *args: Any, **fields: Any) -> str:
         """The message with the data."""
         if _isolating:
             args = tuple(map(_isolated, args))

@@ -207,7 +207,7 @@ def check_reach(restaurant: RestaurantSummary, address: Address) -> int:
         raise invalid(
             ["address"],
             f"{restaurant.name} delivers within {format_km(radius)}, and this address is"
-            f" {format_km(away)} away. Choose a restaurant nearer to it, or correct the address'"
+            f" {format_km(away)} away. Choose a restaurant nearer to it, or correct the address's"
             " position on the map.",
             "out-of-reach",
         )

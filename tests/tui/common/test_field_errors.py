@@ -50,13 +50,16 @@ async def test_a_refusal_is_said_in_the_users_language(
     live_server: LiveServer, arabic: None
 ) -> None:
     session = Session(live_server.url, Wire())
-    with pytest.raises(ApiError) as refused:
-        await session.log_in("ana@example.org", "no such password")
-    assert message_for(refused.value) == language._("The e-mail or the password is wrong.")
-    assert refused.value.message[:1] > "z"
-    language.use("en")
-    with pytest.raises(ApiError) as refused:
-        await session.log_in("ana@example.org", "no such password")
+    try:
+        with pytest.raises(ApiError) as refused:
+            await session.log_in("ana@example.org", "no such password")
+        assert message_for(refused.value) == language._("The e-mail or the password is wrong.")
+        assert refused.value.message[:1] > "z"
+        language.use("en")
+        with pytest.raises(ApiError) as refused:
+            await session.log_in("ana@example.org", "no such password")
+    finally:
+        await session.close()
     assert message_for(refused.value) == refused.value.problem.detail
 
 
@@ -76,7 +79,7 @@ def test_what_has_no_words_keeps_the_servers(arabic: None) -> None:
 
     assert said("newer than we are") == "The server's words."
     assert said("sold-out") == "The server's words.", "it does not say which"
-    assert said("sold-out", dish="Soup") == "نفد Soup. احذفه من السلة."
+    assert said("sold-out", dish="Soup", self="x") == "نفد Soup. احذفه من السلة."
     assert "3" in said("newer than we are", 429)
     assert refused_message("taken", "x") == language._(PROBLEMS["chat-taken"])
     assert refused_message("newer", "x") == "x"

@@ -40,7 +40,7 @@ PROBLEMS = {
     "order-under-way": marked("An order is still under way. Cancel it, or wait until it has come."),
     "out-of-reach": marked(
         "The restaurant does not deliver as far as this address. Choose one nearer to it, or "
-        "correct the address' position on the map."
+        "correct the address's position on the map."
     ),
     "photo-too-large": marked("The photo has too many pixels. Make it smaller."),
     "photo-unreadable": marked(
