@@ -98,14 +98,14 @@ class OrderFeed:
             self.tracker.track(order)
 
     def put(self, order: Order) -> None:
-        """Store an order that the server has sent."""
+        """Store what the server has answered the user, who is told of it by the caller."""
         self.store.put(order)
         self._listener.request_redraw()
 
     async def refresh(self, order_id: str) -> None:
         """Read one order whole. Where that fails, the known one stays."""
         try:
-            self.put(await self._api.order(order_id))
+            self._take(await self._api.order(order_id))
         except ClientError:
             return
 
@@ -118,10 +118,14 @@ class OrderFeed:
         page = await self._api.orders()
         first = not self.store.loaded
         self.error = self.older_error = ""
+        for order in (*still_open, *page.items):
+            self._note(order)
         self.store.put_first_page(page, still_open)
         self._listener.request_redraw()
         if first:
             self._listener.on_loaded()
+        for order_id in list(self._unreported):
+            self._report(order_id)
         return page.cursor
 
     async def _follow(self, cursor: str) -> None:
@@ -133,16 +137,21 @@ class OrderFeed:
                     for order in page.items:
                         if self._changes.replayed:
                             self.store.replayed.add(order.id)
-                        self._on_changed(order)
+                        self._take(order)
             finally:
                 self._changes = None
 
-    def _on_changed(self, order: Order) -> None:
+    def _take(self, order: Order) -> None:
+        """Store an order, and report its status if that is new: whichever answer brings it first,
+        the others bring nothing new."""
+        self._note(order)
+        self.put(order)
+        self._report(order.id)
+
+    def _note(self, order: Order) -> None:
         known = self.store.get(order.id)
         if known is not None and known.version < order.version and known.status != order.status:
             self._unreported.add(order.id)
-        self.put(order)
-        self._report(order.id)
 
     def _on_error(self, error: ClientError, _wait: float | None) -> None:
         if not isinstance(error, SignedOut):
@@ -182,8 +191,7 @@ class OrderFeed:
             )
         except ClientError:
             return
-        self.put(order)
-        self._report(order_id)
+        self._take(order)
 
     def _report(self, order_id: str) -> None:
         order = self.store.get(order_id)

@@ -1,6 +1,15 @@
-from order_samples import an_order
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from order_samples import WAY, an_order
 
 from server.features.orders.schemas import Order, OrderPage, TrackedStatus
+from tui.common.client.meter import Pattern, Wire
+from tui.customer.orders.feed import OrderFeed
 from tui.customer.orders.model import OrderStore
 
 
@@ -104,3 +113,74 @@ def test_an_open_order_behind_all_pages_is_known_and_gets_its_place_with_its_pag
     assert numbers(store) == [10, 9, 8, 7, 6, 2, 1, 0]
     store.put_first_page(a_page(an_order(99), an_order(98), older="w"), [an_order(99), old])
     assert numbers(store) == [99, 98, 1]
+
+
+class Told:
+    """What a feed reports; what it has to read waits for its turn."""
+
+    def __init__(self) -> None:
+        self.statuses: list[str] = []
+        self.reads: list[Coroutine[object, object, None]] = []
+
+    def work(self, doing: Coroutine[object, object, None], group: str) -> None:
+        self.reads.append(doing)
+
+    def request_redraw(self) -> None: ...
+
+    def on_loaded(self) -> None: ...
+
+    def on_status_changed(self, order: Order) -> None:
+        self.statuses.append(order.status)
+
+    def on_refused(self, order: Order, reason: str) -> None: ...
+
+
+ANSWERS = st.tuples(
+    st.sampled_from(["a page", "a status", "the details", "the reload", "what was read"]),
+    st.integers(1, len(WAY)),
+)
+
+
+@given(st.lists(ANSWERS, max_size=20))
+def test_the_newest_status_is_told_once_whichever_answer_brings_it(
+    answers: list[tuple[str, int]],
+) -> None:
+    """Answers of several connections come in any order, and each may be older than another."""
+
+    async def play() -> None:
+        told, newest = Told(), 1
+
+        async def read(*_: object, **__: object) -> Any:
+            return an_order(1, WAY[newest - 1])
+
+        async def page(*_: object) -> OrderPage:
+            return a_page(await read())
+
+        async def none() -> list[Order]:
+            return []
+
+        api: Any = SimpleNamespace(order=read, orders=page, open_orders=none)
+        session: Any = None
+        feed = OrderFeed(OrderStore(), api, session, Wire().meter("x", Pattern.LONG_POLL), told)
+        await feed._read()
+        for kind, version in answers:
+            newest = max(newest, version)
+            match kind:
+                case "a page":
+                    feed._take(an_order(1, WAY[version - 1]))
+                case "a status":
+                    feed._on_status(tracked(an_order(1), WAY[version - 1], version))
+                case "the details":
+                    await feed.refresh("ord_1")
+                case "the reload":
+                    await feed._read()
+                case _ if told.reads:
+                    await told.reads.pop(0)
+        for reading in told.reads:
+            await reading
+        steps = [WAY.index(status) for status in told.statuses]
+        assert steps == sorted(set(steps))
+        known = feed.store.at(0)
+        assert steps[-1:] == ([known.version - 1] if known.version > 1 else [])
+
+    asyncio.run(play())
