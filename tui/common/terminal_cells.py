@@ -79,14 +79,16 @@ class LineCompositor(LayoutCompositor):
         for widget, (region, clip) in self.visible_widgets.items():  # from front to back
             shown = region.intersection(clip)
             left, right = shown.column_span
-            # A layout under way may have made it smaller: it has no lines below that any more.
-            bottom = min(shown.bottom, region.y + widget.region.height)
             lines = [
                 y
                 for y in missing
-                if shown.y <= y < bottom
+                if shown.y <= y < shown.bottom
                 and any(first < right and last > left for first, last in missing[y])
             ]
+            if lines:
+                # A layout under way may have made it smaller: it has no lines below that any more.
+                bottom = region.y + widget.region.height
+                lines = [y for y in lines if y < bottom]
             if not lines:
                 continue
             top = min(lines)
