@@ -20,7 +20,8 @@ RIGHT_TO_LEFT_LETTERS = (
 ISOLATE, ISOLATE_END = "\u2068", "\u2069"
 """Around a part of a text whose direction is its own."""
 _LETTER = re.compile(f"[{RIGHT_TO_LEFT_LETTERS}]")
-_FIGURE = re.compile(r"\d(?:[\d.,:]*\d)?(?: ?(?:[kM]?B|k?m|ms))?")
+FIGURE, UNIT = r"\d(?:[\d.,:]*\d)?", r" ?(?:[kM]?B|k?m|ms)"
+_FIGURE = re.compile(f"{FIGURE}(?:{UNIT})?")
 """A number, to which a sign of the message may belong, as in `±{error}`."""
 
 _isolating = False

@@ -45,7 +45,7 @@ _FIGURE = re.compile(
     r"\+\d[\d ()/.-]*\d"  # a phone number
     r"|\d+(?:-\d+){2}"  # a date
     r"|\^\w"  # a key
-    r"|[#€$£¥±+−-]?\d(?:[\d.,:]*\d)?(?: ?[%€$£¥]|[  ]?(?:[kM]?B|k?m|ms)\b)?"
+    rf"|[#€$£¥±+−-]?{language.FIGURE}(?: ?[%€$£¥]|{language.UNIT}\b)?"
 )
 """One number or key with its signs: by the algorithm alone, Arabic letters before it have `€12.30`,
 `#42` and `21 kB` read as `12.30€`, `42#` and `kB 21`."""

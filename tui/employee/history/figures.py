@@ -22,7 +22,7 @@ from tui.common.format import bare_money, fit, message_for, money, time_of_day
 from tui.common.language import _, ngettext
 from tui.common.sanitize import plain
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.history.span import DAY, span_name, span_of
+from tui.employee.history.span import DAY, DAY_KEYS, span_name, span_of
 
 NAME_CELLS = 12
 DISH_CELLS = 40
@@ -37,10 +37,7 @@ MARKED_HOURS = 6
 class Figures(VerticalScroll):
     """What scrolls; `left` and `right` change the day."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "screen.day(-1)", _("Day before")),
-        Binding("right", "screen.day(1)", _("Day after")),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*DAY_KEYS]
 
 
 class FiguresScreen(Dialog[None]):

@@ -20,7 +20,7 @@ from tui.common.format import STATUS_LOOKS, day_name, fit, hours_minutes, items_
 from tui.common.language import _, ngettext
 from tui.common.widgets.row_list import RowList
 from tui.common.widgets.status_line import StatusLine
-from tui.employee.history.span import DAY
+from tui.employee.history.span import DAY, DAY_KEYS
 from tui.employee.kitchen.dialogs import OrderDetailsScreen
 
 ENOUGH = 40
@@ -37,8 +37,7 @@ class HistoryList(RowList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", _("Details")),
-        Binding("left", "screen.day(-1)", _("Day before")),
-        Binding("right", "screen.day(1)", _("Day after")),
+        *DAY_KEYS,
     ]
 
     def __init__(self, restaurant: RestaurantSummary) -> None:

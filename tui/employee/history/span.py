@@ -3,11 +3,18 @@
 import re
 from datetime import date, datetime, time, timedelta
 
+from textual.binding import Binding
+
 from tui.common.client.errors import ClientError
 from tui.common.format import day_name, time_of_day
 from tui.common.language import _
 
 DAY = timedelta(days=1)
+DAY_KEYS = (
+    Binding("left", "screen.day(-1)", _("Day before")),
+    Binding("right", "screen.day(1)", _("Day after")),
+)
+"""Of what shows a day: its screen goes to the one before or after."""
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*(am|pm)?", re.IGNORECASE)
 
